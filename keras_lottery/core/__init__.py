@@ -1,0 +1,1 @@
+"""Pruning in NumPy: pure functions, arrays in, new arrays out."""
