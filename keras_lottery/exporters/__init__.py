@@ -1,0 +1,1 @@
+"""Exporters: one folder for each format a ticket can be shipped in."""

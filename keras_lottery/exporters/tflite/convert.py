@@ -1,0 +1,87 @@
+"""`convert(model, signature) -> bytes`: any Keras 3 model as a dense float32 flatbuffer.
+
+The model's call is traced at a batch of one, its variables are frozen into the graph as constants,
+and the graph is converted with built-in operators only. No SavedModel is written on the way, so
+nothing is printed and the file carries no signature. The static batch keeps shape arithmetic out
+of the graph.
+"""
+
+import contextlib
+import logging
+
+import keras
+import numpy as np
+
+from keras_lottery.exporters.tflite import signature as signatures
+from keras_lottery.exporters.tflite.errors import ExportError
+
+
+def convert(model, signature):
+    """Converts a built Keras model to a dense float32 TFLite flatbuffer.
+
+    Args:
+        model: A built `keras.Model` of any kind. One of mixed precision is converted as it
+            computes in float32.
+        signature: The structure of tensors it is called with, see `signature.of`.
+
+    Returns:
+        The flatbuffer, `bytes`.
+
+    Raises:
+        ExportError: A weight is not finite, or an operation cannot be expressed by TFLite's
+            built-in operators.
+    """
+    converter = frozen(model, signature)
+    try:
+        return converter.convert()
+    except Exception as error:  # the converter raises undocumented kinds of its own
+        raise ExportError(
+            f"TFLite's built-in operators cannot express the model {model.name!r}: {error}"
+        ) from error
+
+
+def frozen(model, signature):
+    """A `tf.lite.TFLiteConverter` over the model's call with its variables frozen in."""
+    if keras.backend.backend() != "tensorflow":
+        raise ExportError(
+            f"Export needs Keras on TensorFlow, not on {keras.backend.backend()}: save "
+            "the model as .keras and export it with KERAS_BACKEND=tensorflow."
+        )
+    import tensorflow as tf
+
+    check_finite(model)
+    specs = keras.tree.map_structure(lambda t: tf.TensorSpec(t.shape, t.dtype), signature)
+    with signatures.in_float32(model):
+        call = tf.function(
+            lambda inputs: keras.tree.flatten(model(inputs, training=False)), autograph=False
+        )
+        function = call.get_concrete_function(specs)
+    with _no_notice():
+        # Given the Keras model to track, the converter would export uninitialised variables.
+        converter = tf.lite.TFLiteConverter.from_concrete_functions([function])
+    converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS]
+    return converter
+
+
+def check_finite(model):
+    """Raises `ExportError` naming the first weight that has a NaN or an infinity."""
+    for variable in model.weights:
+        value = variable.numpy()
+        if np.issubdtype(value.dtype, np.floating) and not np.isfinite(value).all():
+            bad = np.count_nonzero(~np.isfinite(value))
+            raise ExportError(f"The weight {variable.path!r} has {bad} NaN or infinite values.")
+
+
+@contextlib.contextmanager
+def _no_notice():
+    """Drops the converter's advice to pass an object to track, which is the wrong advice here."""
+
+    def drop(record):
+        return "trackable_obj" not in record.getMessage()
+
+    logger = logging.getLogger("absl")
+    logger.addFilter(drop)
+    try:
+        yield
+    finally:
+        logger.removeFilter(drop)

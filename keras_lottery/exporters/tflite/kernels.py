@@ -1,0 +1,78 @@
+"""Finding a Keras model's weights among a TFLite file's constants, by shape and content.
+
+The converter transposes and reshapes weights, scales those before a normalisation, and names
+constants as it likes. What it keeps is which weights are zero, and that is what a ticket is about.
+"""
+
+import itertools
+import math
+
+import numpy as np
+from ai_edge_litert import schema_py_generated as schema
+
+from keras_lottery.exporters.tflite import flatbuffer, levels
+
+# A weight times a normalisation's factor is rounded a few times on the way.
+_RATIO_TOLERANCE = 1e-4
+
+# Enough values to tell most layouts apart without turning the whole weight.
+_HEAD = 4096
+
+
+def find(weights, model):
+    """Matches weights with the constants that hold them.
+
+    Args:
+        weights: `dict`: name -> array of rank 2 or more.
+        model: A dense float32 file, as `flatbuffer.read` gives it.
+
+    Returns:
+        `dict`: name -> the file's tensor, for every weight that is one constant in it.
+    """
+    constants = {}
+    for _, _, tensor in flatbuffer.constants(model):
+        if tensor.type == schema.TensorType.FLOAT32:
+            constants.setdefault(math.prod(levels.shape(tensor)), []).append(tensor)
+    found = {}
+    for name, weight in weights.items():
+        candidates = constants.get(weight.size, [])
+        for tensor in candidates:
+            if holds(flatbuffer.dense(model, tensor), weight):
+                found[name] = tensor
+                candidates.remove(tensor)
+                break
+    return found
+
+
+def holds(constant, weight):
+    """Whether a constant is a weight, its axes in some order, up to factors along one axis.
+
+    >>> kernel = np.array([[1.0, 0.0, 2.0], [0.0, 3.0, 4.0]])
+    >>> holds(kernel.T * [[2.0], [3.0], [5.0]], kernel)
+    True
+    >>> holds(kernel.T + 1, kernel)
+    False
+    """
+    orders = itertools.permutations(range(weight.ndim))
+    return any(_proportional(constant, weight.transpose(order)) for order in orders)
+
+
+def _proportional(constant, turned):
+    head = turned.flat[:_HEAD] != 0
+    if constant.reshape(-1)[:_HEAD][~head].any():
+        return False
+    turned = turned.reshape(constant.shape)
+    alive = turned != 0
+    if constant[~alive].any():
+        return False
+    if np.array_equal(constant, turned):
+        return True
+    ratio = np.divide(constant, turned, out=np.zeros(turned.shape, np.float64), where=alive)
+    for axis in range(constant.ndim):
+        others = tuple(a for a in range(constant.ndim) if a != axis)
+        low = ratio.min(others, where=alive, initial=np.inf)
+        high = ratio.max(others, where=alive, initial=-np.inf)
+        # Where an index has no live weight low exceeds high, and any factor will do.
+        if (high - low <= _RATIO_TOLERANCE * np.maximum(np.abs(high), np.abs(low))).all():
+            return True
+    return False

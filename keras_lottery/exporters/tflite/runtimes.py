@@ -1,0 +1,109 @@
+"""`invoke(data, inputs, runtime) -> outputs`: a TFLite file run in LiteRT, here or apart.
+
+A file that the runtime cannot compute may end the process, not raise. So a file not yet trusted is
+run apart: this module is also the script that does it, and therefore imports nothing of its own
+package.
+"""
+
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+import numpy as np
+
+RUNTIMES = ("XNNPACK", "built-in kernels")
+
+
+def invoke(data, inputs, runtime):
+    """Runs a TFLite model on examples, one at a time.
+
+    Args:
+        data: The flatbuffer, `bytes`.
+        inputs: A list with one array of shape `(examples, ...)` for each input of the model, real
+        values.
+        runtime: `"XNNPACK"`, what an app gets by default, or `"built-in kernels"`.
+
+    Returns:
+        A list with one float array of shape `(examples, ...)` for each output, real values.
+
+    Raises:
+        RuntimeError, ValueError: What the runtime says.
+    """
+    from ai_edge_litert.interpreter import Interpreter, OpResolverType
+
+    resolver = {
+        "XNNPACK": OpResolverType.AUTO,
+        "built-in kernels": OpResolverType.BUILTIN_WITHOUT_DEFAULT_DELEGATES,
+    }[runtime]
+    interpreter = Interpreter(
+        model_content=data, experimental_op_resolver_type=resolver, num_threads=1
+    )
+    interpreter.allocate_tensors()
+    outputs = []
+    for example in range(len(inputs[0])):
+        for detail, array in zip(interpreter.get_input_details(), inputs, strict=True):
+            interpreter.set_tensor(detail["index"], _stored(array[example : example + 1], detail))
+        interpreter.invoke()
+        outputs.append(
+            [_real(interpreter.get_tensor(d["index"]), d) for d in interpreter.get_output_details()]
+        )
+    return [np.concatenate(each) for each in zip(*outputs, strict=True)]
+
+
+def invoke_apart(data, inputs, runtimes=RUNTIMES):
+    """Runs a TFLite model on the same examples in several runtimes, in a process of its own.
+
+    Returns:
+        `dict`: runtime -> the list of its outputs, as of `invoke`, or the reason, a `str`, why
+        there are none.
+    """
+    with tempfile.TemporaryDirectory() as folder:
+        folder = Path(folder)
+        (folder / "model.tflite").write_bytes(data)
+        np.savez(folder / "inputs.npz", *inputs)
+        results = {}
+        for runtime in runtimes:
+            done = subprocess.run(
+                [sys.executable, "-P", __file__, folder, runtime], capture_output=True, text=True
+            )
+            if done.returncode == 0:
+                with np.load(folder / "outputs.npz") as outputs:
+                    results[runtime] = [outputs[name] for name in outputs.files]
+            else:
+                results[runtime] = _reason(done)
+        return results
+
+
+def _stored(array, detail):
+    scale, zero_point = detail["quantization"]
+    if scale and np.issubdtype(detail["dtype"], np.integer):
+        limits = np.iinfo(detail["dtype"])
+        array = np.clip(np.round(array / scale) + zero_point, limits.min, limits.max)
+    return array.astype(detail["dtype"])
+
+
+def _real(array, detail):
+    scale, zero_point = detail["quantization"]
+    if scale and np.issubdtype(detail["dtype"], np.integer):
+        return ((array.astype(np.float32) - zero_point) * scale).astype(np.float32)
+    return array
+
+
+def _reason(done):
+    if done.returncode < 0:
+        return f"the process ended with signal {-done.returncode}"
+    lines = [line for line in done.stderr.splitlines() if line.strip()]
+    return lines[-1] if lines else f"exit status {done.returncode}"
+
+
+def _main(folder, runtime):
+    folder = Path(folder)
+    with np.load(folder / "inputs.npz") as inputs:
+        arrays = [inputs[name] for name in inputs.files]
+    outputs = invoke((folder / "model.tflite").read_bytes(), arrays, runtime)
+    np.savez(folder / "outputs.npz", *outputs)
+
+
+if __name__ == "__main__":
+    _main(*sys.argv[1:])
