@@ -144,4 +144,4 @@ def n_of_m(n: int, m: int) -> Granularity:
 
 
 def _mean(total: Array, count: Array) -> Array:
-    return total / np.maximum(count, 1).astype(total.dtype)
+    return np.divide(total, np.maximum(count, 1), dtype=total.dtype, casting="same_kind")

@@ -74,6 +74,7 @@ def prune(
     if sparsity is not None:
         counts = counts_to_reach(pieces, sparsity)
     else:
+        assert rate is not None  # checked above
         counts = counts_of_rate(pieces, rate)
     left = scope(scores, pieces, counts)
     for name, mask in masks.items():

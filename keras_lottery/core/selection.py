@@ -7,11 +7,14 @@ To round is to round half away from zero.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from keras_lottery.core.kernel import Array, Mask
 
+_Keys = npt.NDArray[np.unsignedinteger[Any]]
 _PIECE = 1 << 18  # entries looked at together: small enough for the cache
 _DIGIT = 16  # bits of a score looked at together
 
@@ -165,7 +168,7 @@ def _threshold(
 
 def _pieces(
     scores: Mapping[str, Array], masks: Mapping[str, Mask]
-) -> Iterator[tuple[str, slice, Array]]:
+) -> Iterator[tuple[str, slice, _Keys]]:
     """Walks over all kernels a piece at a time: name, where in the flat kernel, keys."""
     dtype = _dtype(scores)
     for name, mask in masks.items():
@@ -179,13 +182,16 @@ def _dtype(scores: Mapping[str, Array]) -> np.dtype[np.floating]:
     return np.result_type(np.float32, *(array.dtype for array in scores.values()))
 
 
-def _keys(scores: Array, mask: Mask) -> Array:
+def _keys(scores: Array, mask: Mask) -> _Keys:
     """Unsigned integers in the order of the scores, and the dead above all.
 
-    The bits of a float, read as an integer, are in its order already when it is positive.
-    Flipping the sign bit puts those above the negative ones, whose other bits run backwards.
+    Read as integers, the bits of positive floats are in their order already. Flipping the sign
+    bit puts those above the negative ones, whose other bits run backwards and are flipped too.
     """
-    bits = (scores + 0).view(f"u{scores.itemsize}")  # -0.0 + 0 is 0.0: equal scores, equal keys
-    sign = bits.dtype.type(1 << (8 * scores.itemsize - 1))
-    keys = np.where(bits & sign, ~bits, bits | sign)
-    return np.where(mask, keys, ~bits.dtype.type(0))
+    bits = 8 * scores.itemsize
+    signed = (scores + 0).view(f"i{scores.itemsize}")  # -0.0 + 0 is 0.0: equal scores, equal keys
+    unsigned = signed.view(f"u{scores.itemsize}")
+    negative = (signed >> (bits - 1)).view(unsigned.dtype)  # all bits set, or none
+    dead = mask.astype(unsigned.dtype) - 1  # likewise: `np.where` is slow on scattered masks
+    keys: _Keys = (unsigned ^ (negative | (1 << (bits - 1)))) | dead
+    return keys

@@ -1,0 +1,132 @@
+"""When to prune how much. Every function here makes a schedule: `step -> target sparsity`.
+
+A step is a whole number, of epochs or of batches as the user decides. The target is the fraction
+pruned by then, in [0, 1], never an increment: a schedule has no memory, so it can be resumed,
+plotted and tested. Masks only shrink, so a target below what is pruned already does nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+Schedule = Callable[[int], float]
+
+
+def constant(sparsity: float, begin: int = 0) -> Schedule:
+    """One target, from step `begin` on.
+
+    Args:
+        sparsity: The target, in [0, 1].
+        begin: The first step that prunes.
+
+    Example:
+        >>> [constant(0.5, begin=2)(step) for step in (0, 1, 2, 3)]
+        [0.0, 0.0, 0.5, 0.5]
+    """
+    _check_fraction("sparsity", sparsity)
+    _check_least("begin", begin, 0)
+    return lambda step: float(sparsity) if step >= begin else 0.0
+
+
+def geometric(rate: float, every: int = 1, begin: int = 0) -> Schedule:
+    """A fraction of what remains, each time: `1 - (1 - rate) ** times`.
+
+    Args:
+        rate: The fraction of the live weights to prune each time, in [0, 1].
+        every: Steps from one time to the next.
+        begin: Where the first `every` steps start; the first pruning comes at their end.
+
+    Example:
+        >>> [geometric(0.5, every=2)(step) for step in (0, 2, 4, 6)]
+        [0.0, 0.5, 0.75, 0.875]
+    """
+    _check_fraction("rate", rate)
+    _check_least("every", every, 1)
+    _check_least("begin", begin, 0)
+    return lambda step: 1.0 - (1.0 - rate) ** max(0, (step - begin) // every)
+
+
+def polynomial(
+    final: float, begin: int, end: int, every: int = 1, initial: float = 0.0, power: float = 3
+) -> Schedule:
+    """Fast at first, then slower and slower: the cubic of Zhu & Gupta 2017.
+
+    `final + (initial - final) * (1 - t) ** power`, where `t` goes from 0 at `begin` to 1 at `end`
+    (https://arxiv.org/abs/1710.01878). The target is 0 before `begin` and `final` after `end`.
+
+    Args:
+        final: The last target, in [0, 1].
+        begin: The step of the first target, `initial`.
+        end: The step of the last one, after `begin`.
+        every: Steps from one target to the next; between them it stays.
+        initial: The first target, in [0, `final`].
+        power: 3 is the paper's, 1 is linear.
+
+    Example:
+        >>> [polynomial(0.8, begin=1, end=5)(step) for step in (1, 2, 3, 5)]
+        [0.0, 0.4625, 0.7..., 0.8]
+    """
+    _check_fraction("final", final)
+    _check_fraction("initial", initial)
+    _check_least("begin", begin, 0)
+    _check_least("end", end, begin + 1)
+    _check_least("every", every, 1)
+    if initial > final:
+        raise ValueError(f"`initial` is {initial}; it must not be above `final`, {final}.")
+    if power <= 0:
+        raise ValueError(f"`power` is {power}; it must be above 0.")
+
+    def target(step: int) -> float:
+        if step < begin:
+            return 0.0
+        if step >= end:
+            return float(final)
+        progress = (step - begin) // every * every / (end - begin)
+        return float(final + (initial - final) * (1.0 - progress) ** power)
+
+    return target
+
+
+def of(schedule: Callable[[int], Any]) -> Schedule:
+    """Takes a schedule of whichever kind: one of these, one of your own, or one of tfmot.
+
+    A `PruningSchedule` of the TensorFlow Model Optimization Toolkit answers with two tensors,
+    whether to prune at this step and to what sparsity. It becomes the sparsity at steps that
+    prune, and 0, which does nothing, at the others. tfmot is not imported.
+
+    Args:
+        schedule: Called with a step; gives a number, or a pair `(should_prune, sparsity)`.
+
+    Raises:
+        ValueError: It cannot be called or, at a later step, its target is not in [0, 1].
+
+    Example:
+        >>> every_third = of(lambda step: (step % 3 == 0, 0.9))
+        >>> [every_third(step) for step in (0, 1, 2, 3)]
+        [0.9, 0.0, 0.0, 0.9]
+    """
+    if not callable(schedule):
+        raise ValueError(
+            f"`schedule` is {schedule!r}; pass a function of the step, such as "
+            "schedules.polynomial(0.9, begin=1, end=8)."
+        )
+
+    def target(step: int) -> float:
+        answer = schedule(step)
+        should_prune, sparsity = answer if isinstance(answer, tuple) else (True, answer)
+        sparsity = float(sparsity) if should_prune else 0.0
+        _check_fraction(f"the schedule at step {step}", sparsity)
+        return sparsity
+
+    return target
+
+
+def _check_fraction(name: str, value: float) -> None:
+    if not 0 <= value <= 1:
+        raise ValueError(f"`{name}` is {value}; a sparsity or rate must be in [0, 1].")
+
+
+def _check_least(name: str, value: int, least: int) -> None:
+    if value < least:
+        raise ValueError(f"`{name}` is {value}; it must be {least} or more.")
