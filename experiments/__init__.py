@@ -1,0 +1,1 @@
+"""Scripts that find tickets on real data: `python -m experiments.find_ticket --help`."""

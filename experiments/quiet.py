@@ -1,0 +1,41 @@
+"""TensorFlow is imported without its page of log lines; errors and Python's warnings still show."""
+
+import contextlib
+import os
+import re
+import sys
+import tempfile
+
+# What its C++ writes before the log level is in force: no environment variable reaches these.
+_LOG_LINE = re.compile(rb"WARNING: All log messages before absl::InitializeLog|[IW]\d{4} ")
+
+
+def import_tensorflow():
+    """Imports TensorFlow with its informational log lines held back.
+
+    A `TF_CPP_MIN_LOG_LEVEL` set by the user is respected, and then nothing is held back.
+    """
+    if "tensorflow" in sys.modules or "TF_CPP_MIN_LOG_LEVEL" in os.environ:
+        return
+    os.environ["TF_CPP_MIN_LOG_LEVEL"] = "3"
+    with _without_log_lines():
+        import tensorflow  # noqa: F401
+
+
+@contextlib.contextmanager
+def _without_log_lines():
+    """Collects what is written to file descriptor 2, and passes on all but the log lines."""
+    sys.stderr.flush()
+    real = os.dup(2)
+    with tempfile.TemporaryFile() as held:
+        os.dup2(held.fileno(), 2)
+        try:
+            yield
+        finally:
+            sys.stderr.flush()
+            os.dup2(real, 2)
+            os.close(real)
+            held.seek(0)
+            for line in held:
+                if not _LOG_LINE.match(line):
+                    os.write(2, line)

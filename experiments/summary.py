@@ -1,0 +1,160 @@
+"""What a run found, over its seeds: points to draw, a table to read, sentences to quote."""
+
+import dataclasses
+import statistics
+
+from rich import box
+from rich.table import Table
+
+DENSE = "dense"
+
+
+@dataclasses.dataclass(frozen=True)
+class Point:
+    """One round of one variant: the mean over the seeds, and the band from `low` to `high`."""
+
+    index: int
+    remaining: float
+    mean: float
+    low: float
+    high: float
+
+
+def variants(results):
+    """Names of what was trained beside the dense network, in order of appearance."""
+    return list(dict.fromkeys(r.variant for r in results if r.variant != DENSE))
+
+
+def points(results, variant, quantity):
+    """The points of a variant, from the densest to the sparsest.
+
+    Args:
+        results: `Result` records of one run.
+        variant: One of `variants(results)`, or `DENSE`.
+        quantity: Name of a numeric field of `Result`.
+    """
+    rounds = {}
+    for result in results:
+        if result.variant == variant:
+            rounds.setdefault(result.index, []).append(result)
+    return [
+        _point(index, members, [getattr(member, quantity) for member in members])
+        for index, members in sorted(rounds.items())
+    ]
+
+
+def smallest_within(results, variant, tolerance):
+    """The sparsest point whose *validation* accuracy is within `tolerance` of the dense one.
+
+    Chosen by validation, so that the test accuracy quoted beside it stays an honest estimate.
+    `None` where no round is within the tolerance.
+    """
+    [dense] = points(results, DENSE, "validation_accuracy")
+    near = [
+        point
+        for point in points(results, variant, "validation_accuracy")
+        # Both are means of a few fractions: a difference of exactly the tolerance counts.
+        if point.mean >= dense.mean - tolerance - 1e-9
+    ]
+    return min(near, key=lambda point: point.remaining, default=None)
+
+
+def table(results, title):
+    """Mean test accuracy and early-stopping iteration of every variant, a row for each round."""
+    names = variants(results)
+    rendered = Table(title=title, title_justify="left", box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0))
+    rendered.add_column("round", justify="right")
+    rendered.add_column("weights\nleft, %", justify="right")
+    for heading in ("test, %", "stops at"):
+        for name in names:
+            rendered.add_column(
+                name.replace("_", "\n") + f"\n{heading}", justify="right", overflow="fold"
+            )
+
+    [accuracy] = points(results, DENSE, "test_accuracy")
+    [stop] = points(results, DENSE, "early_stopping_iteration")
+    cells = [_exact(accuracy.mean)] * len(names) + [f"{stop.mean:,.0f}"] * len(names)
+    rendered.add_row(DENSE, "100", *cells, end_section=True)
+
+    accuracies = [_by_index(points(results, name, "test_accuracy")) for name in names]
+    stops = [_by_index(points(results, name, "early_stopping_iteration")) for name in names]
+    for index in sorted(set().union(*accuracies)):
+        left = next(column[index].remaining for column in accuracies if index in column)
+        cells = [_exact(column[index].mean) if index in column else "" for column in accuracies]
+        cells += [f"{column[index].mean:,.0f}" if index in column else "" for column in stops]
+        rendered.add_row(str(index), percent(left), *cells)
+    return rendered
+
+
+def findings(results, variant, tolerance):
+    """Sentences that say what the run found, whatever it is.
+
+    Args:
+        results: `Result` records of one run, its dense networks among them.
+        variant: The variant to speak of; the others are compared with it.
+        tolerance: Difference in accuracy that counts as none, a fraction.
+    """
+    [dense] = points(results, DENSE, "test_accuracy")
+    sentences = [f"The dense network reaches {_exact(dense.mean)} % on the test examples."]
+    smallest = smallest_within(results, variant, tolerance)
+    if smallest is None:
+        return [*sentences, f"No {variant} is {_within(tolerance)}.", _fastest(results, variant)]
+    accuracy = _by_index(points(results, variant, "test_accuracy"))[smallest.index]
+    sentences.append(
+        f"The smallest {variant} {_within(tolerance)} keeps {percent(smallest.remaining)} % "
+        f"of the weights, and reaches {_exact(accuracy.mean)} % on the test examples."
+    )
+    for other in variants(results):
+        same = _by_index(points(results, other, "test_accuracy")).get(smallest.index)
+        if other != variant and same is not None:
+            sentences.append(f"{other} at that size: {_difference(same.mean, accuracy.mean)}.")
+    return [*sentences, _fastest(results, variant)]
+
+
+def percent(fraction):
+    """A fraction as a percentage with one decimal, or with two digits below one percent.
+
+    >>> percent(0.98249), percent(0.03583), percent(0.00497)
+    ('98.2', '3.6', '0.5')
+    """
+    value = 100 * fraction
+    return f"{value:.1f}" if value >= 1 else f"{value:.2g}"
+
+
+def _within(tolerance):
+    return f"within {100 * tolerance:g} points of dense on the validation examples"
+
+
+def _fastest(results, variant):
+    [dense] = points(results, DENSE, "early_stopping_iteration")
+    fastest = min(
+        points(results, variant, "early_stopping_iteration"), key=lambda point: point.mean
+    )
+    return (
+        f"Minimum validation loss comes at iteration {dense.mean:,.0f} in the dense network; "
+        f"soonest, at {fastest.mean:,.0f} ({fastest.mean / dense.mean:.2f} times), in the "
+        f"{variant} with {percent(fastest.remaining)} % of the weights."
+    )
+
+
+def _difference(accuracy, reference):
+    apart = round(100 * (accuracy - reference), 2)
+    return f"{_exact(accuracy)} %, {abs(apart):.2f} points {'less' if apart < 0 else 'more'}"
+
+
+def _point(index, members, values):
+    return Point(
+        index,
+        statistics.fmean(member.remaining for member in members),
+        statistics.fmean(values),
+        min(values),
+        max(values),
+    )
+
+
+def _by_index(series):
+    return {point.index: point for point in series}
+
+
+def _exact(accuracy):
+    return f"{100 * accuracy:.2f}"

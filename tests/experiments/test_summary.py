@@ -1,0 +1,99 @@
+import io
+
+import pytest
+from rich.console import Console
+
+from experiments import summary
+from experiments.results import Result
+
+
+def result(variant, index, seed, accuracy, stop):
+    return Result(
+        index=index,
+        variant=variant,
+        seed=seed,
+        sparsity=1 - 0.5**index,
+        kept={"fc1/kernel": 800 // 2**index},
+        train_loss=0.0,
+        train_accuracy=1.0,
+        validation_loss=0.1,
+        validation_accuracy=accuracy - 0.01,
+        test_loss=0.1,
+        test_accuracy=accuracy,
+        early_stopping_iteration=stop,
+        early_stopping_accuracy=accuracy,
+        iterations=10000,
+        seconds=1.0,
+        fused="xla",
+    )
+
+
+RESULTS = [
+    result("dense", 0, 0, 0.980, 6000),
+    result("dense", 0, 1, 0.984, 6200),
+    result("ticket", 1, 0, 0.985, 4000),
+    result("ticket", 1, 1, 0.987, 4400),
+    result("ticket", 2, 0, 0.979, 3000),
+    result("ticket", 2, 1, 0.980, 3000),
+    result("ticket", 3, 0, 0.970, 3500),
+    result("ticket", 3, 1, 0.972, 3500),
+    result("random_mask", 2, 0, 0.95, 9000),
+    result("random_mask", 2, 1, 0.96, 9000),
+]
+
+TABLE = """\
+mlp, 2 seeds
+
+                           random              random
+        weights   ticket     mask    ticket      mask
+ round  left, %  test, %  test, %  stops at  stops at
+ ─────────────────────────────────────────────────────
+ dense      100    98.20    98.20     6,100     6,100
+
+     1     50.0    98.60              4,200
+     2     25.0    97.95    95.50     3,000     9,000
+     3     12.5    97.10              3,500
+"""
+
+
+def test_points_are_means_with_bands():
+    assert summary.points(RESULTS, "ticket", "early_stopping_iteration")[0] == summary.Point(
+        index=1, remaining=0.5, mean=4200.0, low=4000, high=4400
+    )
+
+
+def test_variants_come_in_order_of_appearance_without_the_dense_one():
+    assert summary.variants(RESULTS) == ["ticket", "random_mask"]
+
+
+@pytest.mark.parametrize(
+    ("tolerance", "index"), [(0.003, 2), (0.0024, 1), (0.0025, 2), (0.011, 3), (-0.005, None)]
+)
+def test_the_smallest_ticket_is_chosen_by_validation(tolerance, index):
+    found = summary.smallest_within(RESULTS, "ticket", tolerance)
+    assert (found and found.index) == index
+
+
+def test_the_table():
+    output = io.StringIO()
+    Console(file=output, width=80).print(summary.table(RESULTS, "mlp, 2 seeds"))
+    lines = [line.rstrip() for line in output.getvalue().splitlines()]
+    assert "\n".join(lines).strip("\n") == TABLE.strip("\n")
+
+
+def test_the_findings_are_read_off_the_results():
+    assert summary.findings(RESULTS, "ticket", 0.003) == [
+        "The dense network reaches 98.20 % on the test examples.",
+        "The smallest ticket within 0.3 points of dense on the validation examples keeps 25.0 % of "
+        "the weights, and reaches 97.95 % on the test examples.",
+        "random_mask at that size: 95.50 %, 2.45 points less.",
+        "Minimum validation loss comes at iteration 6,100 in the dense network; soonest, at 3,000 "
+        "(0.49 times), in the ticket with 25.0 % of the weights.",
+    ]
+
+
+def test_nothing_found_is_said():
+    assert (
+        "No random_mask is within 0.3 points of dense on the validation examples."
+        in summary.findings(RESULTS, "random_mask", 0.003)
+    )
