@@ -1,0 +1,348 @@
+"""`Lottery`: the one owner of the masks over a Keras model."""
+
+import zlib
+from collections.abc import Callable, Mapping
+
+import keras
+import numpy as np
+
+from keras_lottery import masking, variables
+from keras_lottery.core import criteria, lookup, scopes
+from keras_lottery.core import kept as kept_actions
+from keras_lottery.core import pruned as pruned_actions
+from keras_lottery.core.granularity import Granularity
+from keras_lottery.core.kernel import Kernel
+from keras_lottery.core.prune import prune
+from keras_lottery.snapshot import Snapshot, State, array
+
+
+class Lottery:
+    """The masks over a Keras model's kernels, and the values they rewind to.
+
+    The model is not wrapped and no layer changes: a mask lives beside its kernel and is applied by
+    the optimizer inside the compiled train step, as the kernel's constraint, after one of the
+    user's own. After `detach` the model is as if there had been no masks; zeros stay in its
+    weights.
+
+    Creating a `Lottery` attaches it and saves the rewind point "now".
+
+    Args:
+        model: A built `keras.Model`. Compile it first if its optimizer is to be rewound too.
+        include: Regular expression or predicate `(name, shape) -> bool`: which kernels to prune.
+            Defaults to all.
+        exclude: Likewise, which of those to leave alone.
+        pruned: What pruned weights are held at: a function of `keras_lottery.core.pruned` or its
+            name.
+        seed: Seed of every random choice made here.
+
+    Raises:
+        ValueError: If the model is not built, has masks already, or nothing matched.
+
+    Example:
+
+    >>> model = keras.Sequential([keras.Input((10,)), keras.layers.Dense(5, name="fc1")])
+    >>> lottery = Lottery(model)
+    >>> lottery.prune(0.8)
+    >>> lottery.sparsity, lottery.remaining
+    (0.8, {'fc1/kernel': 10})
+    """
+
+    def __init__(
+        self,
+        model: keras.Model,
+        include: variables.Selector | None = None,
+        exclude: variables.Selector | None = None,
+        pruned: str | Callable[[Kernel], np.ndarray] = "zero",
+        seed: int = 0,
+    ):
+        if Lottery.of(model) is not None:
+            raise ValueError(
+                f"The model {model.name!r} has masks already: use `Lottery.of(model)` to go on "
+                "from them, or `strip(model)` to take them off."
+            )
+        self.model = model
+        self.seed = seed
+        self._kernels = variables.prunable(model, include, exclude)
+        self._hold = lookup.get(pruned_actions, pruned)
+        self._stateful_optimizer = None
+        point = Snapshot.take(model, step=0, ours=[])
+        self._state = State(
+            masks={name: np.ones(kernel.shape, bool) for name, kernel in self._kernels.items()},
+            held={},
+            previous={name: point.values[name] for name in self._kernels},
+            point=point,
+            draws=0,
+        )
+        self.attach()
+
+    @staticmethod
+    def of(model: keras.Model) -> "Lottery | None":
+        """The `Lottery` attached to a model, or `None`."""
+        for variable in variables.named(model).values():
+            if isinstance(variable.constraint, masking.MaskConstraint):
+                return variable.constraint.owner
+        return None
+
+    # What there is.
+
+    @property
+    def names(self) -> list[str]:
+        """The names of the kernels, in the order of the layers."""
+        return list(self._kernels)
+
+    @property
+    def masks(self) -> dict[str, np.ndarray]:
+        """The masks by kernel name: boolean, the kernel's shape, True = alive. A copy."""
+        return {name: mask.copy() for name, mask in self._state.masks.items()}
+
+    @property
+    def remaining(self) -> dict[str, int]:
+        """How many weights of each kernel are alive."""
+        return {name: int(np.count_nonzero(mask)) for name, mask in self._state.masks.items()}
+
+    @property
+    def sparsities(self) -> dict[str, float]:
+        """The fraction of each kernel's weights that is pruned, in [0, 1]."""
+        return {
+            name: 1 - alive / self._state.masks[name].size for name, alive in self.remaining.items()
+        }
+
+    @property
+    def sparsity(self) -> float:
+        """The fraction of all kernels' weights that is pruned, in [0, 1]."""
+        return 1 - sum(self.remaining.values()) / sum(
+            mask.size for mask in self._state.masks.values()
+        )
+
+    @property
+    def averaged(self) -> bool:
+        """Whether the optimizer keeps moving averages of the weights (`use_ema`)."""
+        return any(
+            masking.average_of(self.model.optimizer, kernel) is not None
+            for kernel in self._kernels.values()
+        )
+
+    @property
+    def state(self) -> State:
+        """All that the `Lottery` knows beside the model: what a backup must hold. Not a copy."""
+        return self._state
+
+    def load_state(self, state: State) -> None:
+        """Go on from a state of before; the weights are not changed but where the masks say so.
+
+        Args:
+            state: The `state` of a `Lottery` over a model of the same architecture.
+
+        Raises:
+            ValueError: If its kernels are others.
+        """
+        self._check_masks(state.masks)
+        self._state = state
+        self._write_masks()
+        self.enforce()
+
+    # Attaching.
+
+    def attach(self) -> None:
+        """Make the train step apply the masks.
+
+        Done at creation. Call it again after `model.compile`, since on JAX the masks live in the
+        optimizer (`Prune` does this when a fit begins); where nothing is to be done it does
+        nothing.
+        """
+        optimizer = self.model.optimizer if keras.backend.backend() == "jax" else None
+        attached = Lottery.of(self.model) is self
+        if attached and optimizer is self._stateful_optimizer:
+            return
+        if attached:
+            masking.detach(self.model, self._kernels.values(), self._stateful_optimizer)
+        holds = self._hold is not pruned_actions.zero
+        masking.attach(self, self.model, self._kernels.values(), holds)
+        self._stateful_optimizer = optimizer
+        self._write_masks()
+
+    def detach(self) -> None:
+        """Leave the model: the user's own constraints come back and nothing of ours remains.
+
+        The weights stay as they are, zeros included.
+        """
+        if Lottery.of(self.model) is self:
+            masking.detach(self.model, self._kernels.values(), self._stateful_optimizer)
+            self._stateful_optimizer = None
+
+    # Pruning.
+
+    def prune(
+        self,
+        sparsity: float | None = None,
+        *,
+        rate: float | None = None,
+        overrides: Mapping[str, float] | None = None,
+        criterion: str | Callable[[Kernel], np.ndarray] = "large_final",
+        scope: str | Callable = "layerwise",
+        granularity: Granularity | None = None,
+    ) -> None:
+        """Prune the weights that a criterion ranks lowest. Exact: asked for k, it prunes k.
+
+        Args:
+            sparsity: The fraction of all weights that is to be pruned afterwards, in [0, 1].
+            rate: Or else the fraction of what remains that is to be pruned now, in [0, 1].
+            overrides: Other values of `sparsity` or `rate` for some kernels: a dict from a regular
+                expression, searched in the kernel's name, to the value.
+            criterion: A function `Kernel -> scores` (higher is kept), or the name of one in
+                `keras_lottery.criteria`.
+            scope: A function `(scores, masks, counts) -> masks`, or the name of one in
+                `keras_lottery.scopes`: where the counts hold, in each kernel or over all of them.
+            granularity: What is pruned as one: a granularity of `keras_lottery.granularity`.
+                Defaults to single weights.
+
+        Raises:
+            ValueError: If not exactly one of `sparsity` and `rate` is given, or a value is out of
+                range, or a name or pattern matches nothing.
+        """
+        self._state.draws += 1
+        masks = prune(
+            self._records(),
+            sparsity=self._amounts(sparsity, overrides),
+            rate=self._amounts(rate, overrides),
+            criterion=lookup.get(criteria, criterion),
+            scope=lookup.get(scopes, scope),
+            granularity=granularity,
+        )
+        self.set_masks(masks)
+        self._state.previous = {name: array(kernel) for name, kernel in self._kernels.items()}
+
+    def _amounts(self, default, overrides):
+        if default is None:
+            return None
+        return variables.per_kernel(default, overrides, self.names)
+
+    def set_masks(self, masks: Mapping[str, np.ndarray]) -> None:
+        """Replace the masks, and put newly pruned weights where they are held.
+
+        Args:
+            masks: A dict from kernel name to boolean array of the kernel's shape, for every kernel.
+
+        Raises:
+            ValueError: If a kernel is missing or unknown, or a mask has another shape or dtype.
+        """
+        self._check_masks(masks)
+        held = {}
+        if self._hold is not pruned_actions.zero:
+            for record in self._records():
+                fresh = record.mask & ~masks[record.name]
+                before = self._state.held.get(record.name, np.zeros_like(record.current))
+                held[record.name] = np.where(fresh, self._hold(record), before)
+        self._state.masks = {name: np.array(masks[name]) for name in self._kernels}
+        self._state.held = held
+        self._write_masks()
+        self.enforce()
+
+    def enforce(self) -> None:
+        """Put every pruned weight, and its moving average if the optimizer keeps one, where it is
+        held.
+
+        The train step does this by itself; needed after weights were changed from outside
+        (`set_weights`, an average written back by the optimizer).
+        """
+        for kernel in self._kernels.values():
+            kernel.assign(kernel.constraint(kernel))
+            average = masking.average_of(self.model.optimizer, kernel)
+            if average is not None:
+                average.assign(kernel.constraint(average))
+
+    def check(self) -> None:
+        """Verify that every pruned weight has exactly the value it is held at.
+
+        Raises:
+            MaskError: If one has not, naming its kernel.
+        """
+        if Lottery.of(self.model) is not self:
+            raise masking.MaskError(
+                f"The masks are not attached to the model {self.model.name!r} any more, so nothing "
+                "keeps its pruned weights: call `attach()` before training."
+            )
+        for record in self._records():
+            broken = masking.violations(record, self._state.held.get(record.name))
+            if broken:
+                raise masking.MaskError(
+                    f"{record.name!r}: {broken} of {np.count_nonzero(~record.mask)} pruned weights "
+                    "are not where they are held. Something wrote to the weights after the last "
+                    "pruning, for example EarlyStopping(restore_best_weights=True) or "
+                    "load_weights, with values from before it: let it start after the last "
+                    "pruning, or call `enforce()`."
+                )
+
+    def _check_masks(self, masks: Mapping[str, np.ndarray]) -> None:
+        if set(masks) != set(self._kernels):
+            raise ValueError(
+                f"`masks` must have exactly the kernels {self.names}, received {sorted(masks)}."
+            )
+        for name, mask in masks.items():
+            if mask.dtype != bool or mask.shape != self._state.masks[name].shape:
+                raise ValueError(
+                    f"The mask of {name!r} must be boolean of shape "
+                    f"{self._state.masks[name].shape}, received {mask.dtype} of shape {mask.shape}."
+                )
+
+    def _write_masks(self) -> None:
+        for name, kernel in self._kernels.items():
+            constraint = kernel.constraint
+            constraint.alive.assign(self._state.masks[name].astype(constraint.alive.dtype))
+            if constraint.held is not None and name in self._state.held:
+                constraint.held.assign(self._state.held[name])
+
+    # Rewinding.
+
+    def save_rewind_point(self, step: int = 0) -> None:
+        """Save every variable of the model and its optimizer, to rewind to.
+
+        Args:
+            step: How many training steps came before, for the record.
+        """
+        self._state.point = Snapshot.take(
+            self.model, step, masking.step_variables(self._kernels.values())
+        )
+
+    def rewind(self, kept: str | Callable[[Kernel], np.ndarray] = "rewind") -> None:
+        """Put every variable back to the rewind point: kernels masked, all else as it was, the
+        optimizer too.
+
+        Args:
+            kept: What alive weights become: a function of `keras_lottery.core.kept` or its name.
+                Defaults to their value at the rewind point.
+        """
+        action = lookup.get(kept_actions, kept)
+        self._state.draws += 1
+        starts = {record.name: action(record) for record in self._records()}
+        for name, variable in variables.named(self.model).items():
+            variable.assign(starts.get(name, self._state.point.values[name]))
+        self.rewind_optimizer()
+        self.enforce()
+
+    def rewind_optimizer(self) -> None:
+        """Put the optimizer back to the rewind point: iteration count, learning rate and slots.
+
+        Raises:
+            ValueError: If the model was compiled anew since a rewind point that was saved during
+                training.
+        """
+        self._state.point.restore_optimizer(
+            self.model, masking.step_variables(self._kernels.values())
+        )
+
+    def _records(self) -> list[Kernel]:
+        return [
+            Kernel(
+                name=name,
+                current=keras.ops.convert_to_numpy(kernel),
+                initial=self._state.point.values[name],
+                mask=self._state.masks[name],
+                previous=self._state.previous[name],
+                rng=np.random.default_rng(
+                    [self.seed, self._state.draws, zlib.crc32(name.encode())]
+                ),
+                draw=variables.initializer(self.model, kernel),
+            )
+            for name, kernel in self._kernels.items()
+        ]

@@ -1,0 +1,79 @@
+"""When to rewind to, and what: policies for `Prune` and `rounds`.
+
+Each function takes settings and returns a `Rewind`.
+"""
+
+import dataclasses
+from collections.abc import Callable
+
+
+def _everything(lottery, kept) -> None:
+    lottery.rewind(kept)
+
+
+def _optimizer(lottery, kept) -> None:
+    lottery.rewind_optimizer()
+
+
+@dataclasses.dataclass(frozen=True)
+class Rewind:
+    """A rewind point and what goes back to it after a pruning.
+
+    Args:
+        at: The point: how many steps or epochs of training come before it. 0 is initialisation.
+        unit: `"step"` or `"epoch"`.
+        restore: A function `(lottery, kept)` that puts a `Lottery` back to its saved point.
+    """
+
+    at: int
+    unit: str
+    restore: Callable
+
+    def __post_init__(self):
+        """Refuse a point before the start of training."""
+        if not isinstance(self.at, int) or self.at < 0:
+            raise ValueError(
+                f"A rewind point must be an integer of 0 or more, received {self.at!r}."
+            )
+
+
+def to_start() -> Rewind:
+    """Rewind everything to initialisation (Frankle & Carbin 2019, section 2).
+
+    >>> to_start().at
+    0
+    """
+    return Rewind(0, "step", _everything)
+
+
+def to_step(step: int) -> Rewind:
+    """Rewind everything to its value after `step` training steps (Frankle et al. 2020, section 4).
+
+    >>> to_step(500).at, to_step(500).unit
+    (500, 'step')
+    """
+    return Rewind(step, "step", _everything)
+
+
+def to_epoch(epoch: int) -> Rewind:
+    """Rewind everything to its value after `epoch` training epochs.
+
+    >>> to_epoch(2).unit
+    'epoch'
+    """
+    return Rewind(epoch, "epoch", _everything)
+
+
+def learning_rate(point: Rewind | None = None) -> Rewind:
+    """Keep the trained weights; rewind only the optimizer (Renda et al. 2020, section 3).
+
+    The optimizer's iteration count, learning rate and slots go back to the point, so that a
+    learning-rate schedule runs again from there; the weights go on from where they are.
+
+    Args:
+        point: Where the optimizer goes back to. Defaults to `to_start()`.
+
+    >>> learning_rate(to_epoch(2)).at
+    2
+    """
+    return dataclasses.replace(point or to_start(), restore=_optimizer)

@@ -1,0 +1,254 @@
+"""`rounds`: iterative pruning as a loop whose body is the user's own training."""
+
+import dataclasses
+import functools
+import re
+from collections.abc import Callable, Iterator, Mapping
+
+import keras
+import numpy as np
+
+from keras_lottery import variables
+from keras_lottery.callbacks import Prune
+from keras_lottery.core import criteria, lookup, scopes
+from keras_lottery.core import kept as kept_actions
+from keras_lottery.core.granularity import Granularity
+from keras_lottery.core.schedules import constant
+from keras_lottery.lottery import Lottery
+from keras_lottery.rewind import Rewind, to_start
+from keras_lottery.ticket import Ticket
+
+_NOTHING = constant(0.0)
+
+
+@dataclasses.dataclass(frozen=True)
+class Round:
+    """One round of iterative pruning, before its training.
+
+    Args:
+        index: 0 is the dense network; after that, how often it was pruned.
+        model: The compiled model to train, masks attached. It is the same model in every round.
+        ticket: The masks of this round and the values at the rewind point.
+        kept: How many weights of each kernel are alive, by name.
+        sparsity: The fraction of all kernels' weights that is pruned, in [0, 1].
+        callbacks: For `model.fit`. They verify the masks at every epoch and log the sparsity; with
+            a rewind point during training, round 0 needs them to save it.
+        initial_epoch: For `model.fit`: where training starts if rewound to the end of an epoch,
+            else 0.
+        controls: A dict from the name of a control to a function of a seed that makes its model;
+            see `control`.
+    """
+
+    index: int
+    model: keras.Model
+    ticket: Ticket
+    kept: dict[str, int]
+    sparsity: float
+    callbacks: list[keras.callbacks.Callback]
+    initial_epoch: int
+    controls: Mapping[str, Callable[[int], keras.Model]]
+
+    @property
+    def remaining(self) -> float:
+        """The fraction of all kernels' weights that is alive, in [0, 1]."""
+        return 1 - self.sparsity
+
+    def control(self, kind: str, seed: int = 0) -> keras.Model:
+        """A compiled model of the same sparsity that is no ticket, to compare with.
+
+        Args:
+            kind: `"reinit"` (the ticket's masks, weights drawn anew), `"random_mask"` (the ticket's
+                initial values under a random mask with the same counts in each kernel, drawn at the
+                same granularity) or `"shuffle_layerwise"` (likewise, each kernel's mask permuted
+                weight by weight).
+            seed: Seed of the control's random choices.
+
+        Returns:
+            A model with masks attached. The next call for the same kind gives the same model, set
+            up anew.
+
+        Raises:
+            ValueError: If there is no such control.
+        """
+        if kind not in self.controls:
+            raise ValueError(f"No control {kind!r}; there are {', '.join(self.controls)}.")
+        return self.controls[kind](seed)
+
+
+def rounds(
+    make_model: Callable[[], keras.Model],
+    count: int,
+    rate: float = 0.2,
+    *,
+    overrides: Mapping[str, float] | None = None,
+    criterion: str | Callable = "large_final",
+    scope: str | Callable = "layerwise",
+    granularity: Granularity | None = None,
+    rewind: Rewind | None = to_start(),  # noqa: B008 (a frozen record)
+    kept: str | Callable = "rewind",
+    pruned: str | Callable = "zero",
+    include: variables.Selector | None = None,
+    exclude: variables.Selector | None = None,
+    seed: int = 0,
+    start: Ticket | None = None,
+) -> Iterator[Round]:
+    """Train, prune, rewind, repeat (Frankle & Carbin 2019, section 2, "iterative pruning").
+
+    Yields `count + 1` rounds. The loop's body trains `round.model`; then the lowest-ranked weights
+    are pruned and the rest rewound for the next round. `count=1` is one-shot pruning. Nothing is
+    pruned after the last round.
+
+    Args:
+        make_model: Makes a built and compiled model. Called once, and once more for each kind of
+            control.
+        count: How often to prune.
+        rate: The fraction of the remaining weights to prune each time, in [0, 1].
+        overrides: Other rates for some kernels: a dict from a regular expression, searched in the
+            kernel's name, to the rate. Frankle & Carbin prune the output layer at half the rate.
+        criterion: A function `Kernel -> scores` (higher is kept) or the name of one in
+            `keras_lottery.criteria`.
+        scope: A function `(scores, masks, counts) -> masks` or the name of one in
+            `keras_lottery.scopes`.
+        granularity: What is pruned as one, of `keras_lottery.granularity`. Defaults to single
+            weights.
+        rewind: A policy of `keras_lottery.rewind`, or `None` to train on from the trained weights
+            (fine-tuning). If it rewinds to a step or epoch of training, pass
+            `callbacks=round.callbacks` to `fit`.
+        kept: What kept weights become at a rewind: a function of `keras_lottery.core.kept` or its
+            name.
+        pruned: What pruned weights are held at: a function of `keras_lottery.core.pruned` or its
+            name.
+        include: Which kernels to prune: a regular expression or a predicate `(name, shape) ->
+            bool`.
+        exclude: Which of those to leave alone, likewise.
+        seed: Seed of the random choices.
+        start: The `ticket` of an earlier run's round: begin with that round again, instead of round
+            0.
+
+    Yields:
+        A `Round`.
+
+    Raises:
+        ValueError: If an argument is wrong, or the rewind point was not reached in round 0.
+        MaskError: If the body's training broke the masks.
+
+    Example:
+
+    >>> def make_model():
+    ...     model = keras.Sequential([keras.Input((8,)), keras.layers.Dense(10, name="fc1")])
+    ...     model.compile("sgd", "mse")
+    ...     return model
+    >>> x = np.ones((4, 8))
+    >>> for r in rounds(make_model, count=2, rate=0.5):
+    ...     history = r.model.fit(x, np.ones((4, 10)), verbose=0)
+    ...     print(r.index, r.remaining, r.kept)
+    0 1.0 {'fc1/kernel': 80}
+    1 0.5 {'fc1/kernel': 40}
+    2 0.25 {'fc1/kernel': 20}
+    """
+    if not isinstance(count, int) or count < 0:
+        raise ValueError(f"`count` must be an integer of 0 or more, received {count!r}.")
+    if start is not None and rewind is not None and rewind.at > 0:
+        raise ValueError(
+            "`start` cannot be combined with a rewind point during training: a ticket does not "
+            "hold the optimizer's state of then."
+        )
+    criterion = lookup.get(criteria, criterion)
+    scope = lookup.get(scopes, scope)
+    kept = lookup.get(kept_actions, kept)
+
+    def masked(model: keras.Model) -> Lottery:
+        return Lottery(model, include, exclude, pruned, seed)
+
+    def search() -> Iterator[Round]:
+        if start is None:
+            lottery, first = masked(make_model()), 0
+        else:
+            lottery, first = start.apply(make_model()), start.metadata["rounds"]
+        controls = _controls(lottery, lambda: masked(make_model()), granularity)
+        for index in range(first, count + 1):
+            if index > first:
+                lottery.prune(
+                    rate=rate,
+                    overrides=overrides,
+                    criterion=criterion,
+                    scope=scope,
+                    granularity=granularity,
+                )
+                if rewind is not None:
+                    rewind.restore(lottery, kept)
+            late = rewind is not None and rewind.unit == "epoch" and index > 0
+            yield Round(
+                index=index,
+                model=lottery.model,
+                ticket=Ticket.of(lottery, criterion.__name__, scope.__name__, index),
+                kept=lottery.remaining,
+                sparsity=lottery.sparsity,
+                callbacks=[Prune(_NOTHING, rewind=rewind)],
+                initial_epoch=rewind.at if late else 0,
+                controls=controls(index),
+            )
+            lottery.check()
+            if rewind is not None and rewind.at > 0 and lottery.state.point.step == 0:
+                raise ValueError(
+                    f"Round {index} ended before the rewind point, {rewind.unit} {rewind.at}, was "
+                    "saved: train at least that long, with `callbacks=round.callbacks`."
+                )
+
+    return search()
+
+
+def _controls(
+    lottery: Lottery, make_control: Callable[[], Lottery], granularity: Granularity | None
+) -> Callable[[int], dict[str, Callable[[int], keras.Model]]]:
+    """The functions behind `Round.control`, by the index of the round."""
+    # One model for each kind, so that Keras compiles its train step once.
+    made: dict[str, Lottery] = {}
+
+    def set_up(kind: str, index: int, seed: int) -> Lottery:
+        if kind not in made:
+            made[kind] = make_control()
+        control = made[kind]
+        # The same draws whichever controls were made before.
+        control.seed = seed
+        control.state.draws = index
+        return control
+
+    def reinit(index: int, seed: int) -> keras.Model:
+        control = set_up("reinit", index, seed)
+        control.set_masks(lottery.masks)
+        control.rewind("reinit")
+        return control.model
+
+    def random_mask(index: int, seed: int) -> keras.Model:
+        control = set_up("random_mask", index, seed)
+        control.set_masks({name: np.ones_like(mask) for name, mask in lottery.masks.items()})
+        control.prune(
+            0.0,
+            overrides={f"^{re.escape(name)}$": s for name, s in lottery.sparsities.items()},
+            criterion="random",
+            granularity=granularity,
+        )
+        return _rewound_alike(control)
+
+    def shuffle_layerwise(index: int, seed: int) -> keras.Model:
+        control = set_up("shuffle_layerwise", index, seed)
+        rng = np.random.default_rng([seed, index])
+        control.set_masks(
+            {
+                name: rng.permutation(mask.ravel()).reshape(mask.shape)
+                for name, mask in lottery.masks.items()
+            }
+        )
+        return _rewound_alike(control)
+
+    def _rewound_alike(control: Lottery) -> keras.Model:
+        """Start where the ticket starts: `make_model` may have drawn other values."""
+        control.load_state(
+            dataclasses.replace(control.state, point=lottery.state.point.moved_to(control.model))
+        )
+        control.rewind()
+        return control.model
+
+    kinds = (reinit, random_mask, shuffle_layerwise)
+    return lambda index: {kind.__name__: functools.partial(kind, index) for kind in kinds}

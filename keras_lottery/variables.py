@@ -1,0 +1,254 @@
+"""Naming and finding the variables of a Keras model.
+
+Variable paths change between builds (`sequential_1/dense_2/kernel`) and layer classes say little
+about what can be pruned, so everything here goes by the variables themselves: their place in the
+model, their name and their rank.
+"""
+
+import re
+from collections.abc import Callable, Iterable, Mapping
+
+import keras
+import numpy as np
+
+Selector = str | Callable[[str, tuple[int, ...]], bool]
+
+
+def named(model: keras.Model) -> dict[str, keras.Variable]:
+    """All variables of a built model under stable, unique names.
+
+    A name is the variable's path without the model's own name (`"fc1/kernel"`). Where two variables
+    share a path, the later ones get a suffix (`"fc1/kernel#2"`). Metrics and optimizer variables
+    are not part of a model here. A variable that several layers share appears once.
+
+    Args:
+        model: A built `keras.Model`.
+
+    Returns:
+        A dict from name to variable, in the order of the model's layers.
+
+    Raises:
+        ValueError: If `model` has no variables yet.
+
+    Example:
+
+    >>> model = keras.Sequential([keras.Input((4,)), keras.layers.Dense(2, name="fc1")])
+    >>> list(named(model))
+    ['fc1/kernel', 'fc1/bias']
+    """
+    if not isinstance(model, keras.Model):
+        raise ValueError(f"`model` must be a keras.Model, received {type(model).__name__}.")
+    if not model.built or not model.variables:
+        raise ValueError(
+            f"`model` ({model.name!r}) has no variables yet: build it, or call it on a batch of "
+            "data, first."
+        )
+    metrics = {id(variable) for variable in model.metrics_variables}
+    found: dict[str, keras.Variable] = {}
+    seen: set[int] = set()
+    for variable in model.variables:
+        if id(variable) in metrics or id(variable) in seen:
+            continue
+        seen.add(id(variable))
+        base = variable.path.removeprefix(f"{model.name}/")
+        name, twin = base, 2
+        while name in found:
+            name, twin = f"{base}#{twin}", twin + 1
+        found[name] = variable
+    return found
+
+
+def prunable(
+    model: keras.Model, include: Selector | None = None, exclude: Selector | None = None
+) -> dict[str, keras.Variable]:
+    """The kernels of a model: what can be pruned.
+
+    A kernel is a floating-point variable of rank 2 or more called `embeddings` or ending in
+    `kernel` (`kernel`, `depthwise_kernel`, `pointwise_kernel`, `recurrent_kernel`, ...). Biases,
+    whatever their rank, and normalisation weights are none. Frozen layers (`trainable=False`) are
+    included.
+
+    Args:
+        model: A built `keras.Model`.
+        include: Which kernels to take. A regular expression searched in the name, or a predicate
+            `(name, shape) -> bool`, which is asked about every floating-point variable of rank 2 or
+            more and so can also choose weights of a custom layer that are not called a kernel.
+            Defaults to all kernels.
+        exclude: Which of those to leave out, likewise.
+
+    Returns:
+        A dict from name to variable, in the order of the model's layers.
+
+    Raises:
+        ValueError: If nothing is left, naming what there is to choose from.
+
+    Example:
+
+    >>> model = keras.Sequential(
+    ...     [
+    ...         keras.Input((4,)),
+    ...         keras.layers.Dense(3, name="fc1"),
+    ...         keras.layers.Dense(2, name="output"),
+    ...     ]
+    ... )
+    >>> list(prunable(model, exclude="output"))
+    ['fc1/kernel']
+    """
+    candidates = {
+        name: variable
+        for name, variable in named(model).items()
+        if len(variable.shape) >= 2 and keras.backend.is_float_dtype(variable.dtype)
+    }
+    kernels = {name for name in candidates if _is_kernel(name)}
+    chosen = {
+        name: variable
+        for name, variable in candidates.items()
+        if (name in kernels or callable(include))
+        and (include is None or _matches(include, name, variable.shape))
+        and not (exclude is not None and _matches(exclude, name, variable.shape))
+    }
+    if not chosen:
+        raise ValueError(
+            f"Nothing matched: include={include!r}, exclude={exclude!r} leave no kernel of "
+            f"{model.name!r} to prune. Its kernels are: {', '.join(sorted(kernels)) or 'none'}."
+        )
+    return chosen
+
+
+def _is_kernel(name: str) -> bool:
+    variable = name.rpartition("/")[2].partition("#")[0]
+    return variable.endswith("kernel") or variable == "embeddings"
+
+
+def _matches(selector: Selector, name: str, shape: Iterable[int]) -> bool:
+    if callable(selector):
+        return bool(selector(name, tuple(shape)))
+    if not isinstance(selector, str):
+        raise ValueError(
+            "`include` and `exclude` must be a regular expression or a function "
+            f"(name, shape) -> bool, received {selector!r}."
+        )
+    return re.search(selector, name) is not None
+
+
+def per_kernel(default, overrides: Mapping | None, names: Iterable[str]) -> dict:
+    """A value for every kernel: the default, or that of the last pattern found in its name.
+
+    Args:
+        default: The value of a kernel that no pattern matches.
+        overrides: A dict from regular expression to value, or `None`.
+        names: The kernels' names.
+
+    Returns:
+        A dict from kernel name to value.
+
+    Raises:
+        ValueError: If a pattern matches no name.
+
+    Example:
+
+    >>> per_kernel(0.2, {"output": 0.1}, ["fc1/kernel", "output/kernel"])
+    {'fc1/kernel': 0.2, 'output/kernel': 0.1}
+    """
+    values = {name: default for name in names}
+    for pattern, value in (overrides or {}).items():
+        matched = [name for name in values if re.search(pattern, name)]
+        if not matched:
+            raise ValueError(
+                f"Nothing matched: `overrides` has the pattern {pattern!r}; the kernels are: "
+                f"{', '.join(values)}."
+            )
+        values.update(dict.fromkeys(matched, value))
+    return values
+
+
+def match(shapes: Mapping[str, tuple[int, ...]], model: keras.Model) -> dict[str, keras.Variable]:
+    """Find stored variables in a model that may have been built in another process.
+
+    Names are compared without the numbers that Keras gives to unnamed layers, since those depend on
+    how many layers were built before; variables are then paired in the order of the layers.
+
+    Args:
+        shapes: A dict from stored name to shape, in the order of the stored model's layers, for all
+            its variables.
+        model: A built `keras.Model` of the same architecture.
+
+    Returns:
+        A dict from stored name to the model's variable.
+
+    Raises:
+        ValueError: If the architectures differ, naming the first difference.
+
+    Example:
+
+    >>> model = keras.Sequential([keras.Input((4,)), keras.layers.Dense(2, name="dense_7")])
+    >>> found = match({"dense/kernel": (4, 2), "dense/bias": (2,)}, model)
+    >>> found["dense/kernel"] is model.layers[0].kernel
+    True
+    """
+    variables = named(model)
+    if {name: tuple(variable.shape) for name, variable in variables.items()} == {
+        name: tuple(shape) for name, shape in shapes.items()
+    }:
+        return {name: variables[name] for name in shapes}
+    for (stored, shape), (name, variable) in zip(shapes.items(), variables.items(), strict=False):
+        if _unnumbered(stored) != _unnumbered(name) or tuple(shape) != tuple(variable.shape):
+            raise ValueError(
+                f"The architectures differ: {stored!r} of shape {tuple(shape)} is stored where the "
+                f"model {model.name!r} has {name!r} of shape {tuple(variable.shape)}."
+            )
+    if len(shapes) != len(variables):
+        raise ValueError(
+            f"The architectures differ: {len(shapes)} variables are stored and the model "
+            f"{model.name!r} has {len(variables)}."
+        )
+    return dict(zip(shapes, variables.values(), strict=True))
+
+
+def _unnumbered(name: str) -> str:
+    return re.sub(r"(_\d+)?(#\d+)?(?=/|$)", "", name)
+
+
+def initializer(
+    model: keras.Model, variable: keras.Variable
+) -> Callable[[np.random.Generator], np.ndarray]:
+    """A function that draws fresh values for a variable as its layer's own initializer would.
+
+    Args:
+        model: The `keras.Model` that holds the variable.
+        variable: One of the model's variables.
+
+    Returns:
+        A function from a `numpy.random.Generator` to an array of the variable's shape. It raises a
+        `ValueError` if the layer that owns the variable does not tell its initializer.
+    """
+
+    def draw(rng: np.random.Generator) -> np.ndarray:
+        for layer in model._flatten_layers():
+            if any(
+                variable is own
+                for own in (*layer._trainable_variables, *layer._non_trainable_variables)
+            ):
+                break
+        else:
+            raise ValueError(f"{variable.path!r} belongs to no layer of {model.name!r}.")
+        stem = variable.name.removesuffix("_kernel")
+        for attribute in (
+            f"{variable.name}_initializer",
+            f"{stem}_initializer",
+            "depthwise_initializer",
+        ):
+            found = getattr(layer, attribute, None)
+            if found is not None:
+                break
+        else:
+            raise ValueError(
+                f"The layer {layer.name!r} has no attribute `{variable.name}_initializer`, so "
+                f"{variable.path!r} cannot be drawn anew."
+            )
+        config = found.get_config()
+        if "seed" in config:
+            found = type(found).from_config({**config, "seed": int(rng.integers(2**31))})
+        return keras.ops.convert_to_numpy(found(variable.shape, dtype=variable.dtype))
+
+    return draw
