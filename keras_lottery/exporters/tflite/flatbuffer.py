@@ -5,7 +5,6 @@ A file may come from anywhere: `read` returns a model whose indices are all in r
 """
 
 import copy
-import math
 from collections.abc import Iterator
 
 import flatbuffers
@@ -84,6 +83,13 @@ def length(buffer: schema.BufferT) -> int:
     return 0 if buffer.data is None else len(buffer.data)
 
 
+def dense_bytes(tensor: schema.TensorT) -> int:
+    """The bytes of a tensor when dense; zero for types without a fixed width."""
+    if tensor.type == schema.TensorType.INT4:
+        return (levels.size(tensor) + 1) // 2
+    return levels.size(tensor) * np.dtype(_DTYPES.get(tensor.type, "V0")).itemsize
+
+
 def constants(model: schema.ModelT) -> Iterator[tuple[schema.SubGraphT, int, schema.TensorT]]:
     """Yields `(subgraph, index in its tensors, tensor)` for every tensor with stored values."""
     for subgraph in model.subgraphs:
@@ -96,13 +102,17 @@ def stored(model: schema.ModelT, tensor: schema.TensorT) -> np.ndarray:
     """The values of a constant as the file has them: 1-D, of a sparse tensor only those in it.
 
     Raises:
-        FlatbufferError: NumPy has no such type (strings, 4-bit integers), or bytes are missing.
+        FlatbufferError: NumPy has no such type (strings, bfloat16), or bytes are missing.
     """
+    data = model.buffers[tensor.buffer].data
+    data = np.zeros(0, np.uint8) if data is None else np.asarray(data, np.uint8)
+    if tensor.type == schema.TensorType.INT4:
+        # Two to a byte, the first in the low half.
+        pairs = np.stack([data << 4, data], axis=-1).view(np.int8) >> 4
+        return pairs.reshape(-1)[: levels.size(tensor)]
     if tensor.type not in _DTYPES:
         raise FlatbufferError(f"{levels.title(tensor)!r} has no NumPy type: {tensor.type}.")
     dtype = np.dtype(_DTYPES[tensor.type])
-    data = model.buffers[tensor.buffer].data
-    data = np.zeros(0, np.uint8) if data is None else np.asarray(data, np.uint8)
     if data.size % dtype.itemsize:
         raise FlatbufferError(f"{levels.title(tensor)!r} has {data.size} bytes of {dtype} values.")
     return data.view(dtype)
@@ -123,8 +133,7 @@ def dense(model: schema.ModelT, tensor: schema.TensorT) -> np.ndarray:
     Raises:
         FlatbufferError: Values, indices and shape contradict each other.
     """
-    values, shape = stored(model, tensor), levels.shape(tensor)
-    size = math.prod(shape)
+    values, shape, size = stored(model, tensor), levels.shape(tensor), levels.size(tensor)
     if tensor.sparsity is None:
         if values.size != size:
             raise FlatbufferError(

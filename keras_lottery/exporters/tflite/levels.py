@@ -18,6 +18,11 @@ def shape(tensor: schema.TensorT) -> tuple[int, ...]:
     return () if tensor.shape is None else tuple(int(size) for size in tensor.shape)
 
 
+def size(tensor: schema.TensorT) -> int:
+    """How many values a tensor has when dense."""
+    return math.prod(shape(tensor))
+
+
 def title(tensor: schema.TensorT) -> str:
     """A tensor's name as text, for tables and errors."""
     return (tensor.name or b"").decode(errors="replace")
@@ -49,7 +54,7 @@ def positions(tensor: schema.TensorT, count: int) -> np.ndarray:
     """
     sizes = shape(tensor)
     result = np.zeros(1, np.int64)
-    for axis, step, level in _levels(tensor, count):
+    for axis, step, level in check(tensor, count):
         stride = step * math.prod(sizes[axis + 1 :])
         if level.format == schema.DimensionType.DENSE:
             result = (result[:, None] + stride * np.arange(level.denseSize)).reshape(-1)
@@ -74,8 +79,15 @@ def _traversal(tensor):
     return order, axes
 
 
-def _levels(tensor, count):
-    """`[(axis, step along it, metadata)]`, checked before anything large is allocated."""
+def check(tensor: schema.TensorT, count: int) -> list[tuple[int, int, schema.DimensionMetadataT]]:
+    """Checks the levels of a sparse tensor that stores `count` values, allocating nothing large.
+
+    Returns:
+        `(axis, step along it, metadata)` for each level, outermost first.
+
+    Raises:
+        FlatbufferError: The levels contradict each other, the shape or `count`.
+    """
     sizes, block = shape(tensor), blocks(tensor)
     order, axes = _traversal(tensor)
     levels, entries = [], 1

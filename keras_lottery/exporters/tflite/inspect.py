@@ -1,0 +1,106 @@
+"""Reads any `.tflite` file: what its weights cost, how they are computed, and what is wrong."""
+
+import gzip
+import math
+from dataclasses import dataclass
+
+from keras_lottery.exporters.tflite import defects, flatbuffer, weight, xnnpack
+from keras_lottery.exporters.tflite.defects import Defect
+from keras_lottery.exporters.tflite.graph import Graph
+from keras_lottery.exporters.tflite.weight import Weight
+from keras_lottery.exporters.tflite.xnnpack import SparsePath
+
+# TensorFlow Lite Micro's operator that unpacks a bitmask each time the model runs.
+_DECODE = "TFLM_DECODE"
+
+
+@dataclass(frozen=True)
+class Inspection:
+    """What a `.tflite` file holds.
+
+    Attributes:
+        weights: Every kernel and table of the network, in the order of the file.
+        other_bytes: Bytes of the other constants: biases, shapes.
+        file_bytes: Bytes of the file.
+        gzip_bytes: Bytes of the file after `gzip -9`.
+        operators: How often each operator occurs.
+        defects: What a runtime would compute wrongly or refuse.
+        sparse_path: What XNNPACK makes of the 1x1 convolutions; None where there are none.
+    """
+
+    weights: tuple[Weight, ...]
+    other_bytes: int
+    file_bytes: int
+    gzip_bytes: int
+    operators: dict[str, int]
+    defects: tuple[Defect, ...]
+    sparse_path: SparsePath | None
+
+    @property
+    def entropy_bytes(self) -> int:
+        """The entropy bound of the weights, with the other constants as they are."""
+        return self.other_bytes + sum(w.entropy_bytes for w in self.weights)
+
+    @property
+    def dense_bytes(self) -> int:
+        """About what the file would weigh with every weight stored densely, in its own type."""
+        saved = sum(w.dense_bytes - w.stored_bytes for w in self.weights)
+        return self.file_bytes + saved
+
+    @property
+    def sparsity(self) -> float:
+        """The fraction of zeros in all weights together."""
+        sizes = [math.prod(w.shape) for w in self.weights]
+        zeros = [w.sparsity * size for w, size in zip(self.weights, sizes, strict=True)]
+        return sum(zeros) / sum(sizes) if sum(sizes) else 0.0
+
+
+def inspect(data: bytes) -> Inspection:
+    """Analyses a `.tflite` file, whoever made it.
+
+    Args:
+        data: The file's bytes.
+
+    Returns:
+        An `Inspection`.
+
+    Raises:
+        FlatbufferError: The bytes are no such file, or a damaged one.
+    """
+    model = flatbuffer.read(data)
+    sparse_path = xnnpack.sparse_path(model)
+    weights, found, names, other_bytes = [], [], [], 0
+    for subgraph in model.subgraphs:
+        graph = Graph(model, subgraph)
+        names += [graph.name(operator) for operator in subgraph.operators]
+        encoded = _encoded(graph)
+        weights += [weight.decoded(graph, *pair) for pair in encoded]
+        parts = {index for pair in encoded for index in pair[1:]}
+        for index, tensor in enumerate(subgraph.tensors):
+            if index in parts or not (graph.is_constant(index) or tensor.sparsity):
+                continue
+            if not weight.is_weight(tensor):
+                other_bytes += flatbuffer.length(model.buffers[tensor.buffer])
+                continue
+            weights.append(weight.of(graph, index, sparse_path))
+            if tensor.sparsity is not None:
+                found += [d for d in defects.find(graph, index) if d not in found]
+    return Inspection(
+        weights=tuple(weights),
+        other_bytes=other_bytes,
+        file_bytes=len(data),
+        gzip_bytes=len(gzip.compress(data, 9)),
+        operators={name: names.count(name) for name in sorted(set(names))},
+        defects=tuple(found),
+        sparse_path=sparse_path,
+    )
+
+
+def _encoded(graph):
+    """`(decoded, encoded, ancillary)` tensors of the operators that decode weights at each run."""
+    decoders = [op for op in graph.subgraph.operators if graph.name(op) == _DECODE]
+    return [
+        (int(operator.outputs[i]), graph.input(operator, 2 * i), graph.input(operator, 2 * i + 1))
+        for operator in decoders
+        for i in range(min(len(operator.outputs), len(operator.inputs) // 2))
+    ]
