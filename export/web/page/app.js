@@ -1,0 +1,229 @@
+/** The page: joins the pad, the models, the timing and the pictures. */
+
+import {countAlive, decodeMask, drawTiles, inputUse} from './mask.js';
+import {FIELD, toMnist} from './mnist.js';
+import {createPad, paintPixels} from './pad.js';
+import {loadModel, startRuntime} from './runtime.js';
+import {compareTimes} from './timing.js';
+
+const $ = (id) => document.getElementById(id);
+
+/** The last input and what the chosen model said: `null` while the pad is empty. */
+export let latest = null;
+
+const metadata = await (await fetch('metadata.json')).json();
+const models = []; // {run, ...} in the order of metadata.models, once loaded
+let chosen = 0; // the model that answers
+let nextExample = 0;
+let scheduled = false; // an answer, for the next frame
+let turn = 0; // counts the answers asked for
+
+const bars = Array.from({length: 10}, (_, digit) => {
+  const item = document.createElement('li');
+  item.innerHTML = `
+    <span class="percent"></span><span class="column"><i></i></span><b>${digit}</b>`;
+  $('bars').append(item);
+  return item;
+});
+
+const pad = createPad($('pad'), {changed: scheduleClassify, finished: announce});
+const alive = decodeMask(metadata.mask);
+
+describe();
+paint();
+listen();
+await start();
+
+function describe() {
+  const {network, dataset, sparsity} = metadata;
+  const kept = percent(1 - sparsity);
+  $('summary').textContent = `${network} with ${kept} of its weights, running on this device.`;
+  $('origin').textContent = `Trained on ${dataset}.`;
+  const {tiles, height, width} = metadata.mask;
+  const [left, all] = [countAlive(metadata.mask, alive), tiles * height * width].map(number);
+  $('tiles-caption').textContent =
+    `The first layer's mask: ${left} of ${all} weights. ` +
+    `Each of the ${tiles} tiles is one unit, each dot a pixel it still looks at.`;
+  $('use-caption').textContent = 'All units together: where the ticket looks most.';
+
+  const largest = Math.max(...metadata.models.map((model) => model.bytes));
+  metadata.models.forEach((model, i) => {
+    const row = document.createElement('label');
+    row.className = 'model';
+    row.innerHTML = `
+      <input type="radio" name="model" value="${i}">
+      <span class="name"></span>
+      <span class="accuracy"></span>
+      <span class="measure size">file <span class="bar"><i></i></span><b></b></span>
+      <span class="measure time">time <span class="bar"><i></i></span><b>…</b></span>
+      <span class="gain"></span>`;
+    row.querySelector('input').checked = i === chosen;
+    row.querySelector('.name').textContent = model.name;
+    row.querySelector('.accuracy').textContent = `${(100 * model.accuracy).toFixed(1)} % right`;
+    row.querySelector('.size i').style.width = `${(100 * model.bytes) / largest}%`;
+    row.querySelector('.size b').textContent = `${number(Math.round(model.bytes / 1000))} KB`;
+    $('models').append(row);
+  });
+}
+
+/** Draws what takes its colours from the colour scheme. */
+function paint() {
+  drawTiles($('tiles'), metadata.mask, alive);
+  const use = $('use');
+  const {height, width} = metadata.mask;
+  if (height === FIELD && width === FIELD) {
+    const context = use.getContext('2d');
+    paintPixels(context, inputUse(metadata.mask, alive), getComputedStyle(use).color);
+  } else {
+    use.closest('figure').hidden = true;
+  }
+  pad.redraw();
+  paintSeen();
+}
+
+function paintSeen() {
+  const canvas = $('seen');
+  const pixels = latest?.pixels ?? new Float32Array(FIELD * FIELD);
+  paintPixels(canvas.getContext('2d'), pixels, getComputedStyle(canvas).color);
+}
+
+function listen() {
+  matchMedia('(prefers-color-scheme: dark)').addEventListener('change', paint);
+  $('clear').addEventListener('click', clear);
+  document.addEventListener('keydown', (event) => {
+    if (event.key === 'Escape') clear();
+  });
+  $('undo').addEventListener('click', () => pad.undo());
+  $('example').addEventListener('click', showExample);
+  $('measure').addEventListener('click', measure);
+  $('models').addEventListener('change', (event) => {
+    chosen = Number(event.target.value);
+    scheduleClassify();
+  });
+}
+
+async function start() {
+  try {
+    const loader = await startRuntime();
+    for (const {file} of metadata.models) models.push(await loadModel(file));
+    $('status').textContent = '';
+    await classify();
+    keepOffline(loader);
+    await measure();
+  } catch (error) {
+    $('status').textContent = `The network could not be started: ${error.message}`;
+    throw error;
+  }
+}
+
+function clear() {
+  pad.clear();
+  $('status').textContent = models.length ? '' : $('status').textContent;
+}
+
+function showExample() {
+  const {count, pixels} = metadata.examples;
+  const bytes = Uint8Array.from(atob(pixels), (character) => character.charCodeAt(0));
+  const begin = (nextExample++ % count) * FIELD * FIELD;
+  const digit = bytes.subarray(begin, begin + FIELD * FIELD);
+  pad.show(Float32Array.from(digit, (byte) => byte / 255));
+  requestAnimationFrame(announce);
+}
+
+/** At most one answer a frame. */
+function scheduleClassify() {
+  if (scheduled) return;
+  scheduled = true;
+  requestAnimationFrame(() => {
+    scheduled = false;
+    classify();
+  });
+}
+
+async function classify() {
+  const mine = ++turn;
+  const {pixels: ink, width} = pad.ink();
+  const pixels = toMnist(ink, width);
+  $('hint').hidden = pixels !== null;
+  let answer = null;
+  if (pixels !== null && models.length > 0) {
+    const probabilities = asProbabilities(await models[chosen].run(pixels));
+    answer = {pixels, probabilities, digit: probabilities.indexOf(Math.max(...probabilities))};
+  }
+  if (mine !== turn) return; // the pad has changed meanwhile
+  latest = answer;
+  paintSeen();
+  bars.forEach((bar, digit) => {
+    const p = latest?.probabilities[digit] ?? 0;
+    bar.style.setProperty('--p', p);
+    bar.classList.toggle('best', digit === latest?.digit);
+    bar.querySelector('.percent').textContent = latest ? percent(p) : '';
+  });
+  $('digit').textContent = latest?.digit ?? '–';
+}
+
+/** Says the answer at the end of a stroke, not at every point of it: screen readers read it out. */
+async function announce() {
+  await classify();
+  if (latest === null) return;
+  const sure = percent(latest.probabilities[latest.digit]);
+  $('status').textContent = `${sure} sure it is a ${latest.digit}`;
+}
+
+function asProbabilities(values) {
+  if (metadata.output === 'probabilities') return Array.from(values);
+  const largest = Math.max(...values);
+  const exponentials = Array.from(values, (value) => Math.exp(value - largest));
+  const sum = exponentials.reduce((a, b) => a + b);
+  return exponentials.map((value) => value / sum);
+}
+
+async function measure() {
+  $('measure').disabled = true;
+  const input = latest?.pixels ?? new Float32Array(FIELD * FIELD);
+  const calls = models.map((model) => () => model.run(input));
+  const times = await compareTimes(calls, {rounds: 21, blockMs: 5});
+  const slowest = Math.max(...times.map(({median}) => median));
+  const dense = {bytes: metadata.models.at(-1).bytes, time: times.at(-1).median};
+  document.querySelectorAll('.model').forEach((row, i) => {
+    const time = times[i].median;
+    row.querySelector('.time i').style.width = `${(100 * time) / slowest}%`;
+    row.querySelector('.time b').textContent = duration(time);
+    if (i === models.length - 1) return;
+    row.querySelector('.gain').textContent = gain({bytes: metadata.models[i].bytes, time}, dense);
+  });
+  $('measure').disabled = false;
+}
+
+/** What a ticket gains over the dense model; a tenth of the time is within the noise. */
+function gain(ticket, dense) {
+  const smaller = `${factor(dense.bytes / ticket.bytes)} times smaller`;
+  const faster = dense.time / ticket.time;
+  if (faster > 1.1) return `${smaller} than the dense model, ${factor(faster)} times faster`;
+  if (faster < 0.9) return `${smaller} than the dense model, ${factor(1 / faster)} times slower`;
+  return `${smaller} than the dense model, as fast`;
+}
+
+function factor(value) {
+  return value < 10 ? value.toFixed(1) : Math.round(value);
+}
+
+async function keepOffline(loader) {
+  if (!('serviceWorker' in navigator)) return; // an insecure origin, or a private window
+  await navigator.serviceWorker.register(`service-worker.js?loader=${loader}`);
+  await navigator.serviceWorker.ready;
+  $('offline').textContent = 'It works without a network now.';
+}
+
+function percent(fraction) {
+  return `${Math.round(100 * fraction)} %`;
+}
+
+function number(value) {
+  return value.toLocaleString('en');
+}
+
+function duration(milliseconds) {
+  if (milliseconds < 1) return `${Math.round(1000 * milliseconds)} µs`;
+  return `${milliseconds.toFixed(1)} ms`;
+}
