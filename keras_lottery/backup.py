@@ -2,7 +2,7 @@
 
 import pathlib
 
-from keras_lottery import ticket_file
+from keras_lottery import ticket_file, variables
 from keras_lottery.lottery import Lottery
 from keras_lottery.snapshot import Snapshot, State
 
@@ -57,7 +57,7 @@ def restore(path: str, lottery: Lottery) -> int | None:
     point = Snapshot(
         numbers["step"],
         group("value"),
-        lottery.model.optimizer,
+        variables.optimizer_of(lottery.model),
         list(group("optimizer").values()),
     )
     lottery.load_state(State(masks, group("held"), group("previous"), point, numbers["draws"]))

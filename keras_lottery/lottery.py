@@ -118,7 +118,7 @@ class Lottery:
     def averaged(self) -> bool:
         """Whether the optimizer keeps moving averages of the weights (`use_ema`)."""
         return any(
-            masking.average_of(self.model.optimizer, kernel) is not None
+            masking.average_of(variables.optimizer_of(self.model), kernel) is not None
             for kernel in self._kernels.values()
         )
 
@@ -150,7 +150,7 @@ class Lottery:
         optimizer (`Prune` does this when a fit begins); where nothing is to be done it does
         nothing.
         """
-        optimizer = self.model.optimizer if keras.backend.backend() == "jax" else None
+        optimizer = masking.stateful_optimizer(self.model)
         attached = Lottery.of(self.model) is self
         if attached and optimizer is self._stateful_optimizer:
             return
@@ -247,7 +247,7 @@ class Lottery:
         """
         for kernel in self._kernels.values():
             kernel.assign(kernel.constraint(kernel))
-            average = masking.average_of(self.model.optimizer, kernel)
+            average = masking.average_of(variables.optimizer_of(self.model), kernel)
             if average is not None:
                 average.assign(kernel.constraint(average))
 

@@ -12,6 +12,7 @@ from collections.abc import Collection, Iterator
 import keras
 import numpy as np
 
+from keras_lottery import variables
 from keras_lottery.core.kernel import Kernel
 
 
@@ -62,8 +63,9 @@ def attach(
         if holds:
             held = _state_variable(kernel, f"{kernel.name}_held", kernel.dtype, model)
         kernel.constraint = MaskConstraint(owner, alive, held, kernel.constraint)
-    if keras.backend.backend() == "jax" and model.optimizer is not None:
-        _hide_from_files(model.optimizer, step_variables(kernels))
+    optimizer = stateful_optimizer(model)
+    if optimizer is not None:
+        _hide_from_files(optimizer, step_variables(kernels))
     _retrace(model)
 
 
@@ -86,6 +88,11 @@ def detach(
     for kernel in kernels:
         kernel.constraint = kernel.constraint.inner
     _retrace(model)
+
+
+def stateful_optimizer(model: keras.Model) -> keras.optimizers.Optimizer | None:
+    """The optimizer that must hold the masks as part of its state: the model's on JAX, or `None`."""
+    return variables.optimizer_of(model) if keras.backend.backend() == "jax" else None
 
 
 def step_variables(kernels: Collection[keras.Variable]) -> list[keras.Variable]:
@@ -119,10 +126,11 @@ def _state_variable(
     Returns:
         A non-trainable `keras.Variable`.
     """
-    if keras.backend.backend() == "jax" and model.optimizer is not None:
-        if not model.optimizer.built:
-            model.optimizer.build(model.trainable_variables)
-        return _stepping(model.optimizer).add_variable_from_reference(kernel, name=name)
+    optimizer = stateful_optimizer(model)
+    if optimizer is not None:
+        if not optimizer.built:
+            optimizer.build(model.trainable_variables)
+        return _stepping(optimizer).add_variable_from_reference(kernel, name=name)
     strategy = getattr(model, "distribute_strategy", None)
     with strategy.scope() if strategy is not None else contextlib.nullcontext():
         return keras.Variable(

@@ -33,7 +33,7 @@ class Snapshot:
             step: How many training steps came before.
             ours: Variables in the optimizer that are not to be part of the snapshot.
         """
-        optimizer = model.optimizer
+        optimizer = variables.optimizer_of(model)
         if optimizer is not None and not optimizer.built:
             optimizer.build(model.trainable_variables)
         return cls(
@@ -48,7 +48,7 @@ class Snapshot:
         names = variables.match({name: v.shape for name, v in self.values.items()}, model)
         own = {id(variable): name for name, variable in variables.named(model).items()}
         values = {own[id(variable)]: self.values[name] for name, variable in names.items()}
-        return dataclasses.replace(self, values=values, optimizer=model.optimizer)
+        return dataclasses.replace(self, values=values, optimizer=variables.optimizer_of(model))
 
     def restore_optimizer(self, model: keras.Model, ours: list[keras.Variable]) -> None:
         """Put a model's optimizer back: iteration count, learning rate and slots.
@@ -59,19 +59,20 @@ class Snapshot:
             ValueError: If it has another optimizer and the snapshot is not of the start of
                 training.
         """
-        if model.optimizer is None:
+        optimizer = variables.optimizer_of(model)
+        if optimizer is None:
             return
         values = self.optimizer_values
-        if model.optimizer is not self.optimizer:
+        if optimizer is not self.optimizer:
             if self.step:
                 raise ValueError(
                     "The model was compiled anew after its rewind point was saved, at step "
                     f"{self.step}: the state its optimizer had then is not known."
                 )
-            fresh = type(model.optimizer).from_config(model.optimizer.get_config())
+            fresh = type(optimizer).from_config(optimizer.get_config())
             fresh.build(model.trainable_variables)
             values = [array(variable) for variable in fresh.variables]
-        for variable, value in zip(_without(model.optimizer, ours), values, strict=True):
+        for variable, value in zip(_without(optimizer, ours), values, strict=True):
             variable.assign(value)
 
 

@@ -209,6 +209,11 @@ def _unnumbered(name: str) -> str:
     return re.sub(r"(_\d+)?(#\d+)?(?=/|$)", "", name)
 
 
+def optimizer_of(model: keras.Model) -> keras.optimizers.Optimizer | None:
+    """A model's optimizer, or `None` if it was never compiled."""
+    return getattr(model, "optimizer", None)
+
+
 def initializer(
     model: keras.Model, variable: keras.Variable
 ) -> Callable[[np.random.Generator], np.ndarray]:
