@@ -1,0 +1,280 @@
+"""The report on a `.tflite` file: what it costs, what is computed how, and what was proven."""
+
+import dataclasses
+import gzip
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+from keras_lottery.exporters.tflite import tables, weight, xnnpack
+from keras_lottery.exporters.tflite.inspection import Inspection, inspect
+from keras_lottery.exporters.tflite.measure import Measurement
+
+# What a user may expect of the weights that are computed in one way. The factors are this project's
+# measurements on one x86 machine and one thread; `benchmark_tflite` repeats them on yours.
+_EXPECT = {
+    weight.DENSE: "stored and computed densely.",
+    weight.UNPACKED: (
+        "smaller on disk only: the runtime unpacks them when it loads the file, "
+        "then computes as slowly, and in no less memory, than with dense ones."
+    ),
+    weight.SPARSE: (
+        "computed sparsely by the runtime's own kernel, and never unpacked, so they take less "
+        "memory. They are faster than dense float from about 80 % zeros in blocks and from about "
+        "95 % without; on more than one example at a time the kernel gains less."
+    ),
+    weight.SPARSE_WITHOUT_AVX: (
+        "1x1 convolutions that XNNPACK computes sparsely, if it runs on "
+        f"{xnnpack.CPU_NEEDED}; elsewhere, as on most PCs, they are unpacked and no faster."
+    ),
+    weight.DECODED: (
+        "smaller in flash: TensorFlow Lite Micro decodes them at every run, which takes longer."
+    ),
+    weight.MISREAD: "WRONG: nothing in the file unpacks them; see the defects.",
+}
+
+
+@dataclass(frozen=True)
+class Size:
+    """Bytes of a file, and of the same file after `gzip -9`."""
+
+    raw: int
+    gzipped: int
+
+
+@dataclass(frozen=True)
+class Report:
+    """What is known of a `.tflite` file. `str()` of it is a table for the terminal.
+
+    Attributes:
+        path: The file.
+        inspection: What was read from it.
+        target: What the export aimed at; empty for a file from elsewhere.
+        precision: How its weights were asked to be stored.
+        dense: The same model as a dense float32 file.
+        dense_int8: The same model as a dense int8 file.
+        reasons: Weight to why it is stored as it is.
+        errors: Runtime to the largest difference of its outputs from Keras's.
+        agreement: The fraction of the compared examples with the same largest output, or None.
+        measurements: What was measured on this machine.
+        notes: What else the user should know.
+    """
+
+    path: str
+    inspection: Inspection
+    target: str = ""
+    precision: str = ""
+    dense: Size | None = None
+    dense_int8: Size | None = None
+    reasons: Mapping[str, str] = field(default_factory=dict)
+    errors: Mapping[str, float] = field(default_factory=dict)
+    agreement: float | None = None
+    measurements: Sequence[Measurement] = ()
+    notes: Sequence[str] = ()
+
+    def __str__(self):
+        return _render(self, tables.text, "")
+
+    def markdown(self) -> str:
+        """The report as Markdown."""
+        return _render(self, tables.markdown, "## ")
+
+    def json(self) -> str:
+        """The report as JSON, every attribute and the totals that its tables show."""
+        content = dataclasses.asdict(self)
+        inspected = self.inspection
+        content["inspection"] |= {
+            "sparsity": inspected.sparsity,
+            "entropy_bytes": inspected.entropy_bytes,
+            "dense_bytes": inspected.dense_bytes,
+        }
+        if inspected.sparse_path is not None:
+            content["inspection"]["sparse_path"]["taken"] = inspected.sparse_path.taken
+        content["expectations"] = expectations(inspected)
+        return json.dumps(content, indent=2)
+
+    def measured(self, measurements: Sequence[Measurement]) -> "Report":
+        """The same report with measurements of this machine."""
+        return dataclasses.replace(self, measurements=tuple(measurements))
+
+
+def of(
+    data: bytes,
+    *,
+    path: str = "",
+    target: str = "",
+    precision: str = "",
+    dense: bytes | None = None,
+    dense_int8: bytes | None = None,
+    reasons: Mapping[str, str] | None = None,
+    errors: Mapping[str, float] | None = None,
+    agreement: float | None = None,
+    notes: Sequence[str] = (),
+) -> Report:
+    """Reports on the bytes of a `.tflite` file.
+
+    Args:
+        data: The file's bytes.
+        path: Where they are.
+        target: What an export aimed at.
+        precision: How its weights were asked to be stored.
+        dense: The bytes of the same model as a dense float32 file.
+        dense_int8: The bytes of the same model as a dense int8 file.
+        reasons: Weight to why it is stored as it is.
+        errors: Runtime to the largest difference of its outputs from Keras's.
+        agreement: The fraction of examples with the same largest output.
+        notes: What else the user should know.
+
+    Returns:
+        A `Report` without measurements; see `Report.measured`.
+
+    Raises:
+        FlatbufferError: The bytes are no such file, or a damaged one.
+    """
+    return Report(
+        path=str(path),
+        inspection=inspect(data),
+        target=target,
+        precision=precision,
+        dense=None if dense is None else size(dense),
+        dense_int8=None if dense_int8 is None else size(dense_int8),
+        reasons=dict(reasons or {}),
+        errors=dict(errors or {}),
+        agreement=agreement,
+        notes=tuple(notes),
+    )
+
+
+def size(data: bytes) -> Size:
+    """The size of a file's bytes, raw and after `gzip -9`."""
+    return Size(len(data), len(gzip.compress(data, 9)))
+
+
+def expectations(inspected: Inspection) -> list[str]:
+    """What the runtime makes of the weights: one sentence for each way in which it computes."""
+    sentences = []
+    for computed, expected in _EXPECT.items():
+        found = [w for w in inspected.weights if w.computed == computed]
+        if found:
+            sentences.append(f"{len(found)} of {len(inspected.weights)} weights are {expected}")
+    return sentences
+
+
+def _render(report, table, heading):
+    inspected = report.inspection
+    sections = [
+        ("Size", table(("", "bytes", "gzipped", "of dense"), _size_rows(report))),
+        ("Weights", table(*_weight_table(report))),
+        ("What the runtime does", "\n".join(f"- {s}" for s in expectations(inspected))),
+        ("XNNPACK's sparse 1x1 convolutions", _sparse_path(inspected.sparse_path)),
+        ("Defects", "\n".join(_defect(defect) for defect in inspected.defects)),
+        ("Proof", _proof(report)),
+        ("Measured on this machine", _measured(report, table)),
+        ("Notes", "\n".join(f"- {note}" for note in report.notes)),
+    ]
+    parts = [f"{heading}{name}\n\n{body}" for name, body in sections if body]
+    return "\n\n".join([_title(report), *parts]) + "\n"
+
+
+def _title(report):
+    inspected = report.inspection
+    asked = ", ".join(part for part in (report.target, report.precision) if part)
+    count = len(inspected.weights)
+    return (
+        f"{report.path or 'This file'}{f' ({asked})' if asked else ''}: "
+        f"{inspected.sparsity:.1%} of the values in {count} weights are zero"
+    )
+
+
+def _size_rows(report):
+    inspected = report.inspection
+    rows = [("this file", inspected.file_bytes, inspected.gzip_bytes)]
+    if report.dense is not None:
+        rows.append(("dense float32", report.dense.raw, report.dense.gzipped))
+    if report.dense_int8 is not None:
+        rows.append(("dense int8", report.dense_int8.raw, report.dense_int8.gzipped))
+    if report.dense is None:
+        rows.append(("stored densely, about", inspected.dense_bytes, None))
+    rows.append(("entropy bound of its constants", inspected.entropy_bytes, None))
+    whole = report.dense.raw if report.dense is not None else inspected.dense_bytes
+    return [
+        (
+            name,
+            tables.number(raw),
+            "" if gzipped is None else tables.number(gzipped),
+            f"{raw / max(whole, 1):.1%}",
+        )
+        for name, raw, gzipped in rows
+    ]
+
+
+def _weight_table(report):
+    header = [
+        "weight",
+        "shape",
+        "zeros",
+        "type",
+        "stored as",
+        "bytes",
+        "dense",
+        "bound",
+        "RAM",
+        "computed",
+    ]
+    rows = [
+        [
+            # The converter joins the names of what it merged into one operator.
+            found.name.split(";")[0],
+            "x".join(map(str, found.shape)),
+            f"{found.sparsity:.1%}",
+            found.dtype,
+            found.encoding,
+            tables.number(found.stored_bytes),
+            tables.number(found.dense_bytes),
+            tables.number(found.entropy_bytes),
+            tables.number(found.memory),
+            found.computed,
+        ]
+        for found in report.inspection.weights
+    ]
+    if report.reasons:
+        header.append("why")
+        rows = [
+            [*row, report.reasons.get(found.name, "")]
+            for row, found in zip(rows, report.inspection.weights, strict=True)
+        ]
+    return header, rows
+
+
+def _sparse_path(path):
+    if path is None:
+        return ""
+    if path.taken:
+        return (
+            f"Every condition on the file holds: {len(path.weights)} convolutions with "
+            f"{path.zeros:.1%} zeros. They are computed sparsely on {xnnpack.CPU_NEEDED}."
+        )
+    failures = [*path.structure, *path.storage]
+    return "Not taken, anywhere:\n" + "\n".join(f"- {failure}" for failure in failures)
+
+
+def _defect(defect):
+    effects = "; ".join(f"{runtime}: {effect}" for runtime, effect in defect.effects.items())
+    return f"- {defect.kind}, {defect.tensor}: {defect.cause} {effects}."
+
+
+def _proof(report):
+    lines = [
+        f"- {runtime}: differs from Keras by {error:.2g} at most"
+        for runtime, error in report.errors.items()
+    ]
+    if report.agreement is not None:
+        lines.append(f"- {report.agreement:.1%} of the examples have the same largest output")
+    return "\n".join(lines)
+
+
+def _measured(report, table):
+    if not report.measurements:
+        return ""
+    header = ("file", "runtime", "median us", "10 % to 90 %", "memory", "load ms", "")
+    return table(header, [measurement.row() for measurement in report.measurements])

@@ -1,0 +1,51 @@
+"""Tables of text, for terminals and for Markdown."""
+
+import re
+from collections.abc import Sequence
+
+_NUMBER = re.compile(r"([0-9][0-9,.]*( ?%)?)?")
+
+
+def text(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """A table for a terminal: columns of numbers to the right, others to the left.
+
+    >>> print(text(("file", "bytes"), [("a.tflite", "1,024"), ("b.tflite", "64")]))
+    file      bytes
+    a.tflite  1,024
+    b.tflite     64
+    """
+    cells = [tuple(header), *map(tuple, rows)]
+    widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
+    right = [_is_numeric(column[1:]) for column in zip(*cells, strict=True)]
+    lines = []
+    for row in cells:
+        padded = [
+            cell.rjust(width) if numeric else cell.ljust(width)
+            for cell, width, numeric in zip(row, widths, right, strict=True)
+        ]
+        lines.append("  ".join(padded).rstrip())
+    return "\n".join(lines)
+
+
+def markdown(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """The same table in Markdown.
+
+    >>> print(markdown(("file", "bytes"), [("a.tflite", "1,024")]))
+    | file | bytes |
+    |---|--:|
+    | a.tflite | 1,024 |
+    """
+    right = [_is_numeric(column) for column in zip(*rows, strict=True)] or [False] * len(header)
+    lines = [header, *rows]
+    cells = ["| " + " | ".join(cell.replace("|", "\\|") for cell in row) + " |" for row in lines]
+    rule = "|" + "|".join("--:" if numeric else "---" for numeric in right) + "|"
+    return "\n".join([cells[0], rule, *cells[1:]])
+
+
+def number(value: int) -> str:
+    """An integer with thousands separated: `1,068,156`."""
+    return f"{value:,}"
+
+
+def _is_numeric(column):
+    return any(column) and all(_NUMBER.fullmatch(cell) for cell in column)
