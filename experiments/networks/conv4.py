@@ -1,0 +1,19 @@
+"""Conv-4: 4 convolutions and three dense layers, as in Frankle & Carbin 2019, figure 2."""
+
+import keras
+
+from experiments.networks import Preset, adam
+from experiments.networks._conv_pairs import pairs_of_convolutions
+
+PRESET = Preset(
+    optimizer=adam(3e-4),
+    batch_size=60,
+    iterations=25_000,
+    rate=0.2,
+    overrides={"^conv": 0.1, "^output/": 0.1},
+)
+
+
+def build(shape: tuple[int, int, int], classes: int, seed: int = 0) -> keras.Model:
+    """The network; 2,425,024 weights for CIFAR-10."""
+    return pairs_of_convolutions("conv4", (64, 128), shape, classes, seed)
