@@ -174,12 +174,21 @@ def _fill(model, data):
         subgraph.tensors = subgraph.tensors or []
         subgraph.operators = subgraph.operators or []
         for holder in (subgraph, *subgraph.operators):
-            holder.inputs = np.zeros(0, np.int32) if holder.inputs is None else holder.inputs
-            holder.outputs = np.zeros(0, np.int32) if holder.outputs is None else holder.outputs
+            holder.inputs = _present(holder.inputs)
+            holder.outputs = _present(holder.outputs)
+        for tensor in subgraph.tensors:
+            if tensor.sparsity is not None:
+                tensor.sparsity.traversalOrder = _present(tensor.sparsity.traversalOrder)
+                tensor.sparsity.blockMap = _present(tensor.sparsity.blockMap)
+                tensor.sparsity.dimMetadata = tensor.sparsity.dimMetadata or []
     for buffer in model.buffers:
         if buffer.offset > 1:
             buffer.data = np.frombuffer(data, np.uint8, buffer.size, buffer.offset)
             buffer.offset = buffer.size = 0
+
+
+def _present(indices):
+    return np.zeros(0, np.int32) if indices is None else indices
 
 
 def _check(model):

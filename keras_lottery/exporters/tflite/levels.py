@@ -68,13 +68,14 @@ def positions(tensor: schema.TensorT, count: int) -> np.ndarray:
 def _traversal(tensor):
     """Traversal order and block map as lists; a permutation and distinct axes."""
     sparsity, rank = tensor.sparsity, len(shape(tensor))
-    order = [] if sparsity.traversalOrder is None else [int(i) for i in sparsity.traversalOrder]
+    order = [int(entry) for entry in sparsity.traversalOrder]
+    # What is written anew may leave out the map where there are no blocks.
     axes = [] if sparsity.blockMap is None else [int(axis) for axis in sparsity.blockMap]
     if len(set(axes)) != len(axes) or not all(0 <= axis < rank for axis in axes):
         raise FlatbufferError(f"{title(tensor)!r} has {rank} axes and the block map {axes}.")
     if sorted(order) != list(range(rank + len(axes))):
         raise FlatbufferError(f"{title(tensor)!r} has the traversal order {order}.")
-    if len(sparsity.dimMetadata or []) != len(order):
+    if len(sparsity.dimMetadata) != len(order):
         raise FlatbufferError(f"{title(tensor)!r} has no metadata for some of its levels.")
     return order, axes
 

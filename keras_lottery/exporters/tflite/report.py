@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from keras_lottery.exporters.tflite import tables, weight, xnnpack
 from keras_lottery.exporters.tflite.inspection import Inspection, inspect
 from keras_lottery.exporters.tflite.measure import Measurement
+from keras_lottery.exporters.tflite.verify import Agreement
 
 # What a user may expect of the weights that are computed in one way. The factors are this project's
 # measurements on one x86 machine and one thread; `benchmark_tflite` repeats them on yours.
@@ -54,8 +55,7 @@ class Report:
         dense: The same model as a dense float32 file.
         dense_int8: The same model as a dense int8 file.
         reasons: Weight to why it is stored as it is.
-        errors: Runtime to the largest difference of its outputs from Keras's.
-        agreement: The fraction of the compared examples with the same largest output, or None.
+        agreement: Runtime to how well its outputs agree with Keras's.
         measurements: What was measured on this machine.
         notes: What else the user should know.
     """
@@ -67,8 +67,7 @@ class Report:
     dense: Size | None = None
     dense_int8: Size | None = None
     reasons: Mapping[str, str] = field(default_factory=dict)
-    errors: Mapping[str, float] = field(default_factory=dict)
-    agreement: float | None = None
+    agreement: Mapping[str, Agreement] = field(default_factory=dict)
     measurements: Sequence[Measurement] = ()
     notes: Sequence[str] = ()
 
@@ -107,8 +106,7 @@ def of(
     dense: bytes | None = None,
     dense_int8: bytes | None = None,
     reasons: Mapping[str, str] | None = None,
-    errors: Mapping[str, float] | None = None,
-    agreement: float | None = None,
+    agreement: Mapping[str, Agreement] | None = None,
     notes: Sequence[str] = (),
 ) -> Report:
     """Reports on the bytes of a `.tflite` file.
@@ -121,8 +119,7 @@ def of(
         dense: The bytes of the same model as a dense float32 file.
         dense_int8: The bytes of the same model as a dense int8 file.
         reasons: Weight to why it is stored as it is.
-        errors: Runtime to the largest difference of its outputs from Keras's.
-        agreement: The fraction of examples with the same largest output.
+        agreement: Runtime to how well its outputs agree with Keras's.
         notes: What else the user should know.
 
     Returns:
@@ -139,8 +136,7 @@ def of(
         dense=None if dense is None else size(dense),
         dense_int8=None if dense_int8 is None else size(dense_int8),
         reasons=dict(reasons or {}),
-        errors=dict(errors or {}),
-        agreement=agreement,
+        agreement=dict(agreement or {}),
         notes=tuple(notes),
     )
 
@@ -264,12 +260,12 @@ def _defect(defect):
 
 
 def _proof(report):
-    lines = [
-        f"- {runtime}: differs from Keras by {error:.2g} at most"
-        for runtime, error in report.errors.items()
-    ]
-    if report.agreement is not None:
-        lines.append(f"- {report.agreement:.1%} of the examples have the same largest output")
+    lines = []
+    for runtime, found in report.agreement.items():
+        line = f"- {runtime}: off from Keras by at most {found.error:.1g} of the largest output"
+        if found.classes is not None:
+            line += f"; {found.classes:.1%} of the examples get the same class"
+        lines.append(line)
     return "\n".join(lines)
 
 

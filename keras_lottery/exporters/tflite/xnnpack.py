@@ -246,7 +246,9 @@ def _is_pointwise(graph, operator):
 
 def _is_global_mean(graph, operator):
     index, axes = graph.input(operator, 0), graph.input(operator, 1)
-    if graph.name(operator) != "MEAN" or index < 0 or not graph.is_constant(axes):
+    if graph.name(operator) != "MEAN" or not len(operator.outputs):
+        return False
+    if index < 0 or not graph.is_constant(axes):
         return False
     axes = flatbuffer.dense(graph.model, graph.tensor(axes)).reshape(-1).tolist()
     return len(levels.shape(graph.tensor(index))) == 4 and sorted(axes) == [1, 2]
