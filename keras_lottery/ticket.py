@@ -1,0 +1,215 @@
+"""The ticket: which weights are alive, and the values every variable starts from."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import json
+import os
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import keras
+import numpy as np
+
+from keras_lottery import ticket_file, variables
+from keras_lottery.core import compare
+from keras_lottery.lottery import Lottery
+from keras_lottery.ticket_file import TicketError
+
+
+@dataclass(frozen=True, eq=False)
+class Ticket:
+    """A lottery ticket: masks, and the values of all variables at the rewind point.
+
+    Args:
+        masks: Boolean arrays by kernel name, True = alive.
+        values: Arrays by variable name: every variable of the model, kernels unmasked, biases,
+            normalisation statistics and seed states included.
+        metadata: How the ticket was found: a JSON-able dict (criterion, scope, rounds, seed,
+            history, versions, ...).
+
+    Raises:
+        TicketError: If a mask is not boolean, or has no value of its shape.
+
+    Example:
+
+    >>> kernel = np.array([[0.5, -0.1], [0.2, 0.3]], "float32")
+    >>> ticket = Ticket({"fc/kernel": np.abs(kernel) > 0.25}, {"fc/kernel": kernel})
+    >>> ticket.sparsity
+    0.5
+    """
+
+    masks: dict[str, np.ndarray]
+    values: dict[str, np.ndarray]
+    metadata: dict[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        if not self.masks:
+            raise TicketError("a ticket without a mask selects nothing.")
+        for name, mask in self.masks.items():
+            if mask.dtype != np.bool_:
+                raise TicketError(f"the mask of {name!r} has dtype {mask.dtype}; masks are bool.")
+            if name not in self.values:
+                raise TicketError(f"there is a mask for {name!r}, but no value.")
+            if mask.shape != self.values[name].shape:
+                raise TicketError(
+                    f"the mask of {name!r} has shape {mask.shape}, "
+                    f"its value {self.values[name].shape}."
+                )
+
+    @classmethod
+    def of(
+        cls,
+        lottery: Lottery,
+        criterion: str | None = None,
+        scope: str | None = None,
+        rounds: int | None = None,
+        history: Sequence[Any] | None = None,
+    ) -> Ticket:
+        """The ticket that a `Lottery` holds now.
+
+        Args:
+            lottery: The owner of the masks and of the rewind point.
+            criterion: For the record: the name of the criterion that ranked the weights.
+            scope: For the record: the name of the scope.
+            rounds: For the record: how often was pruned.
+            history: For the record: JSON-able results of the training.
+
+        Returns:
+            A `Ticket`. Where pruned weights are held at other values than zero, those are their
+            values in it, and its metadata say `"pruned": "freeze"`.
+        """
+        masks, held, point = lottery.masks, lottery.state.held, lottery.state.point
+        values = {
+            name: np.where(masks[name], value, held[name]) if name in held else value
+            for name, value in point.values.items()
+        }
+        metadata = {
+            "criterion": criterion,
+            "scope": scope,
+            "rounds": rounds,
+            "history": history,
+            "pruned": "freeze" if held else "zero",
+            "sparsity": lottery.sparsity,
+            "rewind_step": point.step,
+            "seed": lottery.seed,
+            "versions": {
+                "keras": keras.__version__,
+                "numpy": np.__version__,
+                "backend": keras.backend.backend(),
+            },
+            "fingerprint": _fingerprint(values),
+        }
+        return cls(masks, values, metadata)
+
+    @property
+    def sparsity(self) -> float:
+        """The fraction of all masked kernels' weights that is pruned."""
+        alive = sum(int(np.count_nonzero(mask)) for mask in self.masks.values())
+        return 1 - alive / sum(mask.size for mask in self.masks.values())
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Write the ticket to one file; an interrupted write leaves the old file as it was.
+
+        Args:
+            path: The file, conventionally `*.ticket`. It is in the safetensors format.
+
+        Raises:
+            TicketError: If the file cannot be written, or the metadata is not JSON.
+        """
+        with _naming(path):
+            ticket_file.write(path, ticket_file.encode(self.masks, self.values, self.metadata))
+
+    @classmethod
+    def load(cls, path: str | os.PathLike[str]) -> Ticket:
+        """Read a ticket that `save` wrote.
+
+        Args:
+            path: The file. Its values are memory-mapped, read-only.
+
+        Returns:
+            The `Ticket`, exactly as it was saved.
+
+        Raises:
+            TicketError: If the file is missing, damaged in any bit, or not a ticket.
+        """
+        with _naming(path):
+            return cls(*ticket_file.decode(ticket_file.memory_map(path)))
+
+    def apply(self, model: keras.Model) -> Lottery:
+        """Put the ticket on a model: every variable takes its value, and the masks are attached.
+
+        The model may have been built in another process, where Keras numbered the layers anew.
+
+        Args:
+            model: A built model of the architecture that the ticket was found on.
+
+        Returns:
+            The attached `Lottery`. Its rewind point is the ticket's.
+
+        Raises:
+            TicketError: If the architecture is another one; the model is then unchanged.
+        """
+        shapes = {name: value.shape for name, value in self.values.items()}
+        try:
+            matched = variables.match(shapes, model)
+        except ValueError as error:
+            raise TicketError(f"the ticket does not fit {model.name!r}: {error}") from error
+        for name, variable in matched.items():
+            if variable.dtype != self.values[name].dtype.name:
+                raise TicketError(
+                    f"the ticket does not fit {model.name!r}: {name!r} is "
+                    f"{self.values[name].dtype.name} in the ticket, {variable.dtype} in the model."
+                )
+        own_names = {id(variable): name for name, variable in variables.named(model).items()}
+        masks = {own_names[id(matched[name])]: mask for name, mask in self.masks.items()}
+        lottery = Lottery(
+            model,
+            include=lambda name, shape: name in masks,
+            pruned=self.metadata.get("pruned", "zero"),
+            seed=self.metadata.get("seed", 0),
+        )
+        for name, variable in matched.items():
+            variable.assign(self.values[name])
+        lottery.save_rewind_point()
+        lottery.set_masks(masks)
+        return lottery
+
+    def union(self, other: Ticket) -> Ticket:
+        """A ticket of the weights that either keeps, starting from this ticket's values."""
+        return self._combined(compare.union, other)
+
+    def intersection(self, other: Ticket) -> Ticket:
+        """A ticket of the weights that both keep, starting from this ticket's values."""
+        return self._combined(compare.intersection, other)
+
+    def difference(self, other: Ticket) -> Ticket:
+        """A ticket of the weights that only this one keeps, starting from its values."""
+        return self._combined(compare.difference, other)
+
+    def compare(self, other: Ticket) -> compare.Comparison:
+        """How much the two tickets share, per kernel and overall, and what chance would share."""
+        return compare.compare(self.masks, other.masks)
+
+    def _combined(self, operation: Callable[..., dict[str, np.ndarray]], other: Ticket) -> Ticket:
+        metadata = {"operation": operation.__name__, "of": [self.metadata, other.metadata]}
+        return Ticket(operation(self.masks, other.masks), self.values, metadata)
+
+
+def _fingerprint(values: dict[str, np.ndarray]) -> str:
+    """A hash of the architecture, without the layers' names, which Keras numbers anew."""
+    described = [
+        [name.rpartition("/")[2], value.shape, value.dtype.name] for name, value in values.items()
+    ]
+    return hashlib.sha256(json.dumps(described).encode()).hexdigest()
+
+
+@contextlib.contextmanager
+def _naming(path: str | os.PathLike[str]) -> Iterator[None]:
+    """Puts the file's name in front of every `TicketError`."""
+    try:
+        yield
+    except TicketError as error:
+        raise TicketError(f"{os.fspath(path)}: {error}") from error
