@@ -1,0 +1,62 @@
+"""The module is the registry."""
+
+import numpy as np
+import pytest
+
+from keras_lottery.core import criteria, kept, lookup, pruned
+from keras_lottery.core.kernel import Kernel
+from keras_lottery.core.prune import prune
+
+
+def test_names_are_the_functions_of_the_issue():
+    assert lookup.names(criteria) == [
+        "large_final",
+        "large_final_diff_sign",
+        "large_final_same_sign",
+        "large_init",
+        "large_init_large_final",
+        "least_change",
+        "magnitude_increase",
+        "movement",
+        "random",
+        "small_final",
+        "small_init",
+        "small_init_small_final",
+    ]
+    assert lookup.names(kept) == [
+        "constant_random_sign",
+        "reinit",
+        "reinit_same_sign",
+        "reshuffle",
+        "reshuffle_same_sign",
+        "rewind",
+        "rewind_unless_shrinking",
+        "signed_constant",
+    ]
+    assert lookup.names(pruned) == ["freeze", "freeze_unless_shrinking", "zero"]
+
+
+def test_a_new_criterion_is_found_by_itself(monkeypatch):
+    source = "def largest_number(kernel):\n    return kernel.current"
+    monkeypatch.setitem(vars(criteria), "largest_number", None)  # taken out again at the end
+    exec(source, vars(criteria))
+    assert "largest_number" in lookup.names(criteria)
+    masks = prune(
+        [Kernel.of([0.5, -2.0])],
+        sparsity=0.5,
+        criterion=lookup.get(criteria, "largest_number"),
+    )
+    np.testing.assert_array_equal(masks["kernel"], [True, False])
+
+
+def test_a_function_is_taken_as_it_is():
+    assert lookup.get(criteria, abs) is abs
+
+
+@pytest.mark.parametrize("wrong", ["large_finl", "_rank_percentile", "np", "Kernel", ""])
+def test_an_unknown_name_lists_those_there_are(wrong):
+    with pytest.raises(
+        ValueError,
+        match=f"No '{wrong}' in criteria; pass a function or one of large_final, .*movement",
+    ):
+        lookup.get(criteria, wrong)

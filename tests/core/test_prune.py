@@ -1,0 +1,118 @@
+"""The whole event, and all that it refuses."""
+
+import numpy as np
+import pytest
+
+from keras_lottery.core import criteria, kept, scopes
+from keras_lottery.core.granularity import blocks
+from keras_lottery.core.kernel import Kernel
+from keras_lottery.core.prune import prune
+
+
+def kernels(masks=None):
+    rng = np.random.default_rng(0)
+    shapes = {"fc1": (20, 10), "fc2": (10, 6), "output": (6, 3)}
+    return [
+        Kernel.of(rng.standard_normal(shape), name=name, mask=masks and masks[name])
+        for name, shape in shapes.items()
+    ]
+
+
+def pruned(masks):
+    return {name: int(np.count_nonzero(~mask)) for name, mask in masks.items()}
+
+
+def test_by_default_the_smallest_weights_of_each_kernel_go():
+    masks = prune(kernels(), sparsity=0.5)
+    assert pruned(masks) == {"fc1": 100, "fc2": 30, "output": 9}
+    for kernel in kernels():
+        size = np.abs(kernel.current)
+        assert size[masks[kernel.name]].min() >= size[~masks[kernel.name]].max()
+
+
+def test_sparsity_is_the_end_and_rate_is_the_step():
+    first = prune(kernels(), sparsity=0.5)
+    assert pruned(prune(kernels(first), sparsity=0.6)) == {"fc1": 120, "fc2": 36, "output": 11}
+    assert pruned(prune(kernels(first), rate=0.6)) == {"fc1": 160, "fc2": 48, "output": 14}
+
+
+def test_each_kernel_at_its_own_rate():
+    masks = prune(kernels(), rate={"fc1": 0.2, "fc2": 0.2, "output": 0.1})
+    assert pruned(masks) == {"fc1": 40, "fc2": 12, "output": 2}
+
+
+@pytest.mark.parametrize("scope", [scopes.layerwise, scopes.globally, scopes.erdos_renyi])
+def test_masks_only_shrink_and_nothing_comes_back(scope):
+    masks = prune(kernels(), sparsity=0.5)
+    for sparsity, expected in [(0.3, 139), (0.6, 167), (0.6, 167), (1.0, 278)]:
+        smaller = prune(kernels(masks), sparsity=sparsity, scope=scope)
+        assert all((smaller[name] <= masks[name]).all() for name in masks)
+        assert sum(pruned(smaller).values()) == expected
+        masks = smaller
+
+
+def test_a_global_target_is_reached_in_all_also_when_one_kernel_is_beyond_it():
+    masks = {"fc1": np.zeros((20, 10), bool), "fc2": np.ones((10, 6), bool)}
+    masks["output"] = np.ones((6, 3), bool)  # 200 of 278 are pruned: 72 %
+    left = prune(kernels(masks), sparsity=0.8, scope=scopes.globally)
+    assert sum(pruned(left).values()) == 160 + 48 + 14
+
+
+def test_a_criterion_of_ones_own():
+    def relative_movement(kernel):
+        return np.abs(kernel.current - kernel.initial) / (np.abs(kernel.initial) + 1e-3)
+
+    kernel = Kernel.of([1.1, 0.2, 5.0], initial=[1.0, 0.1, 1.0])
+    masks = prune([kernel], sparsity=0.3, criterion=relative_movement)
+    np.testing.assert_array_equal(masks["kernel"], [False, True, True])
+
+
+def test_a_loop_of_rounds_ends_in_a_rewound_ticket():
+    """Rank, mask, rewind, repeat: the lottery in NumPy alone."""
+    rng = np.random.default_rng(0)
+    initial = rng.standard_normal((8, 8))
+    masks = {"fc": np.ones((8, 8), bool)}
+    for _ in range(3):
+        trained = (initial + 0.3 * rng.standard_normal((8, 8))) * masks["fc"]
+        kernel = Kernel.of(trained, initial=initial, mask=masks["fc"], name="fc")
+        masks = prune([kernel], rate=0.2)
+    assert pruned(masks) == {"fc": 64 - 33}  # 64, 51, 41, 33
+    np.testing.assert_array_equal(kept.rewind(kernel), initial)
+
+
+@pytest.mark.parametrize("amounts", [{}, {"sparsity": 0.5, "rate": 0.5}])
+def test_one_of_sparsity_and_rate(amounts):
+    with pytest.raises(ValueError, match="Give `sparsity` or `rate`, one of them"):
+        prune(kernels(), **amounts)
+
+
+@pytest.mark.parametrize("wrong", [np.nan, np.inf, -np.inf])
+@pytest.mark.parametrize("criterion", [criteria.large_final, criteria.random])
+def test_a_weight_that_is_not_finite_is_refused_by_name(wrong, criterion):
+    kernel = Kernel.of([1.0, wrong, 2.0], initial=[1.0, 1.0, 1.0], name="fc1/kernel")
+    with pytest.raises(ValueError, match="Kernel 'fc1/kernel' has weights that are not finite"):
+        prune([kernel], sparsity=0.5, criterion=criterion)
+
+
+@pytest.mark.parametrize("wrong", [np.nan, np.inf, -np.inf])
+def test_a_score_that_is_not_finite_is_refused_by_name(wrong):
+    kernel = Kernel.of([1.0, 2.0], name="fc1/kernel")
+    with pytest.raises(ValueError, match="scores for kernel 'fc1/kernel' are not all finite"):
+        prune([kernel], sparsity=0.5, criterion=lambda kernel: np.array([wrong, 1.0]))
+
+
+def test_scores_of_another_shape_are_refused_by_name():
+    with pytest.raises(ValueError, match=r"scores for kernel 'fc1' have shape \(\); .* \(20, 10\)"):
+        prune(kernels(), sparsity=0.5, criterion=lambda kernel: np.abs(kernel.current).sum())
+
+
+def test_two_kernels_of_one_name_are_refused():
+    with pytest.raises(ValueError, match=r"Two kernels have one name: \['a', 'a'\]"):
+        prune([Kernel.of([1.0], name="a"), Kernel.of([1.0], name="a")], sparsity=0.5)
+
+
+def test_blocks_together_over_kernels_of_different_shapes():
+    masks = prune(kernels(), sparsity=0.5, scope=scopes.globally, granularity=blocks(4))
+    # Blocks along the input axis: 5 x 10, 3 x 6 and 2 x 3.
+    pieces = {name: blocks(4).pool(mask * 1.0, mask)[1] for name, mask in masks.items()}
+    assert sum(pruned(pieces).values()) == 25 + 9 + 3
