@@ -9,7 +9,6 @@ from dataclasses import dataclass, field
 from keras_lottery.exporters.tflite import tables, weight, xnnpack
 from keras_lottery.exporters.tflite.inspection import Inspection, inspect
 from keras_lottery.exporters.tflite.measure import Measurement
-from keras_lottery.exporters.tflite.verify import Agreement
 
 # What a user may expect of the weights that are computed in one way. The factors are this project's
 # measurements on one x86 machine and one thread; `benchmark_tflite` repeats them on yours.
@@ -55,7 +54,9 @@ class Report:
         dense: The same model as a dense float32 file.
         dense_int8: The same model as a dense int8 file.
         reasons: Weight to why it is stored as it is.
-        agreement: Runtime to how well its outputs agree with Keras's.
+        errors: Runtime to the largest difference of its outputs from Keras's, as a fraction of
+            the largest output.
+        agreement: The fraction of examples that get the same class, in every runtime.
         measurements: What was measured on this machine.
         notes: What else the user should know.
     """
@@ -67,7 +68,8 @@ class Report:
     dense: Size | None = None
     dense_int8: Size | None = None
     reasons: Mapping[str, str] = field(default_factory=dict)
-    agreement: Mapping[str, Agreement] = field(default_factory=dict)
+    errors: Mapping[str, float] = field(default_factory=dict)
+    agreement: float | None = None
     measurements: Sequence[Measurement] = ()
     notes: Sequence[str] = ()
 
@@ -106,7 +108,8 @@ def of(
     dense: bytes | None = None,
     dense_int8: bytes | None = None,
     reasons: Mapping[str, str] | None = None,
-    agreement: Mapping[str, Agreement] | None = None,
+    errors: Mapping[str, float] | None = None,
+    agreement: float | None = None,
     notes: Sequence[str] = (),
 ) -> Report:
     """Reports on the bytes of a `.tflite` file.
@@ -119,7 +122,9 @@ def of(
         dense: The bytes of the same model as a dense float32 file.
         dense_int8: The bytes of the same model as a dense int8 file.
         reasons: Weight to why it is stored as it is.
-        agreement: Runtime to how well its outputs agree with Keras's.
+        errors: Runtime to the largest difference of its outputs from Keras's, as a fraction of
+            the largest output.
+        agreement: The fraction of examples that get the same class, in every runtime.
         notes: What else the user should know.
 
     Returns:
@@ -136,7 +141,8 @@ def of(
         dense=None if dense is None else size(dense),
         dense_int8=None if dense_int8 is None else size(dense_int8),
         reasons=dict(reasons or {}),
-        agreement=dict(agreement or {}),
+        errors=dict(errors or {}),
+        agreement=agreement,
         notes=tuple(notes),
     )
 
@@ -260,12 +266,12 @@ def _defect(defect):
 
 
 def _proof(report):
-    lines = []
-    for runtime, found in report.agreement.items():
-        line = f"- {runtime}: off from Keras by at most {found.error:.1g} of the largest output"
-        if found.classes is not None:
-            line += f"; {found.classes:.1%} of the examples get the same class"
-        lines.append(line)
+    lines = [
+        f"- {runtime}: differs from Keras by {error:.1g} of the largest output at most"
+        for runtime, error in report.errors.items()
+    ]
+    if report.agreement is not None:
+        lines.append(f"- {report.agreement:.1%} of the compared examples get the same class")
     return "\n".join(lines)
 
 
