@@ -197,7 +197,7 @@ def _digest(content: Mapping[str, Any], tensors: Mapping[str, np.ndarray]) -> st
     for name in sorted(tensors):
         tensor = tensors[name]
         result.update(json.dumps([name, tensor.dtype.name, tensor.shape]).encode())
-        result.update(tensor.reshape(-1).view(np.uint8))
+        result.update(tensor.reshape(-1).view(np.uint8).data)
     return result.hexdigest()
 
 
