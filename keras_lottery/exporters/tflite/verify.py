@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from keras_lottery.exporters.tflite import runtimes
+from keras_lottery.exporters.tflite import flatbuffer, levels, runtimes
 from keras_lottery.exporters.tflite.errors import ExportError
 
 
@@ -60,20 +60,30 @@ def outputs(data, inputs, expected, tolerance):
     return results
 
 
-def zeros(weights, constants):
-    """Checks that constants are zero wherever the weights are that they hold.
+def zeros(kernels, dense, final):
+    """Checks that a file is zero wherever a kernel of the model is.
 
     Args:
-        weights: `dict`: name -> array.
-        constants: `dict`: name -> array of as many values in the same order.
+        kernels: `dict`: name -> array, as Keras has them.
+        dense: The dense `ModelT` in which constants carry the names of the kernels they hold.
+        final: The `ModelT` of the file to prove.
 
     Raises:
-        ExportError: A weight that is pruned in the model is not zero in the file.
+        ExportError: A pruned weight is alive in the file, or a pruned kernel is not in it.
     """
-    for name, weight in weights.items():
-        alive = np.count_nonzero(constants[name].reshape(-1)[weight.reshape(-1) == 0])
+    expected, found = (
+        {levels.title(tensor): tensor for _, _, tensor in flatbuffer.constants(model)}
+        for model in (dense, final)
+    )
+    for name, kernel in kernels.items():
+        if kernel.all():
+            continue
+        if name not in expected or name not in found:
+            raise ExportError(f"{name!r} has pruned weights and is no constant of the file.")
+        pruned = flatbuffer.dense(dense, expected[name]).reshape(-1) == 0
+        alive = np.count_nonzero(flatbuffer.dense(final, found[name]).reshape(-1)[pruned])
         if alive:
-            raise ExportError(f"{name!r} has {alive} pruned weights that are not zero in the file.")
+            raise ExportError(f"{name!r} has {alive} pruned weights that are alive in the file.")
 
 
 def _error(where, got, wanted, tolerance):

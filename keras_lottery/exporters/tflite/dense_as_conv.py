@@ -1,0 +1,118 @@
+"""A fully connected operator written as a convolution, which is exact and can be stored smaller.
+
+A Dense kernel of shape (outputs, inputs) with more than 256 of both needs indices of two bytes.
+The same numbers in the same order are a convolution's kernel of shape (outputs, k, 1, inputs / k),
+over an input of height k. Its last axis has at most 256 indices, of one byte.
+"""
+
+import math
+
+import numpy as np
+from ai_edge_litert import schema_py_generated as schema
+
+from keras_lottery.exporters.tflite import edit, levels
+from keras_lottery.exporters.tflite.graph import Graph
+
+# What the reshapes before and after the convolution, and a bias, add to a file at most.
+RESHAPES_BYTES = 360
+BIAS_BYTES = 100
+
+
+def cost(operator, outputs):
+    """The bytes that `rewrite` adds to a file at most, the weight aside."""
+    return RESHAPES_BYTES + (0 if _has_bias(operator) else 4 * outputs + BIAS_BYTES)
+
+
+def kernel_shape(shape):
+    """The shape of the convolution's kernel for a Dense kernel of a shape.
+
+    Args:
+        shape: `(outputs, inputs)`.
+
+    Returns:
+        `(outputs, k, 1, inputs / k)` with the smallest k that leaves at most 256.
+
+    >>> kernel_shape((300, 784))
+    (300, 4, 1, 196)
+    """
+    outputs, inputs = shape
+    height = next(k for k in range(-(-inputs // 256), inputs + 1) if inputs % k == 0)
+    return outputs, height, 1, inputs // height
+
+
+def rewrite(model, subgraph, operator, shape):
+    """Replaces a fully connected operator by a reshape, a convolution and a reshape.
+
+    Args:
+        model: The `ModelT`, changed in place.
+        subgraph: The operator's subgraph.
+        operator: The operator. Its weight may be stored in any form.
+        shape: The convolution's kernel shape, see `kernel_shape`.
+    """
+    source, weight = (int(index) for index in operator.inputs[:2])
+    (target,) = (int(index) for index in operator.outputs)
+    tensors = subgraph.tensors
+    tensors[weight].shape = list(shape)
+    rows = math.prod(levels.shape(tensors[source])) // math.prod(shape[1:])
+
+    def shaped(like, new_shape):
+        index = edit.add_tensor(model, subgraph, new_shape, tensors[like].type)
+        tensors[index].quantization = tensors[like].quantization
+        return index
+
+    image = shaped(source, (rows, *shape[1:]))
+    pixel = shaped(target, (rows, 1, 1, shape[0]))
+    options = schema.Conv2DOptionsT()
+    options.padding = schema.Padding.VALID
+    options.strideW = options.strideH = 1
+    options.fusedActivationFunction = operator.builtinOptions.fusedActivationFunction
+    convolution = edit.operator(
+        model,
+        schema.BuiltinOperator.CONV_2D,
+        [image, weight, _bias(model, subgraph, operator, shape[0])],
+        [pixel],
+        1,
+        options,
+    )
+    place = subgraph.operators.index(operator)
+    subgraph.operators[place : place + 1] = [
+        _reshape(model, subgraph, source, image),
+        convolution,
+        _reshape(model, subgraph, pixel, target),
+    ]
+
+
+def join_reshapes(model, subgraph):
+    """Lets a reshape of a reshape read what the first one reads, and drops those nobody reads.
+
+    Two Dense layers in a row, and Flatten before one, leave such pairs.
+    """
+    graph = Graph(model, subgraph)
+    reshapes = [each for each in subgraph.operators if graph.name(each) == "RESHAPE"]
+    for operator in reshapes:
+        first = graph.producer.get(int(operator.inputs[0]))
+        if first is not None and graph.name(first) == "RESHAPE":
+            operator.inputs = np.array([first.inputs[0], *operator.inputs[1:]], np.int32)
+    read = {int(i) for each in subgraph.operators for i in each.inputs} | set(subgraph.outputs)
+    subgraph.operators = [
+        each for each in subgraph.operators if each not in reshapes or each.outputs[0] in read
+    ]
+
+
+def _has_bias(operator):
+    return len(operator.inputs) > 2 and operator.inputs[2] >= 0
+
+
+def _bias(model, subgraph, operator, channels):
+    """The operator's bias; a convolution needs one even of zeros."""
+    if _has_bias(operator):
+        return int(operator.inputs[2])
+    zeros = np.zeros(channels, np.float32)
+    return edit.add_tensor(model, subgraph, zeros.shape, schema.TensorType.FLOAT32, zeros)
+
+
+def _reshape(model, subgraph, source, target):
+    options = schema.ReshapeOptionsT()
+    options.newShape = list(levels.shape(subgraph.tensors[target]))
+    builtin = schema.BuiltinOperator.RESHAPE
+    return edit.operator(model, builtin, [source], [target], options=options)

@@ -1,0 +1,79 @@
+"""The target `size`: every weight in the form that makes the file smallest.
+
+Compute stays in float32 at full speed; the runtimes unpack the weights when they load the file.
+"""
+
+from keras_lottery.exporters.tflite import dense_as_conv, edit, flatbuffer, levels, storage, weights
+
+
+def encode(model, precision):
+    """Stores the weights of a dense float32 model in the fewest bytes.
+
+    Args:
+        model: The `ModelT`, changed in place.
+        precision: The lowest precision a weight may take: `"float32"`, `"float16"`, `"int8"`.
+
+    Returns:
+        `dict`: tensor name -> why it is stored as it is.
+    """
+    reasons = {}
+    for weight in weights.find(model):
+        name = levels.title(weight.tensor)
+        choices = storage.choices(weight.values, weight.axis, precision)
+        best = smallest(choices)
+        reasons[name] = _reason(best, choices)
+        shape = _convolution_shape(weight)
+        if shape is not None:
+            narrow = smallest(storage.choices(weight.values.reshape(shape), 0, precision))
+            cost = sum(dense_as_conv.cost(op, shape[0]) for _, op in weight.operators)
+            if narrow.bytes + cost < best.bytes:
+                best = narrow
+                reasons[name] = (
+                    f"{_reason(best, choices)}; as a convolution its indices are narrower"
+                )
+                for _, operator in weight.operators:
+                    dense_as_conv.rewrite(model, weight.subgraph, operator, shape)
+        storage.store(model, weight.subgraph, weight.index, best)
+    for subgraph in model.subgraphs:
+        dense_as_conv.join_reshapes(model, subgraph)
+    edit.drop_unused(model)
+    return reasons
+
+
+def dense_int8(data):
+    """The same model with its weights in int8 and none of them sparse: what to compare with.
+
+    Args:
+        data: A dense float32 flatbuffer.
+
+    Returns:
+        A flatbuffer.
+    """
+    model = flatbuffer.read(data)
+    for weight in weights.find(model):
+        choices = storage.choices(weight.values, weight.axis, "int8")
+        dense = smallest([choice for choice in choices if choice.plan is None])
+        storage.store(model, weight.subgraph, weight.index, dense)
+    edit.drop_unused(model)
+    return flatbuffer.write(model)
+
+
+def smallest(choices):
+    """The `Storage` with the fewest bytes; the most precise of those that are equal."""
+    return min(choices, key=lambda choice: choice.bytes)
+
+
+def _reason(best, choices):
+    if best.plan is None:
+        rival = smallest([choice for choice in choices if choice.plan is not None])
+        return f"{best.bytes:,} bytes, against {rival.bytes:,} stored sparsely"
+    rival = smallest([choice for choice in choices if choice.plan is None])
+    return f"{best.bytes:,} bytes, against {rival.bytes:,} stored densely"
+
+
+def _convolution_shape(weight):
+    """The shape as a convolution, where all that read the weight can be one and it would differ."""
+    if any(name != "FULLY_CONNECTED" for name, _ in weight.operators):
+        return None
+    shape = dense_as_conv.kernel_shape(weight.values.shape)
+    return shape if shape[1] > 1 else None

@@ -1,0 +1,69 @@
+"""The weights of a TFLite model that can be stored in another form: `find(model) -> [Weight]`."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from ai_edge_litert import schema_py_generated as schema
+
+from keras_lottery.exporters.tflite import flatbuffer
+from keras_lottery.exporters.tflite.graph import Graph
+
+# Operators that take their weights from a DENSIFY or DEQUANTIZE operator in every runtime: the
+# position of the weights among their inputs, and the axis of the output channels.
+_OPERATORS = {
+    "FULLY_CONNECTED": (1, 0),
+    "CONV_2D": (1, 0),
+    "DEPTHWISE_CONV_2D": (1, 3),
+    "TRANSPOSE_CONV": (1, 0),
+}
+
+
+@dataclass(frozen=True)
+class Weight:
+    """A constant float32 weight and where it is used.
+
+    Attributes:
+        subgraph: The subgraph it is in.
+        index: Its tensor's index there.
+        axis: The axis of its output channels.
+        values: Its values.
+        operators: `(name, operator)` for every operator that reads it.
+    """
+
+    subgraph: schema.SubGraphT
+    index: int
+    axis: int
+    values: np.ndarray
+    operators: tuple[tuple[str, schema.OperatorT], ...]
+
+    @property
+    def tensor(self):
+        """The schema's tensor."""
+        return self.subgraph.tensors[self.index]
+
+
+def find(model):
+    """The float32 weights of a model that are used as weights only.
+
+    Args:
+        model: A dense `ModelT`.
+
+    Returns:
+        A list of `Weight`.
+    """
+    found = []
+    for subgraph in model.subgraphs:
+        graph = Graph(model, subgraph)
+        for index, tensor in enumerate(subgraph.tensors):
+            users = [(graph.name(op), op) for op in graph.consumers.get(index, [])]
+            constant = tensor.type == schema.TensorType.FLOAT32 and graph.is_constant(index)
+            if not constant or not users or index in subgraph.outputs:
+                continue
+            places = {_OPERATORS.get(name, (None, 0)) for name, _ in users}
+            if len(places) != 1:
+                continue
+            ((place, axis),) = places
+            if place is not None and all(list(op.inputs).index(index) == place for _, op in users):
+                values = flatbuffer.dense(model, tensor)
+                found.append(Weight(subgraph, index, axis, values, tuple(users)))
+    return found
