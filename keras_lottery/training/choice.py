@@ -1,26 +1,22 @@
 """Which way a model is trained, and why: a rule over model, data and device, never a timing.
 
-The same model on the same device takes the same way in every run, so two runs of one command
+The same model on the same device is trained the same way in every run, so two runs of one command
 end in the same weights.
 """
 
+from collections.abc import Collection
 from dataclasses import dataclass
 
 import keras
 
-# XLA's kernels for these are slower on a CPU than TensorFlow's own: a training step of Conv-2
-# took 129 ms against 54 (experiments/benchmark_training.py).
+# On a CPU, XLA's kernels for these are slower than TensorFlow's own: a training step of Conv-2
+# took 129 ms against 54 (see experiments/benchmark_training.py).
 SLOW_IN_XLA_ON_CPU = frozenset(
-    {
-        "Conv2D",
-        "Conv3D",
-        "DepthwiseConv2dNative",
-        "MaxPool",
-        "MaxPool3D",
-        "AvgPool",
-        "AvgPool3D",
-    }
+    ["AvgPool", "AvgPool3D", "Conv2D", "Conv3D", "DepthwiseConv2dNative", "MaxPool", "MaxPool3D"]
 )
+
+# XLA takes about a second to compile a step, and saves about a millisecond at each.
+XLA_PAYS_FROM = 1000
 
 
 @dataclass(frozen=True)
@@ -28,28 +24,28 @@ class Choice:
     """How a model is trained.
 
     Args:
-        path: `"xla"`, one XLA-compiled call for many steps; `"graph"`, the same loop with
+        path: `"xla"`, many steps in one call compiled by XLA; `"graph"`, the same with
             TensorFlow's own kernels; `"scan"`, the same on JAX; `"plain"`, ordinary `model.fit`.
-        reason: one clause that says why.
+        reason: One clause that says why.
     """
 
     path: str
     reason: str
 
     def __str__(self):
-        names = {
+        ways = {
             "xla": "fused steps, compiled by XLA",
-            "graph": "fused steps, TensorFlow's own kernels",
-            "scan": "fused steps, one JAX loop",
+            "graph": "fused steps, in TensorFlow's own kernels",
+            "scan": "fused steps, in one loop of JAX",
             "plain": "ordinary model.fit",
         }
-        return f"training by {names[self.path]}: {self.reason}"
+        return f"Training by {ways[self.path]}: {self.reason}."
 
 
-def obstacle(model):
-    """Why the steps of `model` cannot be fused, one clause, or `None` where they can.
+def obstacle(model: keras.Model) -> str | None:
+    """Why the steps of a model cannot be fused, one clause, or `None` where they can.
 
-    >>> model = keras.Sequential([keras.layers.Input((2,)), keras.layers.Dense(1)])
+    >>> model = keras.Sequential([keras.Input((2,)), keras.layers.Dense(1)])
     >>> model.compile(loss="mse", run_eagerly=True)
     >>> obstacle(model)
     'the model runs eagerly'
@@ -61,42 +57,48 @@ def obstacle(model):
         return "the model is not compiled"
     if model.run_eagerly:
         return "the model runs eagerly"
+    if backend == "jax" and not model.jit_compile:
+        return "the model has jit_compile=False"
     for method in ("fit", "make_train_function"):
         if getattr(type(model), method) is not getattr(keras.Model, method):
             return f"the model has its own {method}"
-    if backend == "tensorflow" and _is_distributed(model):
-        return f"the model trains under {type(model.distribute_strategy).__name__}"
     if keras.distribution.distribution() is not None:
-        return f"the model trains under {type(keras.distribution.distribution()).__name__}"
+        return f"training is distributed by {type(keras.distribution.distribution()).__name__}"
+    if backend == "tensorflow" and _has_strategy(model):
+        return f"training is distributed by {type(model.distribute_strategy).__name__}"
     return None
 
 
-def tensorflow_choice(operations, jit_compile, on_cpu):
+def tensorflow_choice(
+    operations: Collection[str], steps: int, jit_compile: bool, on_cpu: bool
+) -> Choice:
     """The faster way to fuse, from what one training step consists of.
 
     Args:
-        operations: set of names of the TensorFlow operations in one training step.
-        jit_compile: whether the model was compiled to be compiled by XLA.
-        on_cpu: whether there is no accelerator.
+        operations: The TensorFlow operations in one training step, by name.
+        steps: Number of steps of the whole training.
+        jit_compile: Whether the model was compiled to be compiled by XLA.
+        on_cpu: Whether there is no accelerator.
 
-    >>> tensorflow_choice({"MatMul", "Relu"}, jit_compile=False, on_cpu=True).path
+    >>> tensorflow_choice(["MatMul", "Relu"], 5000, jit_compile=False, on_cpu=True).path
     'xla'
-    >>> tensorflow_choice({"MatMul", "Conv2D"}, jit_compile=False, on_cpu=True).path
-    'graph'
+    >>> print(tensorflow_choice(["Conv2D", "Relu"], 5000, jit_compile=False, on_cpu=True))
+    Training by fused steps, in TensorFlow's own kernels: XLA is slower at Conv2D on a CPU.
     """
     if jit_compile:
         return Choice("xla", "the model has jit_compile=True")
     if not on_cpu:
-        return Choice("graph", "Keras decided against XLA on this accelerator")
-    slow = sorted(SLOW_IN_XLA_ON_CPU & set(operations))
+        return Choice("graph", "the model has jit_compile=False, on an accelerator")
+    slow = sorted(SLOW_IN_XLA_ON_CPU.intersection(operations))
     if slow:
-        return Choice("graph", f"on a CPU, XLA is slower for {', '.join(slow)}")
-    return Choice("xla", "nothing in its step is slower in XLA")
+        return Choice("graph", f"XLA is slower at {', '.join(slow)} on a CPU")
+    if steps < XLA_PAYS_FROM:
+        return Choice("graph", f"too few steps ({steps:,}) for XLA's compilation to pay")
+    return Choice("xla", "no operation in its step is slower that way")
 
 
-def _is_distributed(model):
+def _has_strategy(model):
     import tensorflow as tf
 
-    return tf.distribute.has_strategy() or (
-        model.distribute_strategy is not tf.distribute.get_strategy()
-    )
+    default = not tf.distribute.has_strategy() and tf.distribute.get_strategy()
+    return model.distribute_strategy is not default

@@ -1,6 +1,7 @@
 """What a model is trained on: arrays held in memory, and the order in which a seed visits them."""
 
 import math
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 import keras
@@ -12,118 +13,144 @@ class Samples:
     """Training data as arrays of one length, in the structure that `train_step` receives.
 
     Args:
-        arrays: `x`, `(x, y)` or `(x, y, sample_weight)`; each a NumPy array or a (nested) tuple
-            or dict of them, samples along the first axis.
-        batch_size: samples in a batch; the last batch of an epoch may be smaller.
-        seed: of the order of the batches; `None` keeps the samples as they lie.
+        arrays: `x`, `(x, y)` or `(x, y, sample_weight)`: NumPy arrays or tensors, samples along
+            the first axis, each alone or in (nested) tuples or dicts.
+        batch_size: Samples in a batch; the last batch of an epoch may be smaller.
+        seed: Of the order of the samples; `None` keeps them as they lie.
     """
 
     arrays: object
     batch_size: int
-    seed: int | None
+    seed: int | None = None
 
     @property
-    def count(self):
+    def count(self) -> int:
         """Number of samples."""
         return len(keras.tree.flatten(self.arrays)[0])
 
     @property
-    def steps(self):
-        """Number of batches in an epoch, the partial one included."""
+    def steps(self) -> int:
+        """Number of batches in an epoch, the smaller last one included."""
         return math.ceil(self.count / self.batch_size)
 
     @property
-    def nbytes(self):
+    def nbytes(self) -> int:
         """Bytes of all arrays together."""
-        return sum(array.nbytes for array in keras.tree.flatten(self.arrays))
+        return sum(
+            math.prod(array.shape) * np.dtype(keras.backend.standardize_dtype(array.dtype)).itemsize
+            for array in keras.tree.flatten(self.arrays)
+        )
 
-    def order(self, epoch):
-        """Indices of all samples in the order that `epoch` visits them, int32, shape `(count,)`.
+    def order(self, epoch: int) -> np.ndarray:
+        """Indices of all samples as `epoch` visits them, int32, shape `(count,)`.
 
         A function of the seed and the epoch alone: a training resumed at a later epoch sees the
         batches that the uninterrupted one saw.
 
-        >>> samples = Samples(np.zeros((4, 1)), batch_size=2, seed=0)
+        >>> samples = Samples(np.zeros(5), batch_size=2, seed=0)
+        >>> sorted(samples.order(3).tolist())
+        [0, 1, 2, 3, 4]
         >>> samples.order(3).tolist() == samples.order(3).tolist()
         True
         """
         if self.seed is None:
             return np.arange(self.count, dtype="int32")
-        rng = np.random.default_rng([self.seed, epoch])
-        return rng.permutation(self.count).astype("int32")
+        return np.random.default_rng([self.seed, epoch]).permutation(self.count).astype("int32")
+
+    def stretches(self, first: int, last: int) -> Iterator[tuple[int, int, int]]:
+        """Steps `first` to `last` (exclusive) as stretches of batches of one size.
+
+        Yields:
+            `(batch size, position of its first sample in the order, number of batches)`.
+
+        >>> list(Samples(np.zeros(25), batch_size=10).stretches(1, 3))
+        [(10, 10, 1), (5, 20, 1)]
+        """
+        whole, rest = divmod(self.count, self.batch_size)
+        if first < min(last, whole):
+            yield self.batch_size, first * self.batch_size, min(last, whole) - first
+        if last > whole:
+            yield rest, whole * self.batch_size, 1
 
 
-def pack(x, y, sample_weight, class_weight):
+def pack(x, y=None, sample_weight=None, class_weight: Mapping[int, float] | None = None):
     """Arrays in the structure and dtypes in which Keras hands them to `train_step`.
 
     Args:
-        x: array, or a (nested) list, tuple or dict of arrays.
-        y: the same for the targets, or `None`.
-        sample_weight: array of one weight per sample, the structure of `y` with one array for
-            each output, or `None`.
-        class_weight: dict from class index to weight, or `None`.
+        x: Array, or a (nested) list, tuple or dict of arrays.
+        y: The same for the targets, or `None`.
+        sample_weight: One weight per sample, or the structure of `y` with an array for each
+            output, or `None`.
+        class_weight: Weight of each class by its index, or `None`.
 
     Returns:
-        `x`, `(x, y)` or `(x, y, sample_weight)`, lists turned into tuples, floating point arrays
+        `x`, `(x, y)` or `(x, y, sample_weight)` with tuples for lists, and floating point arrays
         of another precision cast to `keras.config.floatx()`.
 
     Raises:
-        ValueError: if both weights are given, or the arrays differ in length.
+        ValueError: If both weights are given, or the arrays differ in length.
+
+    >>> [array.dtype.name for array in pack(np.zeros((3, 2)), np.arange(3))]
+    ['float32', 'int64']
     """
     if class_weight is not None:
         if sample_weight is not None:
             raise ValueError(
-                "`class_weight` and `sample_weight` cannot both be given; multiply the class "
+                "`class_weight` and `sample_weight` cannot both be given: multiply the class "
                 "weights into `sample_weight`."
             )
         sample_weight = class_weights_of(y, class_weight)
-    if sample_weight is not None and keras.tree.is_nested(y) and hasattr(sample_weight, "shape"):
+    elif keras.tree.is_nested(y) and hasattr(sample_weight, "shape"):
         weight = sample_weight
         sample_weight = keras.tree.map_structure(lambda _: weight, y)
     packed = keras.utils.pack_x_y_sample_weight(x, y, sample_weight)
-    arrays = keras.tree.lists_to_tuples(keras.tree.map_structure(_standard, packed))
-    lengths = {len(array) for array in keras.tree.flatten(arrays)}
+    arrays = keras.tree.lists_to_tuples(keras.tree.map_structure(_in_floatx, packed))
+    lengths = sorted({len(array) for array in keras.tree.flatten(arrays)})
     if len(lengths) != 1:
         raise ValueError(
-            f"All arrays must have the same number of samples; received {sorted(lengths)}."
+            f"`x`, `y` and `sample_weight` must have equally many samples: received {lengths}."
         )
     return arrays
 
 
-def class_weights_of(y, class_weight):
-    """Weight of each sample by its class, shape `(samples,)`; classes not named weigh 1.
+def class_weights_of(y, class_weight: Mapping[int, float]) -> np.ndarray:
+    """Weight of each sample by its class, shape `(samples,)`; a class not named weighs 1.
 
     Args:
-        y: integer classes, shape `(samples,)` or `(samples, 1)`, or one-hot rows.
-        class_weight: dict from class index to weight.
+        y: Integer classes of shape `(samples,)` or `(samples, 1)`, or one-hot rows.
+        class_weight: Weight of each class by its index.
 
     >>> class_weights_of(np.array([0, 2, 1]), {1: 3.0}).tolist()
     [1.0, 1.0, 3.0]
     """
-    if keras.tree.is_nested(y):
-        raise ValueError("`class_weight` needs a model of one output; use `sample_weight`.")
+    if keras.tree.is_nested(y) or y is None:
+        raise ValueError("`class_weight` needs one array `y`: use `sample_weight` instead.")
     y = keras.ops.convert_to_numpy(y)
     one_hot = y.ndim > 1 and y.shape[-1] != 1
-    classes = y.argmax(axis=-1) if one_hot else y.reshape(len(y)).round().astype(int)
-    found, index = np.unique(classes, return_inverse=True)
-    weights = [class_weight.get(int(label), 1.0) for label in found]
-    return np.asarray(weights, keras.config.floatx())[index]
+    classes = y.argmax(axis=-1) if one_hot else y.reshape(len(y)).round()
+    found, position = np.unique(classes, return_inverse=True)
+    weights = np.array([class_weight.get(int(label), 1.0) for label in found])
+    return weights.astype(keras.config.floatx())[position]
 
 
-def are_arrays(structure):
-    """Whether every leaf of `structure` is a NumPy array or a dense tensor of the backend."""
+def are_arrays(structure) -> bool:
+    """Whether all leaves of `structure` that are not `None` are dense arrays of numbers.
+
+    >>> are_arrays((np.zeros(3), [np.ones(3), None])), are_arrays(np.array(["a"]))
+    (True, False)
+    """
+    leaves = [leaf for leaf in keras.tree.flatten(structure) if leaf is not None]
     return all(
-        isinstance(leaf, np.ndarray) or keras.ops.is_tensor(leaf)
-        for leaf in keras.tree.flatten(structure)
-        if leaf is not None
+        leaf.dtype.kind in "biufc"
+        if isinstance(leaf, np.ndarray)
+        # Ragged and sparse tensors cannot become arrays as they are.
+        else keras.ops.is_tensor(leaf) and hasattr(leaf, "__array__")
+        for leaf in leaves
     )
 
 
-def _standard(leaf):
-    array = keras.ops.convert_to_numpy(leaf)
-    floating = np.issubdtype(array.dtype, np.floating)
-    return array.astype(keras.config.floatx()) if floating and _is_other(array) else array
-
-
-def _is_other(array):
-    return array.dtype.name != keras.config.floatx()
+def _in_floatx(array):
+    dtype, floatx = keras.backend.standardize_dtype(array.dtype), keras.config.floatx()
+    if not keras.backend.is_float_dtype(dtype) or dtype == floatx:
+        return array
+    return keras.ops.convert_to_numpy(array).astype(floatx)

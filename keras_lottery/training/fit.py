@@ -1,127 +1,201 @@
 """`fit`: the face of `keras.Model.fit`, over many steps in one compiled call."""
 
 import functools
+from collections.abc import Collection, Mapping, Sequence
 
 import keras
 
-from keras_lottery.training import choice as choices
-from keras_lottery.training import data, loop, plain
+from keras_lottery.training import data, dataset, loop
+from keras_lottery.training.choice import Choice, obstacle, tensorflow_choice
+from keras_lottery.training.evaluator import evaluator
+from keras_lottery.training.plain import Batches
 
 
 def fit(
-    model,
+    model: keras.Model,
     x,
     y=None,
     *,
-    batch_size=32,
-    epochs=1,
-    verbose="auto",
-    callbacks=None,
+    batch_size: int = 32,
+    epochs: int = 1,
+    verbose: str | int = "auto",
+    callbacks: Sequence[keras.callbacks.Callback] | None = None,
     validation_data=None,
-    shuffle=True,
-    class_weight=None,
+    shuffle: bool = True,
+    class_weight: Mapping[int, float] | None = None,
     sample_weight=None,
-    initial_epoch=0,
-    validation_batch_size=None,
-    validation_freq=1,
-    seed=0,
-    fused="auto",
-    chunk=100,
-    memory_limit=2**31,
-):
+    initial_epoch: int = 0,
+    validation_batch_size: int | None = None,
+    validation_freq: int | Collection[int] = 1,
+    seed: int = 0,
+    fused: str = "auto",
+    chunk: int = 100,
+    memory_limit: int = 2**31,
+) -> keras.callbacks.History:
     """Trains as `model.fit` does, in less time.
 
-    Small and medium networks spend most of a `fit` between their steps. Here the data stays in
-    memory and up to `chunk` steps run in one compiled call around the model's own `train_step`.
+    A `fit` of a small or medium network spends most of its time between the steps. Here the data
+    stays in memory, and up to `chunk` steps run in one compiled call around the model's own
+    `train_step`. Callbacks see what they see with `steps_per_execution=chunk`; one that must be
+    called at a certain step defines `next_event(step)` (see `keras_lottery.training.loop.train`).
+
+    It computes what `model.fit` computes over the same batches: to the bit what
+    `jit_compile=True` gives where it compiles with XLA, and up to rounding otherwise. The order
+    of the batches depends on `seed` and the epoch alone.
+
+    What cannot be fused is trained by `model.fit`, with the same batches where the data is arrays.
 
     Args:
-        seed: int, of the order of the batches.
-        fused: `"auto"`, `"always"` or `"never"`.
-        chunk: int, largest number of steps between two calls of the batch hooks.
-        memory_limit: int, bytes of training data above which `model.fit` is used.
+        model: A compiled `keras.Model`.
+        x: Inputs: arrays or tensors, or a `tf.data.Dataset`. A finite dataset is read once and
+            kept as arrays; its own batch size holds, and its samples are shuffled from `seed` if
+            it shuffles them itself.
+        y: Targets, if `x` is arrays.
+        batch_size: Samples in a batch, if `x` is arrays.
+        epochs: Epoch to stop before.
+        verbose: As for `model.fit`; 0 also hides which way the training took.
+        callbacks: Callbacks, as for `model.fit`.
+        validation_data: As for `model.fit`.
+        shuffle: Whether arrays are shuffled at each epoch.
+        class_weight: Weight of each class by its index, as for `model.fit`.
+        sample_weight: Weights of the samples, as for `model.fit`.
+        initial_epoch: Epoch to start with.
+        validation_batch_size: Samples in a batch of validation; as in training by default.
+        validation_freq: Validate every so many epochs, or after the epochs listed (from 1).
+        seed: Of the order of the batches.
+        fused: `"auto"`: fuse where possible; `"always"`: an error where it is not; `"never"`:
+            `model.fit` over the same batches.
+        chunk: Largest number of steps between two calls of the batch hooks.
+        memory_limit: Bytes of training data above which steps are not fused.
 
     Returns:
-        The `keras.callbacks.History`; `history.params["fused"]` is the way that was taken,
-        `"xla"`, `"graph"`, `"scan"` or `"plain"`, and `history.params["fused_reason"]` says why.
+        The history. `history.params["fused"]` is `"xla"`, `"graph"`, `"scan"` or `"plain"`, the
+        way training took, and `history.params["fused_reason"]` is why.
+
+    Raises:
+        ValueError: If an argument is not one of the above, or `fused="always"` and it cannot be.
+
+    >>> import numpy as np
+    >>> model = keras.Sequential([keras.Input((2,)), keras.layers.Dense(1)])
+    >>> model.compile("sgd", "mse")
+    >>> history = fit(model, np.ones((8, 2)), np.ones((8, 1)), epochs=3, verbose=0)
+    >>> len(history.history["loss"])
+    3
     """
-    arrays = data.pack(x, y, sample_weight, class_weight)
-    samples = data.Samples(arrays, batch_size, seed if shuffle else None)
-    obstacle = choices.obstacle(model)
-    if fused == "never" or obstacle:
-        choice = choices.Choice("plain", obstacle or "fused='never'")
-        _say(str(choice), verbose)
-        history = plain.fit_batches(
-            model,
-            samples,
+    if fused not in ("auto", "always", "never"):
+        raise ValueError(f"`fused` must be 'auto', 'always' or 'never': received {fused!r}.")
+    if chunk < 1:
+        raise ValueError(f"`chunk` must be at least 1 step: received {chunk}.")
+    callbacks = keras.tree.flatten(callbacks) if callbacks else []
+    say = _say_once if verbose else lambda message: None
+
+    samples, why_not = None, obstacle(model)
+    if data.are_arrays((x, y, sample_weight)):
+        arrays = data.pack(x, y, sample_weight, class_weight)
+        samples = data.Samples(arrays, batch_size, seed if shuffle else None)
+    elif not dataset.is_dataset(x):
+        why_not = why_not or f"the data ({type(x).__name__}) is not numeric arrays"
+    elif y is not None or sample_weight is not None:
+        raise ValueError("`y` and `sample_weight` must be part of the tf.data.Dataset `x`.")
+    elif not why_not and fused != "never":
+        samples, why_not = dataset.cache(x, class_weight, seed, memory_limit)
+        if samples:
+            say(f"The tf.data set is cached as arrays: {samples.nbytes:,} bytes.")
+    if samples and samples.nbytes > memory_limit:
+        why_not = why_not or f"the data exceeds memory_limit={memory_limit:,} bytes"
+    if fused == "never":
+        why_not = "fused='never'"
+    if fused == "always" and why_not:
+        raise ValueError(f"`fused='always'` is not possible: {why_not}.")
+
+    if why_not:
+        choice = Choice("plain", why_not)
+        say(str(choice))
+        shuffle = shuffle and isinstance(x, keras.utils.PyDataset)
+        if samples:
+            x, y, sample_weight, class_weight = Batches(samples), None, None, None
+            callbacks = [x.epoch_setter(), *callbacks]
+        model.fit(
+            x,
+            y,
             epochs=epochs,
             verbose=verbose,
-            callbacks=keras.tree.flatten(callbacks or []),
+            callbacks=callbacks,
             validation_data=validation_data,
+            shuffle=shuffle,
+            class_weight=class_weight,
+            sample_weight=sample_weight,
             initial_epoch=initial_epoch,
             validation_batch_size=validation_batch_size or batch_size,
             validation_freq=validation_freq,
         )
-        history.params |= {"fused": choice.path, "fused_reason": choice.reason}
-        return history
+    else:
+        steps = _steps(model, samples, epochs * samples.steps, say)
+        callbacks = keras.callbacks.CallbackList(
+            callbacks,
+            add_history=True,
+            add_progbar=verbose != 0,
+            model=model,
+            verbose=verbose,
+            epochs=epochs,
+            steps=samples.steps,
+        )
+        loop.train(
+            model,
+            steps.start_epoch,
+            steps=samples.steps,
+            epochs=epochs,
+            initial_epoch=initial_epoch,
+            chunk=chunk,
+            callbacks=callbacks,
+            validate=_validation(
+                model,
+                validation_data,
+                validation_batch_size or samples.batch_size,
+                validation_freq,
+                callbacks,
+            ),
+        )
+        choice = steps.choice
+        # Said before the first step already, unless XLA then refused the model.
+        say(str(choice))
+    model.history.params |= {"fused": choice.path, "fused_reason": choice.reason}
+    return model.history
+
+
+def _steps(model, samples, total, say):
+    """The compiled steps of the backend."""
+    if keras.backend.backend() == "jax":
+        from keras_lottery.training.jax_steps import Steps
+
+        return Steps(model, samples)
 
     import tensorflow as tf
 
     from keras_lottery.training.tensorflow_steps import Steps
 
-    steps = Steps(model, samples)
-    choice = choices.tensorflow_choice(
-        steps.operations(),
-        model.jit_compile,
-        on_cpu=not tf.config.list_logical_devices("GPU"),
-    )
-    steps.xla = choice.path == "xla"
-    _say(str(choice), verbose)
-    callbacks = keras.callbacks.CallbackList(
-        callbacks,
-        add_history=True,
-        add_progbar=verbose != 0,
-        model=model,
-        verbose=verbose,
-        epochs=epochs,
-        steps=samples.steps,
-    )
+    def choose(operations):
+        on_cpu = all(device.device_type == "CPU" for device in tf.config.list_logical_devices())
+        choice = tensorflow_choice(operations, total, model.jit_compile, on_cpu)
+        say(str(choice))
+        return choice
+
+    return Steps(model, samples, "train", choose)
+
+
+def _validation(model, validation_data, batch_size, freq, callbacks):
+    """`epoch -> logs`: empty where there is nothing to validate, or not after this epoch."""
+    if validation_data is None:
+        return lambda epoch: {}
+    x, y, sample_weight = keras.utils.unpack_x_y_sample_weight(validation_data)
+    evaluate = evaluator(model, x, y, batch_size=batch_size, sample_weight=sample_weight)
 
     def validate(epoch):
-        due = (
-            (epoch + 1) % validation_freq == 0
-            if isinstance(validation_freq, int)
-            else epoch + 1 in validation_freq
-        )
-        if validation_data is None or not due:
-            return {}
-        val_x, val_y, val_weight = keras.utils.unpack_x_y_sample_weight(validation_data)
-        logs = model.evaluate(
-            val_x,
-            val_y,
-            sample_weight=val_weight,
-            batch_size=validation_batch_size or batch_size,
-            callbacks=callbacks,
-            return_dict=True,
-        )
+        due = (epoch + 1) % freq == 0 if isinstance(freq, int) else epoch + 1 in freq
+        logs = evaluate(callbacks) if due else {}
         return {f"val_{name}": value for name, value in logs.items()}
 
-    loop.train(
-        model,
-        steps.start_epoch,
-        steps=samples.steps,
-        epochs=epochs,
-        initial_epoch=initial_epoch,
-        chunk=chunk,
-        callbacks=callbacks,
-        validate=validate,
-    )
-    model.history.params |= {"fused": choice.path, "fused_reason": choice.reason}
-    return model.history
-
-
-def _say(message, verbose):
-    if verbose:
-        _say_once(message)
+    return validate
 
 
 @functools.cache

@@ -1,31 +1,43 @@
 """Epochs, callbacks and validation around chunks of steps, on any backend."""
 
+from collections.abc import Callable, Mapping
+
 import keras
 
 
-def train(model, start_epoch, *, steps, epochs, initial_epoch, chunk, callbacks, validate):
+def train(
+    model: keras.Model,
+    start_epoch: Callable,
+    *,
+    steps: int,
+    epochs: int,
+    initial_epoch: int,
+    chunk: int,
+    callbacks: keras.callbacks.CallbackList,
+    validate: Callable[[int], Mapping],
+) -> None:
     """Trains in chunks and calls the callbacks as `fit` does with `steps_per_execution`.
 
-    A chunk ends after `chunk` steps, at the end of an epoch, and wherever a callback's
-    `next_event(step)` asks to be called: `step` counts the steps this call has done, and the
-    answer is the count, at least `step + 1`, after which `on_train_batch_end` is due (or `None`).
+    A chunk ends after `chunk` steps, at the end of an epoch, and where a callback's
+    `next_event(step)` asks for it: given the number of steps done since the begin of epoch 0, it
+    answers the number, at least `step + 1`, at which it wants its batch hooks called, or `None`.
 
     Args:
-        model: compiled `keras.Model`.
-        start_epoch: `epoch -> run`, where `run(first, last) -> logs` does the steps from `first`
-            up to, not including, `last` of that epoch, and returns the logs of the last one.
-        steps: number of steps in an epoch.
-        epochs: epoch to stop before.
-        initial_epoch: epoch to start with.
-        chunk: largest number of steps in a chunk.
-        callbacks: `keras.callbacks.CallbackList`.
-        validate: `epoch -> logs`, with the names already prefixed by `val_`.
+        model: A compiled model.
+        start_epoch: `epoch -> run`; `run(first, last)` does the steps from `first` up to, not
+            including, `last` of that epoch, and returns the logs of the last one.
+        steps: Number of steps in an epoch.
+        epochs: Epoch to stop before.
+        initial_epoch: Epoch to start with.
+        chunk: Largest number of steps in a chunk.
+        callbacks: What to call.
+        validate: `epoch -> logs` to add to the epoch's own.
     """
     events = [c.next_event for c in callbacks.callbacks if hasattr(c, "next_event")]
-    logs, done = {}, 0
+    logs = {}
     model.stop_training = False
     callbacks.on_train_begin()
-    # BackupAndRestore says where to resume by setting this attribute, as it does for `fit`.
+    # BackupAndRestore says where to resume by setting this attribute, for `fit` as for us.
     initial_epoch = getattr(model, "_initial_epoch", None) or initial_epoch
     for epoch in range(initial_epoch, epochs):
         model.reset_metrics()
@@ -33,15 +45,15 @@ def train(model, start_epoch, *, steps, epochs, initial_epoch, chunk, callbacks,
         run = start_epoch(epoch)
         first = 0
         while first < steps:
-            last = min(first + chunk, steps, first + _until_event(events, done))
+            event = _next_event(events, epoch * steps + first) - epoch * steps
+            last = min(first + chunk, steps, event)
             callbacks.on_train_batch_begin(first)
             logs = run(first, last)
-            done += last - first
             callbacks.on_train_batch_end(last - 1, logs)
             first = last
             if model.stop_training:
                 break
-        logs = {**_epoch_logs(model, logs), **validate(epoch)}
+        logs = {**_metrics_or(logs, model), **validate(epoch)}
         callbacks.on_epoch_end(epoch, logs)
         if model.stop_training:
             break
@@ -50,17 +62,50 @@ def train(model, start_epoch, *, steps, epochs, initial_epoch, chunk, callbacks,
     callbacks.on_train_end(logs=logs)
 
 
-def _until_event(events, done):
-    """Steps until the first event of any callback; infinity where none is due."""
-    due = [event for event in (next_event(done) for next_event in events) if event is not None]
-    if any(event <= done for event in due):
+def test(
+    model: keras.Model,
+    run: Callable,
+    *,
+    steps: int,
+    chunk: int,
+    callbacks: keras.callbacks.CallbackList,
+) -> dict:
+    """Evaluates in chunks, and returns the model's metrics as `evaluate(return_dict=True)` does.
+
+    Args:
+        model: A compiled model.
+        run: `run(first, last) -> logs`, as for `train`.
+        steps: Number of steps.
+        chunk: Largest number of steps in a chunk.
+        callbacks: What to call.
+    """
+    logs = {}
+    model.stop_evaluating = False
+    callbacks.on_test_begin()
+    model.reset_metrics()
+    for first in range(0, steps, chunk):
+        last = min(first + chunk, steps)
+        callbacks.on_test_batch_begin(first)
+        logs = run(first, last)
+        callbacks.on_test_batch_end(last - 1, logs)
+        if model.stop_evaluating:
+            break
+    logs = {name: float(value) for name, value in _metrics_or(logs, model).items()}
+    callbacks.on_test_end(logs)
+    return logs
+
+
+def _next_event(events, step):
+    """The first step after `step` at which any callback is due; infinity if there is none."""
+    due = [event for event in (next_event(step) for next_event in events) if event is not None]
+    if any(event <= step for event in due):
         raise ValueError(
-            f"`next_event({done})` must answer a later step or None; received {min(due)}."
+            f"`next_event({step})` must return a later step or None: received {min(due)}."
         )
-    return min(due, default=float("inf")) - done
+    return min(due, default=float("inf"))
 
 
-def _epoch_logs(model, logs):
-    """The model's metrics, unless a `train_step` of the user's own returned other names."""
+def _metrics_or(logs, model):
+    """The model's metrics, unless a step of the user's own returned other names."""
     metrics = model.get_metrics_result()
     return metrics if set(logs) == set(metrics) else dict(logs)

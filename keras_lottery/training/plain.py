@@ -1,23 +1,25 @@
-"""Ordinary `model.fit` over the very batches that the fused path would see."""
+"""The batches of the fused path, in the same order, for ordinary `model.fit`."""
 
 import keras
 
+from keras_lottery.training.data import Samples
+
 
 class Batches(keras.utils.PyDataset):
-    """The batches of one epoch, read from arrays in memory.
+    """The batches of an epoch, read from arrays in memory.
+
+    Give `epoch_setter()` to `fit` as a callback beside them: only a callback knows which epoch
+    begins, since BackupAndRestore may have chosen it.
 
     Args:
-        samples: `data.Samples`.
+        samples: What to train on.
     """
 
-    def __init__(self, samples):
+    def __init__(self, samples: Samples):
         super().__init__()
         self.samples = samples
-        self.start_epoch(0)
-
-    def start_epoch(self, epoch):
-        """Sets the order of the batches to that of `epoch`."""
-        self.order = self.samples.order(epoch)
+        self.order = samples.order(0)
+        self.arrays = keras.tree.map_structure(keras.ops.convert_to_numpy, samples.arrays)
 
     def __len__(self):
         return self.samples.steps
@@ -25,14 +27,13 @@ class Batches(keras.utils.PyDataset):
     def __getitem__(self, step):
         size = self.samples.batch_size
         indices = self.order[step * size : (step + 1) * size]
-        batch = keras.tree.map_structure(lambda array: array[indices], self.samples.arrays)
+        batch = keras.tree.map_structure(lambda array: array[indices], self.arrays)
         return batch if isinstance(batch, tuple) else (batch,)
 
+    def epoch_setter(self) -> keras.callbacks.Callback:
+        """A callback that sets the order of the batches to that of the epoch that begins."""
 
-def fit_batches(model, samples, *, callbacks, **arguments):
-    batches = Batches(samples)
-    # Only a callback knows which epoch `fit` begins: BackupAndRestore may have chosen it.
-    order = keras.callbacks.LambdaCallback(
-        on_epoch_begin=lambda epoch, logs: batches.start_epoch(epoch)
-    )
-    return model.fit(batches, shuffle=False, callbacks=[order, *callbacks], **arguments)
+        def on_epoch_begin(epoch, logs):
+            self.order = self.samples.order(epoch)
+
+        return keras.callbacks.LambdaCallback(on_epoch_begin=on_epoch_begin)

@@ -1,73 +1,71 @@
-"""A chunk of training steps as one TensorFlow call: a loop over Keras' own `train_step`.
+"""A chunk of steps as one TensorFlow call: a loop over Keras' own `train_step` or `test_step`.
 
-The data stays in memory as tensors; the loop's body gathers a batch by its indices, so neither
-Python nor an input pipeline is touched between two steps.
+The data stays in memory as tensors, and the body of the loop gathers a batch by its indices: no
+Python and no input pipeline runs between two steps.
 """
+
+from collections.abc import Callable
 
 import keras
 import tensorflow as tf
 
+from keras_lottery.training.choice import Choice
+from keras_lottery.training.data import Samples
+
 
 class Steps:
-    """Compiled training steps of one model over one set of samples.
+    """The compiled steps of one model over one set of samples.
 
-    Everything traced is kept on Keras' own `model.train_function`, so it lives as long: compiling
-    the model anew, or `make_train_function(force=True)`, drops it, and repeated trainings of one
-    model trace and compile once.
+    What is traced is kept on Keras' own `model.train_function` (or `test_function`) and lives as
+    long: `compile` and `make_train_function(force=True)` drop it, and a model trained many times
+    over is traced and compiled once.
 
     Args:
-        model: compiled `keras.Model` with Keras' own `make_train_function`.
-        samples: `data.Samples`.
+        model: A compiled model.
+        samples: What to train or test on.
+        kind: `"train"` or `"test"`.
+        choose: Called with the set of TensorFlow operations in a step, once these are known;
+            returns how to run them.
     """
 
-    def __init__(self, model, samples):
+    def __init__(self, model: keras.Model, samples: Samples, kind: str, choose: Callable):
         self.model = model
         self.samples = samples
-        self.data = keras.tree.map_structure(tf.constant, samples.arrays)
-        self.refusal = None
-        self.xla = False
+        self.data = keras.tree.map_structure(tf.convert_to_tensor, samples.arrays)
+        self.kind = kind
+        self.choose = choose
+        self.choice: Choice | None = None
 
-    def operations(self):
-        """Names of the TensorFlow operations in one training step, as a set."""
-        graph = self._step(min(self.samples.batch_size, self.samples.count)).graph
-        definition = graph.as_graph_def()
-        nodes = [*definition.node, *(n for f in definition.library.function for n in f.node_def)]
-        return {node.op for node in nodes}
-
-    def start_epoch(self, epoch):
-        """The function that does steps `first` to `last` (exclusive) of `epoch`."""
+    def start_epoch(self, epoch: int) -> Callable:
+        """`run(first, last) -> logs`, for the steps from `first` up to `last` of an epoch."""
         order = tf.constant(self.samples.order(epoch))
-        whole, rest = divmod(self.samples.count, self.samples.batch_size)
 
         def run(first, last):
-            if first < min(last, whole):
-                logs = self._run(self.samples.batch_size, order, first, min(last, whole))
-            if last > whole:
-                # The last batch is smaller, so it has a loop of its own: of one step, over an
-                # order that begins with its samples.
-                logs = self._run(rest, order[-rest:], 0, 1)
+            for batch_size, begin, count in self.samples.stretches(first, last):
+                logs = self._run(batch_size, order, tf.constant(begin), tf.constant(count))
             return logs
 
         return run
 
-    def _run(self, batch_size, order, first, last):
-        first, last = tf.constant(first), tf.constant(last)
-        if self.xla:
+    def _run(self, batch_size, order, begin, count):
+        step = self._step(batch_size)
+        if self.choice is None:
+            self.choice = self.choose(_operations(step.graph))
+        if self.choice.path == "xla":
             try:
-                return self._loop(batch_size, xla=True)(self.data, order, first, last)
+                return self._loop(step, batch_size, True)(self.data, order, begin, count)
             except (tf.errors.InvalidArgumentError, tf.errors.UnimplementedError) as error:
-                # XLA compiles the whole chunk before it runs any of it: no weight has changed.
-                self.xla = False
-                self.refusal = error.message
-        return self._loop(batch_size, xla=False)(self.data, order, first, last)
+                # XLA compiles a chunk before it runs any of it: no weight has changed yet.
+                refusal = error.message.partition("\n")[0]
+                self.choice = Choice("graph", f"XLA refuses the model ({refusal})")
+        return self._loop(step, batch_size, False)(self.data, order, begin, count)
 
     def _step(self, batch_size):
-        model, data = self.model, keras.tree.map_structure(tf.TensorSpec.from_tensor, self.data)
+        take_step = getattr(self.model, f"{self.kind}_step")
+        data = keras.tree.map_structure(tf.TensorSpec.from_tensor, self.data)
 
         def step(indices, data):
-            return model.train_step(
-                keras.tree.map_structure(lambda array: tf.gather(array, indices), data)
-            )
+            return take_step(keras.tree.map_structure(lambda a: tf.gather(a, indices), data))
 
         def trace():
             indices = tf.TensorSpec([batch_size], tf.int32)
@@ -75,33 +73,42 @@ class Steps:
 
         return self._once(("step", batch_size), trace)
 
-    def _loop(self, batch_size, xla):
-        step = self._step(batch_size)
-
-        def loop(data, order, first, last):
+    def _loop(self, step, batch_size, jit_compile):
+        def loop(data, order, begin, count):
             def body(number, _):
-                return number + 1, step(tf.slice(order, [number * batch_size], [batch_size]), data)
+                indices = tf.slice(order, [begin + number * batch_size], [batch_size])
+                return number + 1, step(indices, data)
 
-            no_logs = keras.tree.map_structure(
-                lambda log: tf.zeros(log.shape, log.dtype), step.structured_outputs
+            start = (
+                0,
+                keras.tree.map_structure(
+                    lambda log: tf.zeros(log.shape, log.dtype), step.structured_outputs
+                ),
             )
-            return tf.while_loop(
-                lambda number, _: number < last, body, (first, no_logs), parallel_iterations=1
-            )[1]
+            # One step at a time: each reads the weights that the one before it wrote.
+            return tf.while_loop(lambda n, _: n < count, body, start, parallel_iterations=1)[1]
 
         return self._once(
-            ("loop", batch_size, xla), lambda: tf.function(loop, autograph=False, jit_compile=xla)
+            ("loop", batch_size, jit_compile),
+            lambda: tf.function(loop, autograph=False, jit_compile=jit_compile),
         )
 
     def _once(self, key, make):
         """What `make()` made the first time, as long as what it traced still holds."""
-        self.model.make_train_function()
-        made = self.model.train_function.__dict__.setdefault("keras_lottery", {})
-        # A variable's constraint is read while tracing, so another one needs another trace. The
-        # constraints are kept beside the key: the identity of a dead object may be given away.
+        getattr(self.model, f"make_{self.kind}_function")()
+        made = vars(getattr(self.model, f"{self.kind}_function")).setdefault("keras_lottery", {})
+        # A constraint is read while tracing, so another one needs another trace. They are kept
+        # beside the key, since the identity of a dead object may be given to a new one.
         constraints = [variable.constraint for variable in self.model.trainable_variables]
         shapes = keras.tree.map_structure(tf.TensorSpec.from_tensor, self.data)
         key = (*key, repr(shapes), *map(id, constraints))
         if key not in made:
             made[key] = make(), constraints
         return made[key][0]
+
+
+def _operations(graph):
+    """Names of all operations in a graph and in the functions that it calls."""
+    definition = graph.as_graph_def()
+    called = [node for function in definition.library.function for node in function.node_def]
+    return {node.op for node in [*definition.node, *called]}

@@ -1,0 +1,76 @@
+"""A `tf.data.Dataset` cached as arrays: read once, kept in memory, shuffled from a seed."""
+
+import sys
+from collections.abc import Iterator, Mapping
+
+import keras
+import numpy as np
+
+from keras_lottery.training import data
+
+
+def is_dataset(x) -> bool:
+    """Whether `x` is a `tf.data.Dataset`; TensorFlow is not imported to find out."""
+    tensorflow = sys.modules.get("tensorflow")
+    return tensorflow is not None and isinstance(x, tensorflow.data.Dataset)
+
+
+def cache(
+    dataset, class_weight: Mapping[int, float] | None, seed: int, memory_limit: int
+) -> tuple[data.Samples | None, str | None]:
+    """A dataset's samples as arrays in memory, or why that cannot be.
+
+    Args:
+        dataset: A batched `tf.data.Dataset`.
+        class_weight: Weight of each class by its index, or `None`.
+        seed: Of the order of the samples, if the dataset shuffles them itself.
+        memory_limit: Bytes above which it is not kept.
+
+    Returns:
+        `(samples, None)`, or `(None, reason)`, one clause.
+    """
+    if reason := _obstacle(dataset):
+        return None, reason
+    batches, size = [], 0
+    for batch in dataset.as_numpy_iterator():
+        if not data.are_arrays(batch):
+            return None, "the elements of the tf.data set are not arrays"
+        size += sum(array.nbytes for array in keras.tree.flatten(batch))
+        if size > memory_limit:
+            return None, f"the tf.data set exceeds memory_limit={memory_limit:,} bytes"
+        batches.append(batch)
+    lengths = [len(keras.tree.flatten(batch)[0]) for batch in batches]
+    if len(set(lengths[:-1])) > 1 or lengths[-1:] > lengths[:1] or not lengths:
+        return None, f"the tf.data set has batches of {sorted(set(lengths))} samples"
+    arrays = keras.tree.map_structure(lambda *parts: np.concatenate(parts), *batches)
+    x, y, sample_weight = keras.utils.unpack_x_y_sample_weight(arrays)
+    arrays = data.pack(x, y, sample_weight, class_weight)
+    return data.Samples(arrays, lengths[0], seed if _shuffles(dataset) else None), None
+
+
+def _obstacle(dataset):
+    """Why a dataset may not be read once and kept, or `None`."""
+    if dataset.cardinality() == -1:
+        return "the tf.data set is endless"
+    stateful = {
+        operation.type
+        for stage in _stages(dataset)
+        for function in stage._functions()
+        for operation in function.function.graph.get_operations()
+        if operation.op_def.is_stateful
+    }
+    if stateful:
+        return f"the tf.data set runs {', '.join(sorted(stateful))} anew at each pass"
+    return None
+
+
+def _shuffles(dataset):
+    """Whether the dataset gives its samples in another order each time it is read."""
+    return any("Shuffle" in type(stage).__name__ for stage in _stages(dataset))
+
+
+def _stages(dataset) -> Iterator:
+    """The dataset and everything it reads from."""
+    yield dataset
+    for source in dataset._inputs():
+        yield from _stages(source)

@@ -1,0 +1,70 @@
+"""A chunk of steps as one JAX call: a loop over the trainer's stateless `train_step`."""
+
+from collections.abc import Callable
+
+import jax
+import keras
+
+from keras_lottery.training.choice import Choice
+from keras_lottery.training.data import Samples
+
+
+class Steps:
+    """The compiled steps of one model over one set of samples.
+
+    What is compiled is kept on Keras' own `model.train_function`, and lives as long.
+
+    Args:
+        model: A compiled model.
+        samples: What to train on.
+    """
+
+    choice = Choice("scan", "JAX compiles every step anyway")
+
+    def __init__(self, model: keras.Model, samples: Samples):
+        self.model = model
+        self.samples = samples
+        self.data = keras.tree.map_structure(jax.numpy.asarray, samples.arrays)
+        # A stateless step can create no variables, so all must be there before the first one.
+        first = keras.tree.map_structure(lambda a: a[: samples.batch_size], self.data)
+        model._symbolic_build(data_batch=first)
+
+    def start_epoch(self, epoch: int) -> Callable:
+        """`run(first, last) -> logs`, for the steps from `first` up to `last` of an epoch."""
+        order = jax.numpy.asarray(self.samples.order(epoch))
+
+        def run(first, last):
+            variables = (
+                self.model.trainable_variables,
+                self.model.non_trainable_variables,
+                self.model.optimizer.variables,
+                self.model.metrics_variables,
+            )
+            state = keras.tree.map_structure(lambda variable: variable.value, variables)
+            for batch_size, begin, count in self.samples.stretches(first, last):
+                logs, state = self._loop(batch_size)(state, self.data, order, begin, count)
+            keras.tree.map_structure(lambda v, value: v.assign(value), variables, state)
+            return logs
+
+        return run
+
+    def _loop(self, batch_size):
+        """The compiled loop over batches of one size; its state is given up to it."""
+        take_step = self.model.train_step
+
+        def step(state, data, order, position):
+            indices = jax.lax.dynamic_slice(order, (position,), (batch_size,))
+            return take_step(state, keras.tree.map_structure(lambda a: a[indices], data))
+
+        def loop(state, data, order, begin, count):
+            logs = jax.eval_shape(step, state, data, order, begin)[0]
+            logs = keras.tree.map_structure(lambda log: jax.numpy.zeros(log.shape, log.dtype), logs)
+
+            def body(number, carry):
+                return step(carry[1], data, order, begin + number * batch_size)
+
+            return jax.lax.fori_loop(0, count, body, (logs, state))
+
+        self.model.make_train_function()
+        made = vars(self.model.train_function).setdefault("keras_lottery", {})
+        return made.setdefault(batch_size, jax.jit(loop, donate_argnums=0))
