@@ -1,10 +1,12 @@
 """What is pruned as one: single weights, blocks of them, or whole units.
 
 A granularity turns a kernel's scores and mask into those of its pieces, which a scope then
-prunes and counts, and turns the pieces left back into a mask. Kernels are laid out as Keras
-does it: the last axis is the output, the one before it the input, also in convolutions. A
-piece is alive while any weight in it is, and its score is the mean over its live weights: the
-same scale for a block at the edge, or one that has lost weights already, as for a whole one.
+prunes and counts, and turns the pieces left back into a mask. A piece is alive while any weight
+in it is, and its score is the mean over its live weights: the same scale for a block at the
+edge, or one that has lost weights already, as for a whole one.
+
+Kernels are laid out as Keras does it: the last axis is the output, the one before it the input,
+also in convolutions (not in the three axes of MultiHeadAttention, where that is the heads).
 """
 
 from __future__ import annotations

@@ -73,7 +73,7 @@ class Kernel:
         """Makes a kernel by hand, to try a criterion or an action without a model.
 
         Args:
-            current: Values now; lists become float32 arrays.
+            current: Values now; an array keeps its dtype, a list becomes float32.
             initial: Values at the rewind point; those of `current` when left out.
             mask: Which are alive; all, when left out.
             previous: Values at the last pruning; those of `initial` when left out.
@@ -83,9 +83,7 @@ class Kernel:
         Returns:
             A kernel whose `draw` is standard normal, in the dtype of `current`.
         """
-        values = np.asarray(current)
-        if values.dtype.kind != "f" or isinstance(current, list):
-            values = values.astype(np.float32)
+        values: Array = np.asarray(current, dtype=getattr(current, "dtype", np.float32))
 
         def like(given: npt.ArrayLike | None, otherwise: Array) -> Array:
             return otherwise if given is None else np.asarray(given, dtype=values.dtype)

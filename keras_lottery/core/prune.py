@@ -79,12 +79,13 @@ def prune(
     left = scope(scores, pieces, counts)
     for name, mask in masks.items():
         # What must stay scores `inf` and so goes last: it was touched if fewer than that are left.
-        stays = np.count_nonzero(np.isposinf(scores[name]) & pieces[name])
-        if np.count_nonzero(left[name]) < stays:
+        stay = np.count_nonzero(np.isposinf(scores[name]) & pieces[name])
+        kept = np.count_nonzero(left[name])
+        if kept < stay:
             raise ValueError(
-                f"{granularity.name} can prune {np.count_nonzero(pieces[name]) - stays} more "
-                f"of kernel {name!r}, of shape {mask.shape}; the {counts[name]} asked for are too "
-                "many. Ask for less, or exclude it."
+                f"{granularity.name} can prune {mask.size - stay} of the {mask.size} weights of "
+                f"kernel {name!r}, of shape {mask.shape}; {mask.size - kept} were asked for. "
+                "Ask for less there, or exclude it."
             )
     return {name: granularity.spread(left[name], mask) for name, mask in masks.items()}
 
@@ -94,11 +95,12 @@ def _scores(kernel: Kernel, criterion: Criterion) -> Array:
     if not np.isfinite(kernel.current).all():
         raise ValueError(f"Kernel {kernel.name!r} has weights that are not finite; cannot rank it.")
     scores = np.asarray(criterion(kernel))
+    scores = scores.astype(np.result_type(scores, np.float32), copy=False)
     if scores.shape != kernel.mask.shape:
         raise ValueError(
             f"The criterion's scores for kernel {kernel.name!r} have shape {scores.shape}; "
             f"the kernel has {kernel.mask.shape}."
         )
-    if not np.isfinite(scores).all():
+    if not (np.isfinite(scores) | ~kernel.mask).all():
         raise ValueError(f"The criterion's scores for kernel {kernel.name!r} are not all finite.")
     return scores

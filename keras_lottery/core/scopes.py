@@ -52,7 +52,8 @@ def erdos_renyi(
     The density of a kernel goes with the sum of its dimensions over their product, so it keeps
     a number in proportion to their sum (Evci et al. 2020, "Rigging the Lottery",
     https://arxiv.org/abs/1911.11134): large kernels become sparser than small ones. A kernel
-    whose share is more than it has alive keeps all of it, and the others share the rest.
+    whose share is more than it has alive keeps all of it, and the others share the rest. The
+    dimensions are those of the masks: in blocks, a kernel counts as the grid of its blocks.
 
     >>> alive = {"a": np.ones((4, 4), bool), "b": np.ones((1, 2), bool)}
     >>> scores = {"a": np.arange(16.0).reshape(4, 4), "b": np.array([[1.0, 2.0]])}
@@ -72,21 +73,21 @@ def erdos_renyi(
 def _shared_out(amount: int, weights: Mapping[str, int], most: Mapping[str, int]) -> dict[str, int]:
     """Shares `amount` out in proportion to `weights`, none above its `most`, in whole numbers."""
     shares: dict[str, int] = {}
-    open_ = dict(weights)
-    while open_:
-        total = sum(open_.values())
-        full = [name for name in open_ if amount * open_[name] >= most[name] * total]
+    room = dict(weights)
+    while room:
+        total = sum(room.values())
+        full = [name for name in room if amount * room[name] >= most[name] * total]
         if not full:
             break
         for name in full:
             shares[name] = most[name]
-            del open_[name]
+            del room[name]
         amount -= sum(most[name] for name in full)
-    for name, weight in open_.items():
+    for name, weight in room.items():
         shares[name] = amount * weight // total
     # The largest remainders get what rounding down has left; one more is never above `most`.
-    left = amount - sum(shares[name] for name in open_)
-    remainders = sorted(open_, key=lambda name: -(amount * open_[name] % total))
+    left = amount - sum(shares[name] for name in room)
+    remainders = sorted(room, key=lambda name: -(amount * room[name] % total))
     for name in remainders[:left]:
         shares[name] += 1
     return shares

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from keras_lottery.core import criteria, kept, scopes
-from keras_lottery.core.granularity import blocks
+from keras_lottery.core.granularity import blocks, n_of_m, units, weights
 from keras_lottery.core.kernel import Kernel
 from keras_lottery.core.prune import prune
 
@@ -99,6 +99,21 @@ def test_a_score_that_is_not_finite_is_refused_by_name(wrong):
     kernel = Kernel.of([1.0, 2.0], name="fc1/kernel")
     with pytest.raises(ValueError, match="scores for kernel 'fc1/kernel' are not all finite"):
         prune([kernel], sparsity=0.5, criterion=lambda kernel: np.array([wrong, 1.0]))
+
+
+def test_the_score_of_a_pruned_weight_may_be_anything():
+    kernel = Kernel.of([1.0, 0.0, 2.0], mask=[True, False, True])
+    scores = np.array([1.0, np.nan, 2.0])
+    masks = prune([kernel], rate=0.5, criterion=lambda kernel: scores)
+    np.testing.assert_array_equal(masks["kernel"], [False, False, True])
+
+
+@pytest.mark.parametrize("granularity", [weights(), blocks(2), units(), n_of_m(1, 2)])
+def test_scores_may_be_whole_numbers(granularity):
+    kernel = Kernel.of(np.ones((2, 2)))
+    scores = np.array([[1, 4], [0, 5]])
+    masks = prune([kernel], rate=0.5, criterion=lambda kernel: scores, granularity=granularity)
+    assert np.count_nonzero(masks["kernel"]) == 2
 
 
 def test_scores_of_another_shape_are_refused_by_name():
