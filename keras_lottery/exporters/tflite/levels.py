@@ -103,7 +103,7 @@ def check(tensor: schema.TensorT, count: int) -> list[tuple[int, int, schema.Dim
             if inner:
                 raise FlatbufferError(f"{title(tensor)!r} is sparse inside its blocks.")
             entries = _csr_entries(tensor, level, entries, length)
-        elif level.denseSize == length:
+        elif level.format == schema.DimensionType.DENSE and level.denseSize == length:
             entries *= length
         else:
             raise FlatbufferError(

@@ -72,23 +72,31 @@ def sparse_path(model: schema.ModelT) -> SparsePath | None:
 
 
 def _stretch(graph, end):
-    """Walks up from a global average pooling to the convolutions that open its stretch."""
+    """Walks up from a global average pooling to the convolutions that open its stretch.
+
+    XNNPACK gives up at the first obstacle; this goes on, to name them all.
+    """
     inside, structure, pending = {id(end): end}, [], [end]
+    failed = set()
     while pending:
-        for index in _activations(graph, pending.pop()):
+        below = pending.pop()
+        for index in _activations(graph, below):
             operator, padding = _producer(graph, index)
             if operator is None:
-                structure.append(
-                    f"it begins at the input {_name(graph, index)}, not at a 3x3 convolution"
-                )
+                if id(below) not in failed:
+                    structure.append(
+                        f"{_name(graph, index)}: no 3x3 convolution follows this input"
+                    )
                 continue
+            if id(operator) in inside:
+                continue
+            inside[id(operator)] = operator
             opens, failure = _role(graph, operator, padding)
             if failure:
+                failed.add(id(operator))
                 structure.append(f"{_output_name(graph, operator)}: {failure}")
-            elif id(operator) not in inside:
-                inside[id(operator)] = operator
-                if not opens:
-                    pending.append(operator)
+            if not opens:
+                pending.append(operator)
     structure += _leaks(graph, inside.values())
     pointwise = [operator for operator in inside.values() if _is_pointwise(graph, operator)]
     sources = [graph.source(graph.input(operator, 1)) for operator in pointwise]
@@ -262,7 +270,8 @@ def _kernel(graph, operator):
 
 
 def _name(graph, index):
-    return repr(levels.title(graph.tensor(index)))
+    # The converter joins the names of what it merged into one operator.
+    return repr(levels.title(graph.tensor(index)).split(";")[0])
 
 
 def _output_name(graph, operator):
