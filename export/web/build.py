@@ -4,10 +4,9 @@
 
     network    its name, "LeNet-300-100"
     dataset    what it was trained on, as the page shall say it
-    sparsity   the ticket's, in [0, 1]
     output     "probabilities" or "logits"
-    models     a list of {name, file, accuracy}: tickets, of which the first answers; dense last
-    mask       the first layer's: {tiles, height, width, bits}, one tile per unit, see `pack_mask`
+    models     a list of {name, file, accuracy, sparsity, mask}: tickets, of which the first answers
+               until another is chosen, and last the dense model; see `pack_mask`
     examples   images for the Example button: {count, pixels}, base64 of count x 28 x 28 bytes
 """
 
@@ -81,7 +80,7 @@ def copy_runtime(folder):
 
 
 def pack_mask(mask, height, width):
-    """The metadata's record of a kernel's mask, one tile per unit.
+    """The metadata's record of the first layer's mask, one tile per unit.
 
     Args:
         mask: Boolean array, units on its last axis, `height * width` weights each.

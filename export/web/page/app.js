@@ -13,7 +13,8 @@ export let latest = null;
 
 const metadata = await (await fetch('metadata.json')).json();
 const models = []; // {run, ...} in the order of metadata.models, once loaded
-let chosen = 0; // the model that answers
+let chosen; // the index of the model that answers
+let alive; // its mask
 let nextExample = 0;
 let scheduled = false; // an answer, for the next frame
 let turn = 0; // counts the answers asked for
@@ -27,25 +28,32 @@ const bars = Array.from({length: 10}, (_, digit) => {
 });
 
 const pad = createPad($('pad'), {changed: scheduleClassify, finished: announce});
-const alive = decodeMask(metadata.mask);
 
-describe();
-paint();
+listModels();
+choose(0);
 listen();
 await start();
 
-function describe() {
-  const {network, dataset, sparsity} = metadata;
+/** Makes one of the models the one that answers and is pictured. */
+function choose(i) {
+  chosen = i;
+  const {sparsity, mask} = metadata.models[i];
+  alive = decodeMask(mask);
   const kept = percent(1 - sparsity);
-  $('summary').textContent = `${network} with ${kept} of its weights, running on this device.`;
-  $('origin').textContent = `Trained on ${dataset}.`;
-  const {tiles, height, width} = metadata.mask;
-  const [left, all] = [countAlive(metadata.mask, alive), tiles * height * width].map(number);
+  $('summary').textContent =
+    `${metadata.network} with ${kept} of its weights, running on this device.`;
+  const {tiles, height, width} = mask;
+  const [left, all] = [countAlive(mask, alive), tiles * height * width].map(number);
   $('tiles-caption').textContent =
     `The first layer's mask: ${left} of ${all} weights. ` +
     `Each of the ${tiles} tiles is one unit, each dot a pixel it still looks at.`;
-  $('use-caption').textContent = 'All units together: where the ticket looks most.';
+  $('use-caption').textContent = 'All units together: where the network looks most.';
+  paint();
+  scheduleClassify();
+}
 
+function listModels() {
+  $('origin').textContent = `Trained on ${metadata.dataset}.`;
   const largest = Math.max(...metadata.models.map((model) => model.bytes));
   metadata.models.forEach((model, i) => {
     const row = document.createElement('label');
@@ -57,7 +65,7 @@ function describe() {
       <span class="measure size">file <span class="bar"><i></i></span><b></b></span>
       <span class="measure time">time <span class="bar"><i></i></span><b>…</b></span>
       <span class="gain"></span>`;
-    row.querySelector('input').checked = i === chosen;
+    row.querySelector('input').checked = i === 0;
     row.querySelector('.name').textContent = model.name;
     row.querySelector('.accuracy').textContent = `${(100 * model.accuracy).toFixed(1)} % right`;
     row.querySelector('.size i').style.width = `${(100 * model.bytes) / largest}%`;
@@ -68,12 +76,13 @@ function describe() {
 
 /** Draws what takes its colours from the colour scheme. */
 function paint() {
-  drawTiles($('tiles'), metadata.mask, alive);
+  const {mask} = metadata.models[chosen];
+  drawTiles($('tiles'), mask, alive);
   const use = $('use');
-  const {height, width} = metadata.mask;
+  const {height, width} = mask;
   if (height === FIELD && width === FIELD) {
     const context = use.getContext('2d');
-    paintPixels(context, inputUse(metadata.mask, alive), getComputedStyle(use).color);
+    paintPixels(context, inputUse(mask, alive), getComputedStyle(use).color);
   } else {
     use.closest('figure').hidden = true;
   }
@@ -96,10 +105,7 @@ function listen() {
   $('undo').addEventListener('click', () => pad.undo());
   $('example').addEventListener('click', showExample);
   $('measure').addEventListener('click', measure);
-  $('models').addEventListener('change', (event) => {
-    chosen = Number(event.target.value);
-    scheduleClassify();
-  });
+  $('models').addEventListener('change', (event) => choose(Number(event.target.value)));
 }
 
 async function start() {

@@ -1,0 +1,80 @@
+import contextlib
+import os
+import shutil
+import threading
+from pathlib import Path
+
+import pytest
+
+from export.web import browser, build, serve
+
+TFDS = Path(__file__).parents[4] / "shared/data/tfds"
+
+needs_litert = pytest.mark.skipif(
+    not build.PACKAGES.exists(), reason="LiteRT.js is not installed: npm ci in export/web"
+)
+
+
+@pytest.fixture(scope="session")
+def dataset():
+    """Real MNIST where it is on this machine, else the digits of scikit-learn."""
+    from export.web import train
+
+    folder = Path(os.environ.get("TFDS_DATA_DIR", TFDS))
+    return train.load(folder if (folder / "mnist").exists() else None, limit=6000)
+
+
+@pytest.fixture(scope="session")
+def models(dataset, tmp_path_factory):
+    """The folder of three hastily trained models."""
+    from export.web import train
+
+    folder = tmp_path_factory.mktemp("web") / "models"
+    train.write_models(folder, dataset, train.Effort(between=1, last=12))
+    return folder
+
+
+@pytest.fixture(scope="session")
+def dist(models, tmp_path_factory):
+    """The folder of the page."""
+    folder = tmp_path_factory.mktemp("web") / "dist"
+    build.build(models, folder)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def site(dist):
+    """The page's address."""
+    with serving(dist) as url:
+        yield url
+
+
+@pytest.fixture(scope="session")
+def driver():
+    """A browser for the whole session."""
+    lack = browser.missing()
+    if lack:
+        pytest.skip(lack)
+    with browser.open_browser() as driver:
+        driver.set_script_timeout(60)
+        yield driver
+
+
+@contextlib.contextmanager
+def serving(folder):
+    """Serves a folder and gives its address."""
+    server = serve.make_server(folder)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    try:
+        yield f"http://localhost:{server.server_port}/"
+    finally:
+        server.shutdown()
+        server.server_close()
+
+
+def node():
+    """The program to run JavaScript with; skips the test where there is none."""
+    program = shutil.which("node")
+    if program is None:
+        pytest.skip("node is not installed")
+    return program
