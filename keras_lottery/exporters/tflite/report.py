@@ -169,7 +169,7 @@ def _render(report, table, heading):
         ("Weights", table(*_weight_table(report))),
         ("What the runtime does", "\n".join(f"- {s}" for s in expectations(inspected))),
         ("XNNPACK's sparse 1x1 convolutions", _sparse_path(inspected.sparse_path)),
-        ("Defects", "\n".join(_defect(defect) for defect in inspected.defects)),
+        ("Defects", _defects(inspected.defects)),
         ("Proof", _proof(report)),
         ("Measured on this machine", _measured(report, table)),
         ("Notes", "\n".join(f"- {note}" for note in report.notes)),
@@ -260,9 +260,16 @@ def _sparse_path(path):
     return "Not taken, anywhere:\n" + "\n".join(f"- {failure}" for failure in failures)
 
 
-def _defect(defect):
-    effects = "; ".join(f"{runtime}: {effect}" for runtime, effect in defect.effects.items())
-    return f"- {defect.kind}, {defect.tensor}: {defect.cause} {effects}."
+def _defects(found):
+    """One item for each cause, with all the weights that have it."""
+    lines = []
+    for cause in dict.fromkeys(defect.cause for defect in found):
+        alike = [defect for defect in found if defect.cause == cause]
+        names = ", ".join(defect.tensor.split(";")[0] for defect in alike)
+        lines.append(f"- {alike[0].kind}: {cause}")
+        lines.append(f"  - in {names}")
+        lines += [f"  - {runtime}: {effect}" for runtime, effect in alike[0].effects.items()]
+    return "\n".join(lines)
 
 
 def _proof(report):

@@ -1,0 +1,1 @@
+"""Scripts around the TFLite exporter; each says what it does with `--help`."""

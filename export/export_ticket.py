@@ -1,0 +1,148 @@
+"""Exports a pruned model, or a ticket, to a sparse .tflite file that is proven equal.
+
+  python -m export.export_ticket --model=M.keras --output=F.tflite
+  python -m export.export_ticket --model=M.keras --dataset=mnist --target=int8 --output=F.tflite
+  python -m export.export_ticket --ticket=T --network=lenet_300_100 --dataset=mnist \\
+      --output=F.tflite
+
+A ticket holds weights from before their training. So it is trained first, on the data set, as long
+as the network's preset says or --epochs; or --weights brings what it was trained to.
+Beside F.tflite this writes the report, as F.json and F.md.
+"""
+
+import math
+import sys
+from pathlib import Path
+
+from absl import app, flags
+
+from export import data_flags
+
+FLAGS = flags.FLAGS
+
+
+def trained_ticket(path, network, dataset, weights=None, epochs=None, seed=0):
+    """A network with a ticket's masks, trained.
+
+    Args:
+        path: The ticket's file.
+        network: Its architecture, a name of `experiments.networks`.
+        dataset: The `Dataset` that it is trained on, and that says the shape of its inputs.
+        weights: A `.weights.h5` file of the trained network, instead of training it.
+        epochs: How long to train; as the network's preset says if None.
+        seed: Of the order of the examples.
+
+    Returns:
+        A `keras.Model`, masks detached, its pruned weights zero.
+
+    Raises:
+        ValueError, FileNotFoundError: There is no such network or file.
+        TicketError: The file is no ticket, or one of another network.
+    """
+    import keras
+
+    import keras_lottery as kl
+    from experiments import networks
+    from keras_lottery.training import fit
+
+    module = networks.get(network)
+    preset = module.PRESET
+    steps = math.ceil(len(dataset.x_train) / preset.batch_size)
+    epochs = max(1, round(preset.iterations / steps)) if epochs is None else epochs
+    model = module.build(dataset.shape, dataset.classes)
+    model.compile(
+        preset.optimizer(epochs * steps),
+        keras.losses.SparseCategoricalCrossentropy(from_logits=True),
+    )
+    lottery = kl.Ticket.load(path).apply(model)
+    if weights is not None:
+        model.load_weights(weights)
+    else:
+        fit(
+            model,
+            dataset.x_train,
+            dataset.y_train,
+            batch_size=preset.batch_size,
+            epochs=epochs,
+            seed=seed,
+            verbose=0,
+        )
+    lottery.check()
+    return kl.strip(model)
+
+
+def main(argv):
+    """Writes the file and its report."""
+    if len(argv) > 1:
+        sys.exit(f"Unexpected {argv[1]!r}: every setting is a flag, as in --model=M. See --help.")
+    if (FLAGS.model is None) == (FLAGS.ticket is None):
+        sys.exit("export_ticket: give --model=M.keras or --ticket=T, one of them.")
+    if FLAGS.ticket and (FLAGS.network is None or FLAGS.dataset is None):
+        sys.exit("export_ticket: --ticket needs --network, what it is of, and --dataset.")
+    from experiments import quiet
+
+    quiet.import_tensorflow()
+    import keras
+
+    from keras_lottery.exporters import tflite
+    from keras_lottery.exporters.tflite import measure
+
+    output = Path(FLAGS.output)
+    try:
+        dataset = data_flags.load()
+        if FLAGS.model:
+            model = keras.saving.load_model(FLAGS.model)
+        else:
+            model = trained_ticket(
+                FLAGS.ticket, FLAGS.network, dataset, FLAGS.weights, FLAGS.epochs, FLAGS.seed
+            )
+        report = tflite.export(
+            model,
+            output,
+            target=FLAGS.target,
+            precision=FLAGS.precision,
+            samples=None if dataset is None else dataset.x_train[: FLAGS.samples],
+            overwrite=FLAGS.overwrite,
+        )
+    except (OSError, ValueError, tflite.ExportError) as error:
+        sys.exit(f"export_ticket: {error}")
+    if FLAGS.measure:
+        report = report.measured(measure.measure([output]))
+    output.with_suffix(".json").write_text(report.json(), encoding="utf-8")
+    output.with_suffix(".md").write_text(report.markdown(), encoding="utf-8")
+    print(report)
+    if dataset is None:
+        print("Compared on made-up inputs: pass --dataset to compare on real ones.")
+
+
+if __name__ == "__main__":
+    flags.DEFINE_string("model", None, "A Keras model's file, pruned weights zero in it.")
+    flags.DEFINE_string("ticket", None, "A ticket's file.")
+    flags.DEFINE_string("network", None, "What --ticket is of: a file of experiments/networks.")
+    flags.DEFINE_string("weights", None, "The trained weights of --ticket, a .weights.h5 file.")
+    flags.DEFINE_integer(
+        "epochs", None, "Epochs to train --ticket. Default: the network's preset.", lower_bound=0
+    )
+    flags.DEFINE_integer("seed", 0, "Seed of the order of the examples in that training.")
+    data_flags.define(default=None)
+    flags.adopt_module_key_flags(data_flags)
+    flags.DEFINE_integer(
+        "samples", 256, "How many training images to compare and calibrate on.", lower_bound=1
+    )
+    flags.DEFINE_enum(
+        "target",
+        "size",
+        ["size", "latency", "int8", "micro", "auto"],
+        "What the file should be good at: the fewest bytes; speed; integers only; TensorFlow Lite "
+        "Micro; or what suits the network.",
+    )
+    flags.DEFINE_enum(
+        "precision",
+        None,
+        ["float32", "float16", "int8"],
+        "How to store the weights. Default: what suits the target.",
+    )
+    flags.DEFINE_string("output", None, "The .tflite file to write.", required=True)
+    flags.DEFINE_bool("overwrite", False, "Replace the file if it is already there.")
+    flags.DEFINE_bool("measure", False, "Measure time and memory on this machine as well.")
+    app.run(main)
