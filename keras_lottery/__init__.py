@@ -9,6 +9,7 @@ from keras_lottery.rounds import Round, rounds
 from keras_lottery.strip import strip
 from keras_lottery.ticket import Ticket
 from keras_lottery.ticket_file import TicketError
+from keras_lottery.training import evaluator, fit
 
 __version__ = "0.1.0"
 
@@ -20,6 +21,8 @@ __all__ = [
     "Ticket",
     "TicketError",
     "criteria",
+    "evaluator",
+    "fit",
     "granularity",
     "kept",
     "pruned",
