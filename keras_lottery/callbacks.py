@@ -5,16 +5,16 @@ from collections.abc import Callable, Mapping
 import keras
 
 from keras_lottery import backup as backups
+from keras_lottery import rewind as policies
 from keras_lottery import variables
 from keras_lottery.core import criteria, lookup, schedules, scopes
 from keras_lottery.core import kept as kept_actions
 from keras_lottery.core import pruned as pruned_actions
 from keras_lottery.lottery import Lottery
-from keras_lottery.rewind import Rewind
 from keras_lottery.ticket import Ticket
 
 # How far ahead `next_event` looks for a change of the schedule, in steps.
-_HORIZON = 4096
+_HORIZON = 128
 
 
 class Prune(keras.callbacks.Callback):
@@ -25,10 +25,16 @@ class Prune(keras.callbacks.Callback):
     a last one at the end of training, if it is due; with one there is none, since it would throw
     away what was trained.
 
-    Adds `sparsity` to the logs of every epoch. Put it before callbacks that read it (`CSVLogger`,
-    `TensorBoard`). `EarlyStopping(restore_best_weights=True)` must start after the last pruning
-    (its `start_from_epoch`): weights from before it break the masks, which is an error. With
-    `BackupAndRestore`, give `backup` too.
+    Adds `sparsity` to the logs of every epoch. Its place among the callbacks:
+    - before those that read it (`CSVLogger`, `TensorBoard`);
+    - after `EarlyStopping(restore_best_weights=True)`, which must start after the last pruning
+      (`start_from_epoch`). Weights it restores from before that break the masks: an error at the
+      end of training, or, if it comes after `Prune`, where the masks are used next (`strip`, the
+      next `fit`, an export);
+    - before `BackupAndRestore`, and with a `backup` of its own.
+
+    A rewind takes back the optimizer and the learning rate it holds, not what other callbacks
+    remember: `ReduceLROnPlateau` goes on counting, `LearningRateScheduler` goes by the epoch.
 
     Args:
         schedule: A function from the number of epochs (or steps) trained to the sparsity that is
@@ -56,6 +62,13 @@ class Prune(keras.callbacks.Callback):
         backup: A file to keep the masks in, so that an interrupted `fit` can go on where
             `BackupAndRestore` takes it up again. It is removed at the end of training.
 
+    Raises:
+        ValueError: If an argument is wrong. In `fit`: if nothing matched, or the model has masks
+            that were made with another `include`, `exclude` or `pruned`, or the masks of an
+            interrupted training are missing.
+        MaskError: In `fit`, at the end of an epoch: if a pruned weight does not have the value it
+            is held at.
+
     Example:
 
     >>> import numpy as np
@@ -69,7 +82,7 @@ class Prune(keras.callbacks.Callback):
     [0.0, 0.44, 0.5, 0.5]
     """
 
-    # Its batch hooks only count, so Keras need not wait for each step's logs.
+    # At the end of a batch it only counts, so Keras need not wait for each step's logs.
     async_safe = True
 
     def __init__(
@@ -80,7 +93,7 @@ class Prune(keras.callbacks.Callback):
         scope: str | Callable = "layerwise",
         granularity: object | None = None,
         overrides: Mapping[str, Callable] | None = None,
-        rewind: Rewind | None = None,
+        rewind: policies.Rewind | None = None,
         kept: str | Callable = "rewind",
         pruned: str | Callable = "zero",
         unit: str = "epoch",
@@ -92,15 +105,6 @@ class Prune(keras.callbacks.Callback):
         super().__init__()
         if unit not in ("epoch", "step"):
             raise ValueError(f"`unit` must be 'epoch' or 'step', received {unit!r}.")
-        if rewind is not None and not isinstance(rewind, Rewind):
-            raise ValueError(
-                "`rewind` must be None or a policy such as keras_lottery.rewind.to_start(), "
-                f"received {rewind!r}."
-            )
-        if rewind is None and kept != "rewind":
-            raise ValueError(
-                f"`kept`={kept!r} needs a `rewind`: without one, weights are left alone."
-            )
         self.schedule = schedules.of(schedule)
         self.overrides = {
             pattern: schedules.of(other) for pattern, other in (overrides or {}).items()
@@ -110,6 +114,7 @@ class Prune(keras.callbacks.Callback):
         self.granularity = granularity
         self.rewind = rewind
         self.kept = lookup.get(kept_actions, kept)
+        policies.check(rewind, self.kept)
         self.pruned = lookup.get(pruned_actions, pruned)
         self.unit = unit
         self.include = include
@@ -128,25 +133,21 @@ class Prune(keras.callbacks.Callback):
     # Keras calls these.
 
     def on_train_begin(self, logs=None):
-        """Attach the masks, or take up the backup of an interrupted fit."""
+        """Attach the masks."""
         self._adopt(self.model)
+        self._begun = False
+        self._steps_before = 0
         self._trained = 0
-        self._begin = None
+        self._epochs_done = 0
+        self._served = None
         self._due = None
-        self._point_saved = (
-            self.rewind is None or self.rewind.at == 0 or self.lottery.state.point.step > 0
-        )
-        self._resumed_at = None
-        if self.backup is not None:
-            self._resumed_at = backups.restore(self.backup, self.lottery)
 
     def on_epoch_begin(self, epoch, logs=None):
-        """Prune and rewind, if an epoch's schedule asks for it."""
-        if self._begin is None:
-            self._begin = epoch
-            self._refuse_lost_masks(epoch)
-        steps = self.params.get("steps") or self._trained
-        self._steps_before = epoch * steps
+        """Take up an interrupted training; prune and rewind, if an epoch's schedule asks for it."""
+        if self._begun:
+            self._steps_before += self._trained
+        else:
+            self._begin(epoch)
         self._trained = 0
         self._arrive("epoch", epoch)
 
@@ -155,7 +156,7 @@ class Prune(keras.callbacks.Callback):
         self._arrive("step", self._steps_before + batch)
 
     def on_train_batch_end(self, batch, logs=None):
-        """Count the steps of an epoch whose length Keras does not know beforehand."""
+        """Count the steps."""
         self._trained = batch + 1
 
     def on_epoch_end(self, epoch, logs=None):
@@ -165,17 +166,14 @@ class Prune(keras.callbacks.Callback):
             logs["sparsity"] = self.lottery.sparsity
         self._epochs_done = epoch + 1
         if self.backup is not None:
-            backups.save(self.backup, self.lottery, epoch + 1)
+            backups.save(self.backup, self.lottery, self._epochs_done)
 
     def on_train_end(self, logs=None):
-        """Prune a last time, if it is due and nothing is rewound; verify the masks."""
-        if self.lottery.averaged:
-            # Keras has just written the moving averages into the weights, past the train step.
-            self.lottery.enforce()
+        """Verify the masks; prune a last time, if it is due and nothing is rewound."""
         self.lottery.check()
         if self.rewind is None:
-            done = self._epochs_done if self.unit == "epoch" else self._steps_before + self._trained
-            self._prune_if_due(done)
+            steps_done = self._steps_before + self._trained
+            self._prune_if_due(self._epochs_done if self.unit == "epoch" else steps_done)
         if self.backup is not None:
             backups.remove(self.backup)
 
@@ -183,39 +181,61 @@ class Prune(keras.callbacks.Callback):
 
     def next_event(self, step: int) -> int | None:
         """The next step, after `step`, before which this callback acts: `keras_lottery.fit` stops
-        there."""
-        due = None
+        there.
+
+        Args:
+            step: How many steps are trained, counted from epoch 0.
+
+        Returns:
+            How many will be trained then, or `None` if there is no such step.
+        """
+        events = []
         if self.unit == "step":
-            now = self._targets(step)
-            ahead = range(step + 1, step + _HORIZON + 1)
-            due = next((later for later in ahead if self._targets(later) != now), ahead[-1])
+            now = self._targets(step, step)
+            ahead = range(step + 1, step + _HORIZON)
+            changes = (later for later in ahead if self._targets(later, later) != now)
+            events.append(next(changes, step + _HORIZON))
         if not self._point_saved and self.rewind.unit == "step" and self.rewind.at > step:
-            due = self.rewind.at if due is None else min(due, self.rewind.at)
-        return due
+            events.append(self.rewind.at)
+        return min(events, default=None)
 
     def _adopt(self, model):
         attached = Lottery.of(model)
         if attached is None:
             attached = Lottery(model, self.include, self.exclude, self.pruned, self.seed)
+        elif attached is not self.lottery and (
+            self.include or self.exclude or self.pruned is not pruned_actions.zero
+        ):
+            raise ValueError(
+                f"`include`, `exclude` and `pruned` cannot be given here: the model {model.name!r} "
+                "has masks already. Use `strip(model)` to take them off."
+            )
         self.lottery = attached
         self.lottery.attach()
 
-    def _refuse_lost_masks(self, epoch):
-        """A fit that goes on from an epoch that was pruned, with no masks, would revive what was
-        pruned."""
-        if self._resumed_at is not None:
-            if self._resumed_at != epoch:
-                raise ValueError(
-                    f"`backup`={self.backup!r} holds the masks after epoch {self._resumed_at}, and "
-                    f"training goes on from epoch {epoch}. Remove the older of the two backups."
-                )
-        elif self.unit == "epoch" and epoch > 0 and self.lottery.sparsity == 0:
-            if max(self._targets(epoch - 1).values()) > 0:
+    def _begin(self, epoch):
+        """The first epoch of this `fit`, after as many were trained before."""
+        steps = self.params.get("steps")
+        if epoch and steps is None and "step" in (self.unit, self.rewind and self.rewind.unit):
+            raise ValueError(
+                f"Training goes on from epoch {epoch}, and how many steps that is cannot be told: "
+                "give `steps_per_epoch` to `fit`."
+            )
+        self._begun = True
+        self._steps_before = epoch * (steps or 0)
+        resumed = self.backup is not None and backups.restore(self.backup, self.lottery, epoch)
+        done = epoch if self.unit == "epoch" else self._steps_before
+        # Masks of an interrupted training that are lost would revive what was pruned.
+        if not resumed and done and self.lottery.sparsity == 0:
+            if any(self._targets(done - 1, done - 1).values()):
                 raise ValueError(
                     f"Training goes on from epoch {epoch}, where the schedule has pruned already, "
                     "and there are no masks of it. Give `backup` (a file name) to keep them beside "
-                    f"BackupAndRestore, or a schedule that begins at epoch {epoch}."
+                    f"BackupAndRestore, or a schedule that begins at {self.unit} {done}."
                 )
+        self._point_saved = (
+            self.rewind is None or self.rewind.at == 0 or self.lottery.state.point.step > 0
+        )
 
     def _arrive(self, unit, done):
         """`done` epochs or steps are trained: save the rewind point or prune, if that is due
@@ -234,16 +254,17 @@ class Prune(keras.callbacks.Callback):
             self._prune_if_due(done)
 
     def _prune_if_due(self, done):
-        targets = self._targets(done)
+        # Several steps may have gone by in one execution.
+        targets = self._targets(done if self._served is None else self._served + 1, done)
+        self._served = done
         if targets == self._due or not any(targets.values()):
             return
         self._due = targets
         self._sync()
         before = self.lottery.remaining
-        overrides = {pattern: targets[pattern] for pattern in self.overrides}
         self.lottery.prune(
             targets[None],
-            overrides=overrides,
+            overrides={pattern: targets[pattern] for pattern in self.overrides},
             criterion=self.criterion,
             scope=self.scope,
             granularity=self.granularity,
@@ -257,12 +278,14 @@ class Prune(keras.callbacks.Callback):
             )
         self.rewind.restore(self.lottery, self.kept)
 
-    def _targets(self, done) -> dict[str | None, float]:
-        """The sparsity that is due: by default (`None`) and for each pattern of `overrides`."""
-        return {
-            None: self.schedule(done),
-            **{pattern: schedule(done) for pattern, schedule in self.overrides.items()},
-        }
+    def _targets(self, first, last) -> dict[str | None, float]:
+        """The most that is due from `first` to `last`: by default (`None`) and for each pattern of
+        `overrides`."""
+
+        def most(schedule):
+            return max(map(schedule, range(first, last + 1)), default=0.0)
+
+        return {None: most(self.schedule), **{p: most(s) for p, s in self.overrides.items()}}
 
     def _sync(self):
         # On JAX the variables are empty while an epoch runs, until the trainer writes them back.

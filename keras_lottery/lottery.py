@@ -55,11 +55,6 @@ class Lottery:
         pruned: str | Callable[[Kernel], np.ndarray] = "zero",
         seed: int = 0,
     ):
-        if Lottery.of(model) is not None:
-            raise ValueError(
-                f"The model {model.name!r} has masks already: use `Lottery.of(model)` to go on "
-                "from them, or `strip(model)` to take them off."
-            )
         self.model = model
         self.seed = seed
         self._kernels = variables.prunable(model, include, exclude)
@@ -78,10 +73,8 @@ class Lottery:
     @staticmethod
     def of(model: keras.Model) -> "Lottery | None":
         """The `Lottery` attached to a model, or `None`."""
-        for variable in variables.named(model).values():
-            if isinstance(variable.constraint, masking.MaskConstraint):
-                return variable.constraint.owner
-        return None
+        owners = map(masking.lottery_of, variables.named(model).values())
+        return next((lottery for lottery in owners if lottery is not None), None)
 
     # What there is.
 
@@ -115,14 +108,6 @@ class Lottery:
         )
 
     @property
-    def averaged(self) -> bool:
-        """Whether the optimizer keeps moving averages of the weights (`use_ema`)."""
-        return any(
-            masking.average_of(variables.optimizer_of(self.model), kernel) is not None
-            for kernel in self._kernels.values()
-        )
-
-    @property
     def state(self) -> State:
         """All that the `Lottery` knows beside the model: what a backup must hold. Not a copy."""
         return self._state
@@ -151,11 +136,14 @@ class Lottery:
         nothing.
         """
         optimizer = masking.stateful_optimizer(self.model)
-        attached = Lottery.of(self.model) is self
-        if attached and optimizer is self._stateful_optimizer:
+        if len(self._masked()) == len(self._kernels) and optimizer is self._stateful_optimizer:
             return
-        if attached:
-            masking.detach(self.model, self._kernels.values(), self._stateful_optimizer)
+        self.detach()
+        if Lottery.of(self.model) is not None:
+            raise ValueError(
+                f"The model {self.model.name!r} has masks already: use `Lottery.of(model)` to go "
+                "on from them, or `strip(model)` to take them off."
+            )
         holds = self._hold is not pruned_actions.zero
         masking.attach(self, self.model, self._kernels.values(), holds)
         self._stateful_optimizer = optimizer
@@ -166,9 +154,20 @@ class Lottery:
 
         The weights stay as they are, zeros included.
         """
-        if Lottery.of(self.model) is self:
-            masking.detach(self.model, self._kernels.values(), self._stateful_optimizer)
-            self._stateful_optimizer = None
+        masking.detach(self.model, self._masked(), self._stateful_optimizer)
+        self._stateful_optimizer = None
+
+    def _masked(self) -> list[keras.Variable]:
+        """The kernels that carry a constraint of ours."""
+        return [k for k in self._kernels.values() if masking.lottery_of(k) is self]
+
+    def _require_attached(self) -> None:
+        for name, kernel in self._kernels.items():
+            if masking.lottery_of(kernel) is not self:
+                raise masking.MaskError(
+                    f"Nothing keeps the pruned weights of {name!r}: its mask was detached, or its "
+                    "constraint replaced. Call `attach()`."
+                )
 
     # Pruning.
 
@@ -183,6 +182,8 @@ class Lottery:
         granularity: Granularity | None = None,
     ) -> None:
         """Prune the weights that a criterion ranks lowest. Exact: asked for k, it prunes k.
+
+        Where there is nothing to prune, nothing changes: the kernels' `previous` neither.
 
         Args:
             sparsity: The fraction of all weights that is to be pruned afterwards, in [0, 1].
@@ -200,7 +201,6 @@ class Lottery:
             ValueError: If not exactly one of `sparsity` and `rate` is given, or a value is out of
                 range, or a name or pattern matches nothing.
         """
-        self._state.draws += 1
         masks = prune(
             self._records(),
             sparsity=self._amounts(sparsity, overrides),
@@ -209,7 +209,10 @@ class Lottery:
             scope=lookup.get(scopes, scope),
             granularity=granularity,
         )
+        if all(np.array_equal(masks[name], old) for name, old in self._state.masks.items()):
+            return
         self.set_masks(masks)
+        self._state.draws += 1
         self._state.previous = {name: array(kernel) for name, kernel in self._kernels.items()}
 
     def _amounts(self, default, overrides):
@@ -227,12 +230,15 @@ class Lottery:
             ValueError: If a kernel is missing or unknown, or a mask has another shape or dtype.
         """
         self._check_masks(masks)
+        self._require_attached()
+        self.attach()  # The model may have been compiled anew.
         held = {}
         if self._hold is not pruned_actions.zero:
             for record in self._records():
-                fresh = record.mask & ~masks[record.name]
-                before = self._state.held.get(record.name, np.zeros_like(record.current))
-                held[record.name] = np.where(fresh, self._hold(record), before)
+                mask, nothing = masks[record.name], np.zeros_like(record.current)
+                before = self._state.held.get(record.name, nothing)
+                pruned = np.where(record.mask, self._hold(record), before)
+                held[record.name] = np.where(mask, nothing, pruned)
         self._state.masks = {name: np.array(masks[name]) for name in self._kernels}
         self._state.held = held
         self._write_masks()
@@ -245,11 +251,11 @@ class Lottery:
         The train step does this by itself; needed after weights were changed from outside
         (`set_weights`, an average written back by the optimizer).
         """
+        optimizer = variables.optimizer_of(self.model)
         for kernel in self._kernels.values():
-            kernel.assign(kernel.constraint(kernel))
-            average = masking.average_of(variables.optimizer_of(self.model), kernel)
-            if average is not None:
-                average.assign(kernel.constraint(average))
+            for values in (kernel, masking.average_of(optimizer, kernel)):
+                if values is not None:
+                    values.assign(kernel.constraint.mask(values))
 
     def check(self) -> None:
         """Verify that every pruned weight has exactly the value it is held at.
@@ -257,11 +263,7 @@ class Lottery:
         Raises:
             MaskError: If one has not, naming its kernel.
         """
-        if Lottery.of(self.model) is not self:
-            raise masking.MaskError(
-                f"The masks are not attached to the model {self.model.name!r} any more, so nothing "
-                "keeps its pruned weights: call `attach()` before training."
-            )
+        self._require_attached()
         for record in self._records():
             broken = masking.violations(record, self._state.held.get(record.name))
             if broken:
@@ -288,9 +290,9 @@ class Lottery:
     def _write_masks(self) -> None:
         for name, kernel in self._kernels.items():
             constraint = kernel.constraint
-            constraint.alive.assign(self._state.masks[name].astype(constraint.alive.dtype))
-            if constraint.held is not None and name in self._state.held:
-                constraint.held.assign(self._state.held[name])
+            constraint.alive.assign(self._state.masks[name])
+            if constraint.held is not None:
+                constraint.held.assign(self._state.held.get(name, np.zeros(kernel.shape)))
 
     # Rewinding.
 
@@ -300,9 +302,7 @@ class Lottery:
         Args:
             step: How many training steps came before, for the record.
         """
-        self._state.point = Snapshot.take(
-            self.model, step, masking.step_variables(self._kernels.values())
-        )
+        self._state.point = Snapshot.take(self.model, step, masking.step_variables(self._masked()))
 
     def rewind(self, kept: str | Callable[[Kernel], np.ndarray] = "rewind") -> None:
         """Put every variable back to the rewind point: kernels masked, all else as it was, the
@@ -313,8 +313,9 @@ class Lottery:
                 Defaults to their value at the rewind point.
         """
         action = lookup.get(kept_actions, kept)
-        self._state.draws += 1
+        self._require_attached()
         starts = {record.name: action(record) for record in self._records()}
+        self._state.draws += 1
         for name, variable in variables.named(self.model).items():
             variable.assign(starts.get(name, self._state.point.values[name]))
         self.rewind_optimizer()
@@ -327,9 +328,7 @@ class Lottery:
             ValueError: If the model was compiled anew since a rewind point that was saved during
                 training.
         """
-        self._state.point.restore_optimizer(
-            self.model, masking.step_variables(self._kernels.values())
-        )
+        self._state.point.restore_optimizer(self.model, masking.step_variables(self._masked()))
 
     def _records(self) -> list[Kernel]:
         return [

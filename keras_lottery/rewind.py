@@ -1,10 +1,12 @@
 """When to rewind to, and what: policies for `Prune` and `rounds`.
 
-Each function takes settings and returns a `Rewind`.
+Each function but `check` takes settings and returns a `Rewind`.
 """
 
 import dataclasses
 from collections.abc import Callable
+
+from keras_lottery.core import kept as kept_actions
 
 
 def _everything(lottery, kept) -> None:
@@ -77,3 +79,26 @@ def learning_rate(point: Rewind | None = None) -> Rewind:
     2
     """
     return dataclasses.replace(point or to_start(), restore=_optimizer)
+
+
+def check(policy: Rewind | None, kept: Callable) -> None:
+    """Refuse what is no policy, and an action on kept weights that would never take place.
+
+    Args:
+        policy: What was given as `rewind`.
+        kept: A function of `keras_lottery.core.kept`.
+
+    Raises:
+        ValueError: If `policy` is neither `None` nor a `Rewind`, or leaves weights alone while
+            `kept` is to change them.
+    """
+    if policy is not None and not isinstance(policy, Rewind):
+        raise ValueError(
+            "`rewind` must be None or a policy such as keras_lottery.rewind.to_start(), "
+            f"received {policy!r}."
+        )
+    leaves_weights = policy is None or policy.restore is _optimizer
+    if leaves_weights and kept is not kept_actions.rewind:
+        raise ValueError(
+            f"`kept`={kept.__name__!r} needs a `rewind` of the weights; this one leaves them alone."
+        )

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator, Mapping
 import keras
 import numpy as np
 
+from keras_lottery import rewind as policies
 from keras_lottery import variables
 from keras_lottery.callbacks import Prune
 from keras_lottery.core import criteria, lookup, scopes
@@ -15,7 +16,7 @@ from keras_lottery.core import kept as kept_actions
 from keras_lottery.core.granularity import Granularity
 from keras_lottery.core.schedules import constant
 from keras_lottery.lottery import Lottery
-from keras_lottery.rewind import Rewind, to_start
+from keras_lottery.snapshot import State
 from keras_lottery.ticket import Ticket
 
 _NOTHING = constant(0.0)
@@ -84,7 +85,7 @@ def rounds(
     criterion: str | Callable = "large_final",
     scope: str | Callable = "layerwise",
     granularity: Granularity | None = None,
-    rewind: Rewind | None = to_start(),  # noqa: B008 (a frozen record)
+    rewind: policies.Rewind | None = policies.to_start(),  # noqa: B008 (a frozen record)
     kept: str | Callable = "rewind",
     pruned: str | Callable = "zero",
     include: variables.Selector | None = None,
@@ -123,7 +124,8 @@ def rounds(
         exclude: Which of those to leave alone, likewise.
         seed: Seed of the random choices.
         start: The `ticket` of an earlier run's round: begin with that round again, instead of round
-            0.
+            0, and go on as that run did. A ticket does not hold the trained weights that
+            `criterion="least_change"` and `kept="rewind_unless_shrinking"` look back at.
 
     Yields:
         A `Round`.
@@ -148,26 +150,25 @@ def rounds(
     """
     if not isinstance(count, int) or count < 0:
         raise ValueError(f"`count` must be an integer of 0 or more, received {count!r}.")
-    if start is not None and rewind is not None and rewind.at > 0:
-        raise ValueError(
-            "`start` cannot be combined with a rewind point during training: a ticket does not "
-            "hold the optimizer's state of then."
-        )
     criterion = lookup.get(criteria, criterion)
     scope = lookup.get(scopes, scope)
     kept = lookup.get(kept_actions, kept)
+    policies.check(rewind, kept)
+    first = 0 if start is None else _round_of(start, rewind, count)
 
     def masked(model: keras.Model) -> Lottery:
         return Lottery(model, include, exclude, pruned, seed)
 
     def search() -> Iterator[Round]:
-        if start is None:
-            lottery, first = masked(make_model()), 0
-        else:
-            lottery, first = start.apply(make_model()), start.metadata["rounds"]
+        lottery = masked(make_model())
+        if start is not None:
+            _move_to(lottery, start, draws=2 * first + 1)
+            lottery.rewind(kept)
         controls = _controls(lottery, lambda: masked(make_model()), granularity)
         for index in range(first, count + 1):
             if index > first:
+                # Not the number of draws so far: a search that was resumed draws the same.
+                lottery.state.draws = 2 * index
                 lottery.prune(
                     rate=rate,
                     overrides=overrides,
@@ -175,6 +176,7 @@ def rounds(
                     scope=scope,
                     granularity=granularity,
                 )
+                lottery.state.draws = 2 * index + 1
                 if rewind is not None:
                     rewind.restore(lottery, kept)
             late = rewind is not None and rewind.unit == "epoch" and index > 0
@@ -198,6 +200,41 @@ def rounds(
     return search()
 
 
+def _round_of(ticket: Ticket, rewind: policies.Rewind | None, count: int) -> int:
+    """The round that a ticket is of, if a search can go on from it."""
+    if rewind != policies.to_start():
+        raise ValueError(
+            "`start` needs `rewind=to_start()`: a ticket holds neither trained weights nor an "
+            "optimizer's state."
+        )
+    index = ticket.metadata.get("rounds")
+    if index is None or index > count:
+        raise ValueError(
+            f"`start` must be the ticket of a round up to `count`={count}, received one of round "
+            f"{index}."
+        )
+    return index
+
+
+def _move_to(lottery: Lottery, ticket: Ticket, draws: int) -> None:
+    """Give a `Lottery` the masks and the rewind point of a ticket."""
+    names = variables.names_in(
+        {name: value.shape for name, value in ticket.values.items()}, lottery.model
+    )
+    values = {names[name]: value for name, value in ticket.values.items()}
+    masks = {names[name]: mask for name, mask in ticket.masks.items()}
+    lottery.load_state(
+        State(
+            masks=masks,
+            # A ticket has them as the values of pruned weights.
+            held={name: np.where(mask, 0, values[name]) for name, mask in masks.items()},
+            previous={name: values[name] for name in masks},
+            point=dataclasses.replace(lottery.state.point, values=values),
+            draws=draws,
+        )
+    )
+
+
 def _controls(
     lottery: Lottery, make_control: Callable[[], Lottery], granularity: Granularity | None
 ) -> Callable[[int], dict[str, Callable[[int], keras.Model]]]:
@@ -205,50 +242,52 @@ def _controls(
     # One model for each kind, so that Keras compiles its train step once.
     made: dict[str, Lottery] = {}
 
-    def set_up(kind: str, index: int, seed: int) -> Lottery:
+    def dense(kind: str, index: int, seed: int) -> Lottery:
+        """A control where the ticket starts, but dense; `make_model` may draw other values."""
         if kind not in made:
             made[kind] = make_control()
         control = made[kind]
-        # The same draws whichever controls were made before.
         control.seed = seed
-        control.state.draws = index
+        point = lottery.state.point.moved_to(control.model)
+        masks = {name: np.ones_like(mask) for name, mask in control.masks.items()}
+        previous = {name: point.values[name] for name in masks}
+        # The same draws whichever controls were made before.
+        control.load_state(State(masks, {}, previous, point, draws=index))
+        control.rewind()
         return control
 
     def reinit(index: int, seed: int) -> keras.Model:
-        control = set_up("reinit", index, seed)
-        control.set_masks(lottery.masks)
+        control = dense("reinit", index, seed)
+        control.set_masks(_renamed(lottery.masks, control))
         control.rewind("reinit")
         return control.model
 
     def random_mask(index: int, seed: int) -> keras.Model:
-        control = set_up("random_mask", index, seed)
-        control.set_masks({name: np.ones_like(mask) for name, mask in lottery.masks.items()})
+        control = dense("random_mask", index, seed)
+        sparsities = _renamed(lottery.sparsities, control)
         control.prune(
             0.0,
-            overrides={f"^{re.escape(name)}$": s for name, s in lottery.sparsities.items()},
+            overrides={f"^{re.escape(name)}$": value for name, value in sparsities.items()},
             criterion="random",
             granularity=granularity,
         )
-        return _rewound_alike(control)
+        return control.model
 
     def shuffle_layerwise(index: int, seed: int) -> keras.Model:
-        control = set_up("shuffle_layerwise", index, seed)
+        control = dense("shuffle_layerwise", index, seed)
         rng = np.random.default_rng([seed, index])
         control.set_masks(
             {
                 name: rng.permutation(mask.ravel()).reshape(mask.shape)
-                for name, mask in lottery.masks.items()
+                for name, mask in _renamed(lottery.masks, control).items()
             }
         )
-        return _rewound_alike(control)
-
-    def _rewound_alike(control: Lottery) -> keras.Model:
-        """Start where the ticket starts: `make_model` may have drawn other values."""
-        control.load_state(
-            dataclasses.replace(control.state, point=lottery.state.point.moved_to(control.model))
-        )
-        control.rewind()
         return control.model
 
     kinds = (reinit, random_mask, shuffle_layerwise)
     return lambda index: {kind.__name__: functools.partial(kind, index) for kind in kinds}
+
+
+def _renamed(named: Mapping, control: Lottery) -> dict:
+    """By the names of the control's kernels, where Keras may have numbered the layers anew."""
+    return dict(zip(control.names, named.values(), strict=True))

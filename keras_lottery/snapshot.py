@@ -35,7 +35,8 @@ class Snapshot:
         """
         optimizer = variables.optimizer_of(model)
         if optimizer is not None and not optimizer.built:
-            optimizer.build(model.trainable_variables)
+            with variables.scope(model):
+                optimizer.build(model.trainable_variables)
         return cls(
             step,
             {name: array(variable) for name, variable in variables.named(model).items()},
@@ -45,9 +46,8 @@ class Snapshot:
 
     def moved_to(self, model: keras.Model) -> "Snapshot":
         """The same values for another model of the same architecture, optimizer included."""
-        names = variables.match({name: v.shape for name, v in self.values.items()}, model)
-        own = {id(variable): name for name, variable in variables.named(model).items()}
-        values = {own[id(variable)]: self.values[name] for name, variable in names.items()}
+        names = variables.names_in({name: v.shape for name, v in self.values.items()}, model)
+        values = {names[name]: value for name, value in self.values.items()}
         return dataclasses.replace(self, values=values, optimizer=variables.optimizer_of(model))
 
     def restore_optimizer(self, model: keras.Model, ours: list[keras.Variable]) -> None:
@@ -69,8 +69,9 @@ class Snapshot:
                     "The model was compiled anew after its rewind point was saved, at step "
                     f"{self.step}: the state its optimizer had then is not known."
                 )
-            fresh = type(optimizer).from_config(optimizer.get_config())
-            fresh.build(model.trainable_variables)
+            with variables.scope(model):
+                fresh = type(optimizer).from_config(optimizer.get_config())
+                fresh.build(model.trainable_variables)
             values = [array(variable) for variable in fresh.variables]
         for variable, value in zip(_without(optimizer, ours), values, strict=True):
             variable.assign(value)

@@ -5,11 +5,15 @@ about what can be pruned, so everything here goes by the variables themselves: t
 model, their name and their rank.
 """
 
+import contextlib
 import re
 from collections.abc import Callable, Iterable, Mapping
 
 import keras
 import numpy as np
+
+# Biases and normalisation weights, which may be of rank 2 or more, as in MultiHeadAttention.
+_NEVER_KERNELS = ("bias", "gamma", "beta", "moving_mean", "moving_variance")
 
 Selector = str | Callable[[str, tuple[int, ...]], bool]
 
@@ -72,8 +76,8 @@ def prunable(
         model: A built `keras.Model`.
         include: Which kernels to take. A regular expression searched in the name, or a predicate
             `(name, shape) -> bool`, which is asked about every floating-point variable of rank 2 or
-            more and so can also choose weights of a custom layer that are not called a kernel.
-            Defaults to all kernels.
+            more that is no bias and no normalisation weight, and so can also choose weights of a
+            custom layer that are not called a kernel. Defaults to all kernels.
         exclude: Which of those to leave out, likewise.
 
     Returns:
@@ -97,7 +101,9 @@ def prunable(
     candidates = {
         name: variable
         for name, variable in named(model).items()
-        if len(variable.shape) >= 2 and keras.backend.is_float_dtype(variable.dtype)
+        if len(variable.shape) >= 2
+        and keras.backend.is_float_dtype(variable.dtype)
+        and not _last(name).endswith(_NEVER_KERNELS)
     }
     kernels = {name for name in candidates if _is_kernel(name)}
     chosen = {
@@ -116,8 +122,12 @@ def prunable(
 
 
 def _is_kernel(name: str) -> bool:
-    variable = name.rpartition("/")[2].partition("#")[0]
-    return variable.endswith("kernel") or variable == "embeddings"
+    return _last(name).endswith("kernel") or _last(name) == "embeddings"
+
+
+def _last(name: str) -> str:
+    """The variable's own name, without its layer's."""
+    return name.rpartition("/")[2].partition("#")[0]
 
 
 def _matches(selector: Selector, name: str, shape: Iterable[int]) -> bool:
@@ -205,6 +215,23 @@ def match(shapes: Mapping[str, tuple[int, ...]], model: keras.Model) -> dict[str
     return dict(zip(shapes, variables.values(), strict=True))
 
 
+def names_in(shapes: Mapping[str, tuple[int, ...]], model: keras.Model) -> dict[str, str]:
+    """The names that stored variables have in a model that may have been built in another process.
+
+    Args:
+        shapes: As for `match`.
+        model: As for `match`.
+
+    Returns:
+        A dict from stored name to the name in `named(model)`.
+
+    Raises:
+        ValueError: If the architectures differ, naming the first difference.
+    """
+    own = {id(variable): name for name, variable in named(model).items()}
+    return {stored: own[id(variable)] for stored, variable in match(shapes, model).items()}
+
+
 def _unnumbered(name: str) -> str:
     return re.sub(r"(_\d+)?(#\d+)?(?=/|$)", "", name)
 
@@ -212,6 +239,12 @@ def _unnumbered(name: str) -> str:
 def optimizer_of(model: keras.Model) -> keras.optimizers.Optimizer | None:
     """A model's optimizer, or `None` if it was never compiled."""
     return getattr(model, "optimizer", None)
+
+
+def scope(model: keras.Model) -> contextlib.AbstractContextManager:
+    """Where variables for a model are to be made: its distribution strategy's scope, if any."""
+    strategy = getattr(model, "distribute_strategy", None)
+    return contextlib.nullcontext() if strategy is None else strategy.scope()
 
 
 def initializer(
