@@ -8,6 +8,9 @@ of the graph.
 
 import contextlib
 import logging
+import os
+import sys
+import warnings
 
 import keras
 import numpy as np
@@ -31,13 +34,25 @@ def convert(model, signature):
         ExportError: A weight is not finite, or an operation cannot be expressed by TFLite's
             built-in operators.
     """
-    converter = frozen(model, signature)
-    try:
-        return converter.convert()
-    except Exception as error:  # the converter raises undocumented kinds of its own
-        raise ExportError(
-            f"TFLite's built-in operators cannot express the model {model.name!r}: {error}"
-        ) from error
+    return run(frozen(model, signature), model)
+
+
+def run(converter, model):
+    """What a converter makes of a model.
+
+    Raises:
+        ExportError: It cannot.
+    """
+    with _no_chatter():
+        try:
+            with warnings.catch_warnings():
+                # It asks for statistics of inputs, then takes them from the representative data.
+                warnings.filterwarnings("ignore", message="Statistics for quantized inputs")
+                return converter.convert()
+        except Exception as error:  # the converter raises undocumented kinds of its own
+            raise ExportError(
+                f"TFLite's built-in operators cannot express the model {model.name!r}: {error}"
+            ) from error
 
 
 def frozen(model, signature):
@@ -85,3 +100,17 @@ def _no_notice():
         yield
     finally:
         logger.removeFilter(drop)
+
+
+@contextlib.contextmanager
+def _no_chatter():
+    """Drops what the converter's native code prints, past Python, to standard error."""
+    sys.stderr.flush()
+    kept = os.dup(2)
+    try:
+        with open(os.devnull, "wb") as nowhere:
+            os.dup2(nowhere.fileno(), 2)
+        yield
+    finally:
+        os.dup2(kept, 2)
+        os.close(kept)

@@ -17,6 +17,9 @@ from keras_lottery.exporters.tflite.graph import Graph
 RESHAPES_BYTES = 360
 BIAS_BYTES = 100
 
+# The versions of the convolution that know the type.
+_VERSIONS = {schema.TensorType.FLOAT32: 1, schema.TensorType.INT8: 3}
+
 
 def cost(operator, outputs):
     """The bytes that `rewrite` adds to a file at most, the weight aside."""
@@ -71,7 +74,7 @@ def rewrite(model, subgraph, operator, shape):
         schema.BuiltinOperator.CONV_2D,
         [image, weight, _bias(model, subgraph, operator, shape[0])],
         [pixel],
-        1,
+        _VERSIONS[tensors[source].type],
         options,
     )
     place = subgraph.operators.index(operator)
@@ -107,8 +110,17 @@ def _bias(model, subgraph, operator, channels):
     """The operator's bias; a convolution needs one even of zeros."""
     if _has_bias(operator):
         return int(operator.inputs[2])
-    zeros = np.zeros(channels, np.float32)
-    return edit.add_tensor(model, subgraph, zeros.shape, schema.TensorType.FLOAT32, zeros)
+    source, weight = (subgraph.tensors[index] for index in operator.inputs[:2])
+    if source.type != schema.TensorType.INT8:
+        zeros = np.zeros(channels, np.float32)
+        return edit.add_tensor(model, subgraph, zeros.shape, schema.TensorType.FLOAT32, zeros)
+    zeros = np.zeros(channels, np.int32)
+    index = edit.add_tensor(model, subgraph, zeros.shape, schema.TensorType.INT32, zeros)
+    parameters = schema.QuantizationParametersT()
+    parameters.scale = np.float32(source.quantization.scale * weight.quantization.scale)
+    parameters.zeroPoint = np.zeros(len(parameters.scale), np.int64)
+    subgraph.tensors[index].quantization = parameters
+    return index
 
 
 def _reshape(model, subgraph, source, target):

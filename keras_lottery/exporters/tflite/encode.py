@@ -67,6 +67,25 @@ def cheapest(values, itemsize, blocks=BLOCKS):
     return best
 
 
+def by_rows(values, itemsize, length=1):
+    """The plan by which the runtimes' sparse fully connected kernels read a weight.
+
+    Args:
+        values: The weight, of shape `(outputs, inputs)`.
+        itemsize: The bytes that one value will take.
+        length: The length of its blocks along the inputs, which it divides.
+
+    Returns:
+        A `Plan`.
+    """
+    units = _split(_alive(values), 1, length).any(axis=-1)
+    counts = {(0,): len(units), (0, 1): int(np.count_nonzero(units))}
+    widths = [0, _width(_last_alive(units, 1))]
+    block = (1, length) if length > 1 else None
+    order, compressed = (0, 1), (False, True)
+    return _price(order, compressed, units.shape, counts, widths, length * itemsize, block)
+
+
 def encode(values, plan):
     """Stores an array by a plan.
 

@@ -9,6 +9,7 @@ import keras
 from keras_lottery.exporters.tflite import (
     flatbuffer,
     inspection,
+    latency,
     report,
     signature,
     size,
@@ -17,7 +18,7 @@ from keras_lottery.exporters.tflite import (
 )
 from keras_lottery.exporters.tflite.errors import ExportError
 
-TARGETS = {"size": size.encode}
+TARGETS = {"size": size.encode, "latency": latency.encode}
 
 # The largest error allowed, as a fraction of an output's largest value.
 TOLERANCES = {"float32": 1e-4, "float16": 1e-2, "int8": 0.1}

@@ -18,12 +18,12 @@ def to_float16(values):
     return values.astype(np.float16)
 
 
-def to_int8(values, axis):
+def to_int8(values, axis=None):
     """The values as 8-bit integers: `values ~ scale * integer`, zero exactly.
 
     Args:
         values: A float array.
-        axis: The axis of the output channels, which may have a scale each.
+        axis: The axis of the output channels, which may have a scale each; `None` for one scale.
 
     Returns:
         The int8 array, and its scales: float32, one, or one for each index of `axis`.
@@ -32,16 +32,23 @@ def to_int8(values, axis):
     >>> integers.tolist(), scales.round(3).tolist()
     ([[0, 127], [-50, 100]], [0.01])
     """
-    others = tuple(a for a in range(values.ndim) if a != axis)
-    largest = np.abs(values).max(axis=others)
-    if largest.max(initial=0) == 0:
-        return np.zeros(values.shape, np.int8), np.ones(1, np.float32)
-    # The rounding error of a weight is uniform over its scale, so its square goes with the scale's.
-    alive = np.count_nonzero(values, axis=others)
-    ratio = alive.sum() * largest.max() ** 2 / (alive * largest**2).sum()
-    scales = largest if ratio > _WORTH_A_SCALE else largest.max(keepdims=True)
+    scales = _largest(values, axis)
     scales = (np.where(scales > 0, scales, 1) / LARGEST).astype(np.float32)
     shape = [1] * values.ndim
-    shape[axis] = scales.size
+    if scales.size > 1:
+        shape[axis] = scales.size
     integers = np.round(values / scales.reshape(shape))
     return np.clip(integers, -LARGEST, LARGEST).astype(np.int8), scales
+
+
+def _largest(values, axis):
+    """The largest magnitude of the tensor, or of each channel where that is worth its bytes."""
+    whole = np.abs(values).max(initial=0).reshape(1)
+    if axis is None or not whole.any():
+        return whole
+    others = tuple(a for a in range(values.ndim) if a != axis)
+    largest = np.abs(values).max(axis=others)
+    # The rounding error of a weight is uniform over its scale, so its square goes with the scale's.
+    alive = np.count_nonzero(values, axis=others)
+    ratio = alive.sum() * whole**2 / (alive * largest**2).sum()
+    return largest if ratio > _WORTH_A_SCALE else whole

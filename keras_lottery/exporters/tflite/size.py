@@ -18,26 +18,43 @@ def encode(model, precision):
     """
     reasons = {}
     for weight in weights.find(model):
-        name = levels.title(weight.tensor)
-        choices = storage.choices(weight.values, weight.axis, precision)
-        best = smallest(choices)
-        reasons[name] = _reason(best, choices)
-        shape = _convolution_shape(weight)
-        if shape is not None:
-            narrow = smallest(storage.choices(weight.values.reshape(shape), 0, precision))
-            cost = sum(dense_as_conv.cost(op, shape[0]) for _, op in weight.operators)
-            if narrow.bytes + cost < best.bytes:
-                best = narrow
-                reasons[name] = (
-                    f"{_reason(best, choices)}; as a convolution its indices are narrower"
-                )
-                for _, operator in weight.operators:
-                    dense_as_conv.rewrite(model, weight.subgraph, operator, shape)
-        storage.store(model, weight.subgraph, weight.index, best)
+        reasons[levels.title(weight.tensor)] = store(model, weight, precision)
+    finish(model)
+    return reasons
+
+
+def store(model, weight, precision):
+    """Stores one weight in the fewest bytes.
+
+    Args:
+        model: The `ModelT`, changed in place.
+        weight: A `weights.Weight` of it.
+        precision: The lowest precision allowed.
+
+    Returns:
+        Why it is stored as it is.
+    """
+    choices = storage.choices(weight.values, weight.axis, precision)
+    best = smallest(choices)
+    reason = _reason(best, choices)
+    shape = _convolution_shape(weight)
+    if shape is not None:
+        narrow = smallest(storage.choices(weight.values.reshape(shape), 0, precision))
+        cost = sum(dense_as_conv.cost(op, shape[0]) for _, op in weight.operators)
+        if narrow.bytes + cost < best.bytes:
+            best = narrow
+            reason = f"{_reason(best, choices)}; as a convolution its indices are narrower"
+            for _, operator in weight.operators:
+                dense_as_conv.rewrite(model, weight.subgraph, operator, shape)
+    storage.store(model, weight.subgraph, weight.index, best)
+    return reason
+
+
+def finish(model):
+    """Drops what the rewriting left without a use."""
     for subgraph in model.subgraphs:
         dense_as_conv.join_reshapes(model, subgraph)
     edit.drop_unused(model)
-    return reasons
 
 
 def dense_int8(data):

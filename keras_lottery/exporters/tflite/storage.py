@@ -84,7 +84,7 @@ def sparse(storage):
 
 
 def store(model, subgraph, index, storage):
-    """Stores a weight that is a plain constant so far.
+    """Stores a weight that is a plain float32 constant so far.
 
     Args:
         model: The `ModelT`, changed in place.
@@ -92,36 +92,53 @@ def store(model, subgraph, index, storage):
         index: The index of its tensor there. Operators go on reading this tensor.
         storage: The `Storage`, its values of the tensor's shape.
     """
-    tensor, kind = subgraph.tensors[index], _KINDS[storage.precision]
-    steps = []
-    if storage.plan:
-        steps.append((schema.BuiltinOperator.DENSIFY, 1))
     if storage.precision != "float32":
-        steps.append((schema.BuiltinOperator.DEQUANTIZE, _DEQUANTIZE[storage.precision]))
-    if not steps:
-        return
-    stored, sparsity = storage.values, None
+        index = _dequantize(model, subgraph, index, storage)
     if storage.plan:
-        stored, sparsity = encode.encode(storage.values, storage.plan)
-    source = edit.add_tensor(model, subgraph, levels.shape(tensor), kind, stored, tensor.name)
+        densify(model, subgraph, index, storage.values, storage.plan)
+
+
+def densify(model, subgraph, index, values, plan):
+    """Turns a constant into the output of a DENSIFY operator on its sparse form.
+
+    Args:
+        model: The `ModelT`, changed in place.
+        subgraph: The subgraph of the constant.
+        index: The index of its tensor there.
+        values: The constant's values, of the tensor's shape and type.
+        plan: The `encode.Plan` to store them by.
+    """
+    tensor = subgraph.tensors[index]
+    stored, sparsity = encode.encode(values, plan)
+    # The sparse form is never computed with, so it needs no scales.
+    source = edit.add_tensor(
+        model, subgraph, levels.shape(tensor), tensor.type, stored, tensor.name
+    )
     subgraph.tensors[source].sparsity = sparsity
-    unpacking = []
-    for number, (builtin, version) in enumerate(steps, start=1):
-        if builtin == schema.BuiltinOperator.DEQUANTIZE and storage.scales is not None:
-            # Only the tensor that is dequantised needs scales, not the one that is densified.
-            subgraph.tensors[source].quantization = _quantization(storage)
-        target = index
-        if number < len(steps):
-            target = edit.add_tensor(model, subgraph, levels.shape(tensor), kind)
-        unpacking.append(edit.operator(model, builtin, [source], [target], version))
-        source = target
     tensor.buffer, tensor.name = 0, None
-    subgraph.operators[:0] = unpacking
+    operator = edit.operator(model, schema.BuiltinOperator.DENSIFY, [source], [index])
+    subgraph.operators.insert(0, operator)
 
 
-def _quantization(storage):
-    quantization = schema.QuantizationParametersT()
-    quantization.scale = storage.scales
-    quantization.zeroPoint = np.zeros(storage.scales.size, np.int64)
-    quantization.quantizedDimension = storage.axis if storage.scales.size > 1 else 0
-    return quantization
+def _dequantize(model, subgraph, index, storage):
+    """Turns a constant into the output of a DEQUANTIZE operator; the index of its new input."""
+    tensor = subgraph.tensors[index]
+    kind, version = _KINDS[storage.precision], _DEQUANTIZE[storage.precision]
+    source = edit.add_tensor(
+        model, subgraph, levels.shape(tensor), kind, storage.values, tensor.name
+    )
+    if storage.scales is not None:
+        subgraph.tensors[source].quantization = quantization(storage.scales, storage.axis)
+    tensor.buffer, tensor.name = 0, None
+    builtin = schema.BuiltinOperator.DEQUANTIZE
+    subgraph.operators.insert(0, edit.operator(model, builtin, [source], [index], version))
+    return source
+
+
+def quantization(scales, axis):
+    """The schema's parameters for symmetric integers with one scale, or one for each channel."""
+    parameters = schema.QuantizationParametersT()
+    parameters.scale = scales
+    parameters.zeroPoint = np.zeros(scales.size, np.int64)
+    parameters.quantizedDimension = axis if scales.size > 1 else 0
+    return parameters

@@ -20,7 +20,7 @@ _OPERATORS = {
 
 @dataclass(frozen=True)
 class Weight:
-    """A constant float32 weight and where it is used.
+    """A constant weight and where it is used.
 
     Attributes:
         subgraph: The subgraph it is in.
@@ -42,11 +42,12 @@ class Weight:
         return self.subgraph.tensors[self.index]
 
 
-def find(model):
-    """The float32 weights of a model that are used as weights only.
+def find(model, kind=schema.TensorType.FLOAT32):
+    """The weights of a model that are used as weights only.
 
     Args:
         model: A dense `ModelT`.
+        kind: The `schema.TensorType` of the weights to find.
 
     Returns:
         A list of `Weight`.
@@ -56,14 +57,13 @@ def find(model):
         graph = Graph(model, subgraph)
         for index, tensor in enumerate(subgraph.tensors):
             users = [(graph.name(op), op) for op in graph.consumers.get(index, [])]
-            constant = tensor.type == schema.TensorType.FLOAT32 and graph.is_constant(index)
-            if not constant or not users or index in subgraph.outputs:
+            places = {_OPERATORS.get(name) for name, _ in users}
+            if tensor.type != kind or not graph.is_constant(index) or len(places) != 1:
                 continue
-            places = {_OPERATORS.get(name, (None, 0)) for name, _ in users}
-            if len(places) != 1:
+            if None in places or index in subgraph.outputs:
                 continue
             ((place, axis),) = places
-            if place is not None and all(list(op.inputs).index(index) == place for _, op in users):
+            if all(list(op.inputs).index(index) == place for _, op in users):
                 values = flatbuffer.dense(model, tensor)
                 found.append(Weight(subgraph, index, axis, values, tuple(users)))
     return found

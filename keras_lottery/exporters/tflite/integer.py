@@ -1,0 +1,115 @@
+"""The target `int8`: weights and activations in 8-bit integers, sparse weights stored sparsely.
+
+TensorFlow's converter quantises on representative examples. Its integers are then stored sparsely
+as by the target `size`, except that a fully connected operator becomes a convolution: XNNPACK does
+not accept one whose int8 weights are unpacked by an operator.
+"""
+
+import keras
+import numpy as np
+from ai_edge_litert import schema_py_generated as schema
+
+from keras_lottery.exporters.tflite import (
+    convert,
+    dense_as_conv,
+    flatbuffer,
+    levels,
+    size,
+    storage,
+    weights,
+)
+from keras_lottery.exporters.tflite import encode as sparsity
+
+# The most examples that activations are calibrated on.
+_CALIBRATED = 256
+
+# The largest difference between an integer and what it is rounded from, in steps.
+_ROUNDED = 0.51
+
+
+def quantized(origin, kind="float32"):
+    """Converts a model to full integers, densely.
+
+    Args:
+        origin: A `source.Source` with real samples, on which activations are calibrated.
+        kind: The type of the file's inputs and outputs, `"float32"` or `"int8"`.
+
+    Returns:
+        The `ModelT`, its constants named as in `origin.dense`.
+
+    Raises:
+        ExportError: An operation has no integer form.
+        ValueError: There are no real samples.
+    """
+    if not origin.real:
+        raise ValueError("This target quantises activations: pass `samples`, real inputs.")
+    import tensorflow as tf
+
+    converter = convert.frozen(origin.model, origin.signature)
+    converter.optimizations = [tf.lite.Optimize.DEFAULT]
+    converter.representative_dataset = lambda: _examples(origin.samples)
+    converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS_INT8]
+    converter.inference_input_type = converter.inference_output_type = tf.as_dtype(kind)
+    model = flatbuffer.read(convert.run(converter, origin.model))
+    _name(model, flatbuffer.read(origin.dense))
+    return model
+
+
+def encode(model):
+    """Stores the int8 weights of a model in the fewest bytes.
+
+    Args:
+        model: A dense full integer `ModelT`, changed in place.
+
+    Returns:
+        `dict`: tensor name -> why it is stored as it is.
+    """
+    reasons = {}
+    for weight in weights.find(model, schema.TensorType.INT8):
+        shape, cost = weight.values.shape, storage.SPARSITY_BYTES + storage.OPERATOR_BYTES
+        connected = [op for name, op in weight.operators if name == "FULLY_CONNECTED"]
+        if connected:
+            shape = dense_as_conv.kernel_shape(shape)
+            cost += sum(dense_as_conv.cost(operator, shape[0]) for operator in connected)
+        values = weight.values.reshape(shape)
+        plan = sparsity.cheapest(values, itemsize=1)
+        name, dense, sparse = levels.title(weight.tensor), values.nbytes, plan.bytes + cost
+        if sparse >= dense:
+            reasons[name] = f"{dense:,} bytes, against {sparse:,} stored sparsely"
+            continue
+        reasons[name] = f"{sparse:,} bytes, against {dense:,} stored densely"
+        for operator in connected:
+            dense_as_conv.rewrite(model, weight.subgraph, operator, shape)
+            reasons[name] += "; as a convolution, which alone XNNPACK unpacks from int8"
+        storage.densify(model, weight.subgraph, weight.index, values, plan)
+    size.finish(model)
+    return reasons
+
+
+def _examples(samples):
+    arrays = keras.tree.flatten(samples)
+    for example in range(min(len(arrays[0]), _CALIBRATED)):
+        yield [array[example : example + 1] for array in arrays]
+
+
+def _name(model, dense):
+    """Gives constants the names of the float32 ones that they are rounded from."""
+    floats = [
+        (levels.title(tensor), flatbuffer.dense(dense, tensor))
+        for _, _, tensor in flatbuffer.constants(dense)
+        if tensor.type == schema.TensorType.FLOAT32
+    ]
+    for _, _, tensor in flatbuffer.constants(model):
+        if tensor.type != schema.TensorType.INT8:
+            continue
+        values = flatbuffer.dense(model, tensor)
+        shape = [1] * values.ndim
+        shape[tensor.quantization.quantizedDimension] = -1
+        scale = np.reshape(tensor.quantization.scale, shape)
+        for position, (name, rounded) in enumerate(floats):
+            if rounded.shape != values.shape:
+                continue
+            if (np.abs(values * scale - rounded) <= _ROUNDED * scale).all():
+                tensor.name = name.encode()
+                del floats[position]
+                break

@@ -1,0 +1,114 @@
+"""The target `latency`: weights in the forms that a runtime computes with sparsely.
+
+The runtimes have sparse kernels for fully connected operators on one example: for float32 weights,
+single or in blocks of four inputs, and for int8 weights in blocks of sixteen. XNNPACK has one for
+1x1 convolutions, which it takes by itself where the network qualifies and the weights are stored
+sparsely. All other weights are stored as by the target `size`.
+"""
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+from ai_edge_litert import schema_py_generated as schema
+
+from keras_lottery.exporters.tflite import edit, levels, quantize, size, storage, weights
+from keras_lottery.exporters.tflite import encode as sparsity
+
+# Nanoseconds for each weight, stored weight or stored block, measured on an x86 core with AVX-512,
+# where dense float computation is at its fastest: elsewhere a sparse kernel gains more.
+_DENSE, _SINGLE, _BLOCK_OF_4, _BLOCK_OF_16 = 0.042, 0.65, 0.55, 1.0
+
+# A form of more bytes has to be faster by more than this.
+_WORTH_BYTES = 1.4
+
+# The version of the operator by which LiteRT takes its sparse kernels, and XNNPACK leaves it alone.
+_SPARSE_VERSION = 8
+
+# The int8 kernel counts the blocks of a row in one byte.
+_MOST_BLOCKS = 255
+
+
+@dataclass(frozen=True)
+class _Form:
+    """A form that a fully connected kernel computes with sparsely."""
+
+    name: str
+    values: np.ndarray
+    scales: np.ndarray | None
+    plan: sparsity.Plan
+    nanoseconds: float
+
+
+def encode(model, precision):
+    """Stores the weights of a dense float32 model in the forms that are computed fastest.
+
+    Args:
+        model: The `ModelT`, changed in place.
+        precision: With `"int8"`, blocks of sixteen are computed in int8.
+
+    Returns:
+        `dict`: tensor name -> why it is stored as it is.
+    """
+    reasons = {}
+    for weight in weights.find(model):
+        forms = _forms(weight, precision)
+        dense = _DENSE * weight.values.size
+        best = _best(forms)
+        name = levels.title(weight.tensor)
+        if best is not None and best.nanoseconds < dense:
+            _store(model, weight, best)
+            gain = f"estimated {dense / best.nanoseconds:.1f} times as fast as dense float32 on x86"
+            reasons[name] = f"{best.name}, {gain}"
+        else:
+            reasons[name] = f"{_why_not(weight, forms)}; {size.store(model, weight, precision)}"
+    size.finish(model)
+    return reasons
+
+
+def _best(forms):
+    """The form of the fewest bytes among those nearly as fast as the fastest, if any."""
+    fastest = min((form.nanoseconds for form in forms), default=0)
+    fast = [form for form in forms if form.nanoseconds <= _WORTH_BYTES * fastest]
+    return min(fast, key=lambda form: form.plan.bytes, default=None)
+
+
+def _forms(weight, precision):
+    if not all(_is_dense_on_one_example(weight, *user) for user in weight.operators):
+        return []
+    values, inputs = weight.values, weight.values.shape[1]
+    forms = []
+    if precision == "int8" and inputs % 16 == 0 and inputs // 16 <= _MOST_BLOCKS:
+        integers, scales = quantize.to_int8(values)
+        plan = sparsity.by_rows(integers, 1, length=16)
+        time = _BLOCK_OF_16 * plan.count / 16
+        forms.append(_Form("int8 blocks of 16 inputs", integers, scales, plan, time))
+    if inputs % 4 == 0:
+        plan = sparsity.by_rows(values, 4, length=4)
+        forms.append(_Form("blocks of 4 inputs", values, None, plan, _BLOCK_OF_4 * plan.count / 4))
+    plan = sparsity.by_rows(values, 4)
+    forms.append(_Form("single weights", values, None, plan, _SINGLE * plan.count))
+    return forms
+
+
+def _is_dense_on_one_example(weight, name, operator):
+    rows = math.prod(levels.shape(weight.subgraph.tensors[operator.inputs[0]]))
+    return name == "FULLY_CONNECTED" and rows == weight.values.shape[1]
+
+
+def _why_not(weight, forms):
+    if not forms:
+        return "no sparse kernel of its own"
+    return "too few zeros for a sparse kernel to be faster"
+
+
+def _store(model, weight, form):
+    stored, parameters = sparsity.encode(form.values, form.plan)
+    tensor = weight.tensor
+    tensor.buffer, tensor.sparsity = edit.add_buffer(model, stored), parameters
+    if form.scales is not None:
+        tensor.type = schema.TensorType.INT8
+        tensor.quantization = storage.quantization(form.scales, axis=0)
+    for _, operator in weight.operators:
+        builtin = schema.BuiltinOperator.FULLY_CONNECTED
+        operator.opcodeIndex = edit.operator_code(model, builtin, _SPARSE_VERSION)
