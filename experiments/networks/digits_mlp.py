@@ -1,4 +1,4 @@
-"""One hidden layer for the 8x8 digits: a ticket in seconds. Ours, not a paper's."""
+"""Two small hidden layers for the 8x8 digits: a ticket in seconds. Ours, not a paper's."""
 
 import keras
 from keras import layers
@@ -6,7 +6,7 @@ from keras import layers
 from experiments.networks import Preset, adam, glorot
 
 PRESET = Preset(
-    optimizer=adam(1.2e-3),
+    optimizer=adam(3e-3),
     batch_size=60,
     iterations=1_000,
     rate=0.2,
@@ -17,12 +17,13 @@ PRESET = Preset(
 
 
 def build(shape: tuple[int, int, int], classes: int, seed: int = 0) -> keras.Model:
-    """The network; 7,400 weights for the digits."""
+    """The network; 17,024 weights for the digits."""
     return keras.Sequential(
         [
             keras.Input(shape),
             layers.Flatten(name="flatten"),
-            layers.Dense(100, "relu", name="fc1", kernel_initializer=glorot(seed, "fc1")),
+            layers.Dense(128, "relu", name="fc1", kernel_initializer=glorot(seed, "fc1")),
+            layers.Dense(64, "relu", name="fc2", kernel_initializer=glorot(seed, "fc2")),
             layers.Dense(classes, name="output", kernel_initializer=glorot(seed, "output")),
         ],
         name="digits_mlp",

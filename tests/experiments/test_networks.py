@@ -13,7 +13,7 @@ CIFAR = (32, 32, 3)
 # Kernel weights (all, of the convolutions alone): the paper's numbers, and hand counts.
 SIZES = {
     ("lenet_300_100", (28, 28, 1)): (266_200, 0),
-    ("digits_mlp", (8, 8, 1)): (7_400, 0),
+    ("digits_mlp", (8, 8, 1)): (17_024, 0),
     ("conv2", CIFAR): (4_300_992, 38_592),
     ("conv4", CIFAR): (2_425_024, 259_776),
     ("conv6", CIFAR): (2_261_184, 1_144_512),
