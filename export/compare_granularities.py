@@ -1,0 +1,279 @@
+"""Compares what is pruned as one: accuracy against bytes, and accuracy against latency.
+
+  python -m export.compare_granularities
+  python -m export.compare_granularities --dataset=mnist --data_dir=DIR --network=lenet_300_100 \\
+      --scale=0.2 --rounds=10
+
+Searches tickets of single weights, of blocks of 1x4 and of 1x16, exports each round's for size and
+for latency, and times all files in turns. Writes a folder: the files, results.json, and a figure.
+"""
+
+import dataclasses
+import json
+import math
+import sys
+from pathlib import Path
+
+from absl import app, flags
+
+from export import data_flags
+
+FLAGS = flags.FLAGS
+
+TARGETS = ("size", "latency")
+
+# Okabe and Ito's palette: told apart by colour-blind readers; the markers help in print.
+_LINES = {
+    "dense": ("black", "*"),
+    "weights()": ("#0072B2", "o"),
+    "blocks(4)": ("#D55E00", "s"),
+    "blocks(16)": ("#009E73", "^"),
+}
+
+
+@dataclasses.dataclass(frozen=True)
+class Point:
+    """One trained network, exported.
+
+    Attributes:
+        granularity: What was pruned as one, or `"dense"`.
+        round: How often it was pruned.
+        sparsity: The fraction of zeros.
+        accuracy: On the test images.
+        bytes: Of the file made for size.
+        gzipped: The same file after `gzip -9`.
+        latency: Of the file made for latency, the median in seconds; None until measured.
+        files: Target to the file's name.
+    """
+
+    granularity: str
+    round: int
+    sparsity: float
+    accuracy: float
+    bytes: int
+    gzipped: int
+    latency: float | None
+    files: dict[str, str]
+
+
+def search(granularity, experiment, folder, report):
+    """Prunes in rounds and exports every round's ticket, the dense network first.
+
+    Args:
+        granularity: Of `keras_lottery.granularity`.
+        experiment: An `Experiment`.
+        folder: Where the files go.
+        report: Called with each `Point`.
+
+    Returns:
+        A list of `Point`s, without latencies.
+    """
+    import keras_lottery as kl
+    from keras_lottery.exporters import tflite
+    from keras_lottery.training import fit
+
+    dataset, preset = experiment.dataset, experiment.preset
+    points = []
+    for r in kl.rounds(
+        experiment.make_model,
+        count=experiment.rounds,
+        rate=experiment.rate,
+        overrides={
+            pattern: min(1.0, rate * experiment.rate / preset.rate)
+            for pattern, rate in preset.overrides.items()
+        },
+        granularity=granularity,
+        exclude=preset.exclude,
+        seed=experiment.seed,
+    ):
+        fit(
+            r.model,
+            dataset.x_train,
+            dataset.y_train,
+            batch_size=preset.batch_size,
+            epochs=experiment.epochs,
+            callbacks=r.callbacks,
+            seed=experiment.seed,
+            verbose=0,
+        )
+        name = granularity.name if r.index else "dense"
+        files, reports = {}, {}
+        for target in TARGETS:
+            files[target] = f"{name.strip('()').replace('(', '')}-{r.index}-{target}.tflite"
+            reports[target] = tflite.export(
+                r.model,
+                folder / files[target],
+                target=target,
+                samples=dataset.x_test[:64],
+                overwrite=True,
+            )
+        size = reports["size"].inspection
+        predicted = r.model.predict(dataset.x_test, batch_size=1000, verbose=0).argmax(axis=-1)
+        points.append(
+            Point(
+                granularity=name,
+                round=r.index,
+                sparsity=r.sparsity,
+                accuracy=float((predicted == dataset.y_test).mean()),
+                bytes=size.file_bytes,
+                gzipped=size.gzip_bytes,
+                latency=None,
+                files=files,
+            )
+        )
+        report(points[-1])
+    return points
+
+
+@dataclasses.dataclass(frozen=True)
+class Experiment:
+    """What is trained, and how long.
+
+    Attributes:
+        network: A module of `experiments.networks`.
+        dataset: A `Dataset`.
+        epochs: Of each training.
+        rounds: How often to prune.
+        rate: The fraction of what remains that a round prunes.
+        seed: Of weights, order and ties.
+    """
+
+    network: object
+    dataset: object
+    epochs: int
+    rounds: int
+    rate: float
+    seed: int
+
+    @property
+    def preset(self):
+        """How the network's paper trained it."""
+        return self.network.PRESET
+
+    def make_model(self):
+        """The network, compiled."""
+        import keras
+
+        model = self.network.build(self.dataset.shape, self.dataset.classes, seed=self.seed)
+        steps = math.ceil(len(self.dataset.x_train) / self.preset.batch_size)
+        model.compile(
+            self.preset.optimizer(self.epochs * steps),
+            keras.losses.SparseCategoricalCrossentropy(from_logits=True),
+        )
+        return model
+
+
+def timed(points, folder, seconds):
+    """The points with latencies, all files timed in turns.
+
+    Args:
+        points: `Point`s.
+        folder: Where their files are.
+        seconds: How long to time, all files together.
+
+    Returns:
+        A list of `Point`s.
+    """
+    from keras_lottery.exporters.tflite import measure
+
+    files = [folder / point.files["latency"] for point in points]
+    measured = measure.measure(files, seconds=seconds, runtimes=["XNNPACK"])
+    return [
+        dataclasses.replace(point, latency=found.median)
+        for point, found in zip(points, measured, strict=True)
+    ]
+
+
+def draw(points, title, path):
+    """Draws accuracy against bytes, and accuracy against latency.
+
+    Args:
+        points: `Point`s with latencies.
+        title: Above the figure.
+        path: The image to write.
+
+    Returns:
+        The figure.
+    """
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(10, 4.2), layout="constrained")
+    figure.suptitle(title, x=0.01, ha="left", fontsize="medium")
+    left, right = figure.subplots(1, 2, sharey=True)
+    for name in dict.fromkeys(point.granularity for point in points):
+        colour, marker = _LINES[name]
+        series = [point for point in points if point.granularity == name]
+        accuracies = [100 * point.accuracy for point in series]
+        style = {"color": colour, "marker": marker, "label": name}
+        left.plot([point.bytes / 1024 for point in series], accuracies, **style)
+        right.plot([1e6 * point.latency for point in series], accuracies, **style)
+    left.set_ylabel("Test accuracy, %")
+    left.set_xlabel("File for size, KiB")
+    right.set_xlabel("File for latency, median us (XNNPACK, one thread, this machine)")
+    for axes in (left, right):
+        axes.set_xscale("log")
+        axes.grid(alpha=0.3)
+        axes.spines[["top", "right"]].set_visible(False)
+    left.legend(frameon=False)
+    figure.savefig(path, dpi=150)
+    return figure
+
+
+def main(argv):
+    """Runs the comparison that the flags describe."""
+    if len(argv) > 1:
+        sys.exit(f"Unexpected {argv[1]!r}: every setting is a flag. See --help.")
+    from experiments import quiet
+
+    quiet.import_tensorflow()
+    import keras_lottery as kl
+    from experiments import networks
+
+    try:
+        network = networks.get(FLAGS.network)
+        dataset = data_flags.load()
+    except (OSError, ValueError) as error:
+        sys.exit(f"compare_granularities: {error}")
+    steps = math.ceil(len(dataset.x_train) / network.PRESET.batch_size)
+    epochs = max(1, round(network.PRESET.iterations * FLAGS.scale / steps))
+    experiment = Experiment(network, dataset, epochs, FLAGS.rounds, FLAGS.rate, FLAGS.seed)
+    folder = Path(FLAGS.output)
+    folder.mkdir(parents=True, exist_ok=True)
+    print(f"{FLAGS.network} on {dataset.name}, {epochs} epochs a round; results go to {folder}")
+
+    def report(point):
+        print(
+            f"{point.granularity:>10} {point.sparsity:6.1%} zeros: "
+            f"{point.accuracy:.2%}, {point.bytes:,} bytes",
+            flush=True,
+        )
+
+    kinds = [kl.granularity.weights(), kl.granularity.blocks(4), kl.granularity.blocks(16)]
+    points = []
+    for granularity in kinds:
+        found = search(granularity, experiment, folder, report)
+        # Every search begins with the same dense network; one point of it is enough.
+        points += found[1:] if points else found
+    points = timed(points, folder, FLAGS.seconds)
+    content = [dataclasses.asdict(point) for point in points]
+    (folder / "results.json").write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
+    title = f"{FLAGS.network} on {dataset.name}, {epochs} epochs a round, seed {FLAGS.seed}"
+    draw(points, title, folder / "granularities.png")
+    print(f"Figure: {folder / 'granularities.png'}")
+
+
+if __name__ == "__main__":
+    data_flags.define(default="digits")
+    flags.adopt_module_key_flags(data_flags)
+    flags.DEFINE_string("network", "digits_mlp", "What to train: a file of experiments/networks.")
+    flags.DEFINE_integer("rounds", 6, "How often to prune.", lower_bound=1)
+    flags.DEFINE_float(
+        "rate", 0.4, "Fraction of what remains that a round prunes.", lower_bound=0, upper_bound=1
+    )
+    flags.DEFINE_float(
+        "scale", 0.1, "Multiplies the preset's iterations: 0.1 trains a tenth as long."
+    )
+    flags.DEFINE_float("seconds", 20.0, "How long to time all files.", lower_bound=0)
+    flags.DEFINE_integer("seed", 0, "Of the weights, the order of the examples, and ties.")
+    flags.DEFINE_string("output", "runs/compare_granularities", "Folder of the results.")
+    app.run(main)

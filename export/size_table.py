@@ -1,0 +1,172 @@
+"""Prints bytes of dense files, of TensorFlow's own sparse ones, and of this package's.
+
+  python -m export.size_table
+  python -m export.size_table --networks=lenet_300_100 --sparsity=0.9
+
+Each network has its initial weights, the smallest of every layer pruned. TensorFlow's converter is
+asked for every kind of sparse file, each is tried in LiteRT with its defaults, and the smallest
+whose outputs are right counts.
+"""
+
+import json
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+import numpy as np
+from absl import app, flags
+
+from export import stock
+
+FLAGS = flags.FLAGS
+
+# Bytes to reach at 95 % zeros, raw and where there is one gzipped, as set by the project.
+GOALS = {"lenet_300_100": (40_600, 29_400), "conv4": (304_000, None), "conv6": (281_000, None)}
+
+SHAPES = {"lenet_300_100": (28, 28, 1)}
+_COLOUR_IMAGE = (32, 32, 3)
+
+# Outputs further off than this fraction of the largest are wrong, not rounded.
+_WRONG = 0.2
+
+HEADER = ("network", "file", "bytes", "gzipped", "of dense", "")
+
+
+def pruned_network(name, sparsity, seed=0):
+    """A network of `experiments.networks` with the smallest initial weights of each layer zero."""
+    from experiments import networks
+    from keras_lottery import Lottery, strip
+
+    model = networks.get(name).build(SHAPES.get(name, _COLOUR_IMAGE), classes=10, seed=seed)
+    Lottery(model).prune(sparsity)
+    return strip(model)
+
+
+def stock_files(model, samples, expected):
+    """What TensorFlow's converter makes of a model: mode to the bytes, or to why they are no use.
+
+    Args:
+        model: A built `keras.Model`.
+        samples: Inputs to compare on.
+        expected: What Keras answers.
+
+    Returns:
+        A dict from mode to bytes or str.
+    """
+    files = {}
+    for mode in stock.SPARSE_MODES:
+        data = stock.convert(model, mode, samples)
+        files[mode] = data if (flaw := _flaw(data, samples, expected)) is None else flaw
+    return files
+
+
+def tfmot_file(model):
+    """The bytes that TensorFlow Model Optimization's route ends in, or why there are none.
+
+    Args:
+        model: A built `keras.Sequential`.
+
+    Returns:
+        bytes or str.
+    """
+    from export import tfmot_route
+
+    layers = [(type(layer).__name__, layer.get_config()) for layer in model.layers]
+    with tempfile.TemporaryDirectory() as folder:
+        network, weights, output = (Path(folder, name) for name in ("n.json", "w.npz", "o.tflite"))
+        network.write_text(json.dumps([model.input_shape[1:], layers]))
+        np.savez(weights, *model.get_weights())
+        done = subprocess.run(
+            [sys.executable, "-P", tfmot_route.__file__, network, weights, output],
+            capture_output=True,
+            text=True,
+        )
+        if done.returncode:
+            return (done.stderr.strip().splitlines() or ["it failed"])[-1]
+        return output.read_bytes()
+
+
+def rows(name, sparsity):
+    """The table's rows for one network, cells of text."""
+    from keras_lottery.exporters import tflite
+    from keras_lottery.exporters.tflite import report, tables
+
+    model = pruned_network(name, sparsity)
+    samples = np.random.default_rng(0).random((16, *model.input_shape[1:]), np.float32)
+    expected = np.asarray(model(samples))
+    found = [("dense float32", stock.convert(model, "float32", sparse=False))]
+    sparse = stock_files(model, samples, expected)
+    sound = {mode: data for mode, data in sparse.items() if isinstance(data, bytes)}
+    found += [(f"TensorFlow, sparse {mode}", outcome) for mode, outcome in sparse.items()]
+    if FLAGS.tfmot:
+        found.append(("tfmot, sparse float32", tfmot_file(model)))
+    with tempfile.TemporaryDirectory() as folder:
+        for precision in ("float32", "float16", "int8"):
+            path = Path(folder, "ours.tflite")
+            tflite.export(model, path, precision=precision, samples=samples, overwrite=True)
+            found.append((f"keras_lottery, {precision}", path.read_bytes()))
+    best = min(map(len, sound.values()), default=None)
+    dense = len(found[0][1])
+    result = []
+    for label, outcome in found:
+        if isinstance(outcome, str):
+            result.append((name, label, "", "", "", outcome))
+            continue
+        size = report.size(outcome)
+        remark = ""
+        if label.startswith("TensorFlow") and size.raw == best:
+            remark = "the smallest of TensorFlow's that works"
+        if label.endswith("lottery, int8") and sparsity == 0.95 and name in GOALS:
+            remark = _verdict(size, *GOALS[name])
+        share = f"{size.raw / dense:.1%}"
+        result.append(
+            (name, label, tables.number(size.raw), tables.number(size.gzipped), share, remark)
+        )
+    return result
+
+
+def _verdict(size, raw, gzipped):
+    if gzipped is None:
+        return f"goal {raw:,}: {'reached' if size.raw <= raw else 'missed'}"
+    reached = size.raw <= raw and size.gzipped <= gzipped
+    return f"goal {raw:,} and {gzipped:,} gzipped: {'reached' if reached else 'missed'}"
+
+
+def _flaw(data, samples, expected):
+    from keras_lottery.exporters.tflite import runtimes
+
+    outcome = runtimes.invoke_apart(data, [samples], ["XNNPACK"])["XNNPACK"]
+    if isinstance(outcome, str):
+        return f"does not run: {outcome}"
+    error = np.abs(outcome[0] - expected).max() / np.abs(expected).max()
+    # A comparison with NaN is false, and NaN is a flaw.
+    return None if error < _WRONG else f"wrong: off by {error:.1g} of the largest output"
+
+
+def main(argv):
+    """Prints the table."""
+    if len(argv) > 1:
+        sys.exit(f"Unexpected {argv[1]!r}: every setting is a flag. See --help.")
+    from experiments import quiet
+
+    quiet.import_tensorflow()
+    from experiments import networks
+    from keras_lottery.exporters.tflite import tables
+
+    if unknown := set(FLAGS.networks) - set(networks.names()):
+        sys.exit(
+            f"size_table: no network {', '.join(sorted(unknown))}; there are "
+            f"{', '.join(networks.names())}."
+        )
+    for name in FLAGS.networks:
+        print(tables.text(HEADER, rows(name, FLAGS.sparsity)), end="\n\n", flush=True)
+
+
+if __name__ == "__main__":
+    flags.DEFINE_list("networks", list(GOALS), "Files of experiments/networks.")
+    flags.DEFINE_float(
+        "sparsity", 0.95, "Fraction of each layer to prune.", lower_bound=0, upper_bound=1
+    )
+    flags.DEFINE_bool("tfmot", True, "Take TensorFlow Model Optimization's route as well.")
+    app.run(main)

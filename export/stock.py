@@ -1,0 +1,53 @@
+"""TensorFlow's own ways to a sparse .tflite file: `convert(model, mode) -> bytes`."""
+
+import contextlib
+import os
+import sys
+import warnings
+
+SPARSE_MODES = ("float32", "float16", "dynamic int8", "int8")
+
+
+def convert(model, mode, samples=None, sparse=True):
+    """Converts a Keras model as TensorFlow's documentation says.
+
+    Args:
+        model: A built `keras.Model`.
+        mode: One of `SPARSE_MODES`.
+        samples: Real inputs to calibrate `"int8"` on.
+        sparse: Whether to ask for `Optimize.EXPERIMENTAL_SPARSITY`.
+
+    Returns:
+        The file's bytes. Whether a runtime can load them is another matter.
+    """
+    import tensorflow as tf
+
+    converter = tf.lite.TFLiteConverter.from_keras_model(model)
+    converter.optimizations = [tf.lite.Optimize.EXPERIMENTAL_SPARSITY] if sparse else []
+    if mode != "float32":
+        converter.optimizations.append(tf.lite.Optimize.DEFAULT)
+    if mode == "float16":
+        converter.target_spec.supported_types = [tf.float16]
+    if mode == "int8":
+        converter.representative_dataset = lambda: ([sample[None]] for sample in samples)
+    with _silence():
+        return converter.convert()
+
+
+@contextlib.contextmanager
+def _silence():
+    """Holds back what the converter prints, some of it from C++: it is not the user's business."""
+    sys.stdout.flush()
+    sys.stderr.flush()
+    kept = os.dup(1), os.dup(2)
+    with open(os.devnull, "w") as nowhere, warnings.catch_warnings(action="ignore"):
+        try:
+            os.dup2(nowhere.fileno(), 1)
+            os.dup2(nowhere.fileno(), 2)
+            yield
+        finally:
+            sys.stdout.flush()
+            sys.stderr.flush()
+            for number, real in enumerate(kept, start=1):
+                os.dup2(real, number)
+                os.close(real)
