@@ -90,7 +90,7 @@ def encode(
     }
     try:
         content = json.loads(json.dumps(content))
-    except (TypeError, ValueError) as error:
+    except (RecursionError, TypeError, ValueError) as error:
         raise TicketError(f"the ticket's metadata is not JSON: {error}.") from error
     # One key only: safetensors writes several of them in random order.
     text = json.dumps({"sha256": _digest(content, tensors), **content})
@@ -134,7 +134,7 @@ def decode(data: bytes | mmap.mmap) -> tuple[Arrays, Arrays, dict[str, Any]]:
         }
         values = {name: tensors.pop(f"value/{name}") for name in content["values"]}
         metadata = dict(content["metadata"])
-    except (AttributeError, KeyError, TypeError, ValueError) as error:
+    except (AttributeError, KeyError, OverflowError, TypeError, ValueError) as error:
         raise TicketError(f"not a ticket: its description is inconsistent: {error!r}.") from error
     if tensors:
         raise TicketError(f"not a ticket: its description leaves out {min(tensors)!r}.")
@@ -235,7 +235,7 @@ def _tensors(header: dict[str, Any], data: bytes | mmap.mmap, start: int) -> Arr
                 raise ValueError(f"{name!r} is misplaced")
             tensors[name] = tensor
             end = offsets[1]
-    except (KeyError, TypeError, ValueError) as error:
+    except (KeyError, OverflowError, TypeError, ValueError) as error:
         raise TicketError(f"truncated or damaged: its tensors do not fit: {error}.") from error
     if end != len(data):
         raise TicketError(f"damaged: {len(data) - end} bytes after the last tensor.")

@@ -389,6 +389,53 @@ def test_fuzz():
     assert refused > 11_000
 
 
+def forge(data, rng):
+    """`data` with a random part of its header, or of the description in it, replaced."""
+    header, description, tensors = parts(data)
+    node, key = rng.choice([*places(header), *places(description)])
+    junk = [None, True, -1, 0, 1, 2**70, 0.5, "", "U8", "F32", "ticket", [], [0], [-1, -1], {}]
+    junk += [[0, 2**70], [2**40, 2**40], [0, 12], [[1]], {"dtype": "U8"}, {"": 0}]
+    if rng.random() < 0.2:
+        del node[key]
+    else:
+        node[key] = rng.choice(junk)
+    if isinstance(header.get("__metadata__"), dict) and "ticket" in header["__metadata__"]:
+        header["__metadata__"]["ticket"] = json.dumps(description)
+    text = json.dumps(header).encode()
+    return len(text).to_bytes(8, "little") + text + tensors
+
+
+def parts(data):
+    """The header of a ticket file, the description in it, and the bytes of the tensors."""
+    length = int.from_bytes(data[:8], "little")
+    header = json.loads(data[8 : 8 + length])
+    return header, json.loads(header["__metadata__"]["ticket"]), data[8 + length :]
+
+
+def places(node):
+    """(container, key) of everything in a JSON value."""
+    keys = list(node) if isinstance(node, dict) else range(len(node))
+    for key in keys:
+        yield node, key
+        if isinstance(node[key], dict | list):
+            yield from places(node[key])
+
+
+def test_fuzz_of_forged_headers(monkeypatch):
+    """Without the digest's help, whatever a header says gives a ticket or a `TicketError`."""
+    data = GOLDEN.read_bytes()
+    stated = parts(data)[1]["sha256"]
+    monkeypatch.setattr(ticket_file, "_digest", lambda content, tensors: stated)
+    rng = random.Random(0)
+    refused = 0
+    for _ in range(5_000):
+        try:
+            Ticket(*ticket_file.decode(forge(data, rng)))
+        except TicketError:
+            refused += 1
+    assert refused > 4_000
+
+
 def test_every_bit_of_the_content_is_covered():
     """All single bit flips of the file: what loads is unchanged, and only padding may flip."""
     data = GOLDEN.read_bytes()
