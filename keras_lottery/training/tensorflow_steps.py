@@ -32,6 +32,13 @@ class Steps:
         self.model = model
         self.samples = samples
         self.data = keras.tree.map_structure(tf.convert_to_tensor, samples.arrays)
+        # Keras, too, traces with a batch size it does not know if the last batch is smaller.
+        even = samples.count % samples.batch_size == 0
+        self.signature = (
+            tf.TensorSpec([samples.batch_size if even else None], tf.int32),
+            keras.tree.map_structure(tf.TensorSpec.from_tensor, self.data),
+        )
+        self.key = repr(self.signature)
         self.kind = kind
         self.choose = choose
         self.choice: Choice | None = None
@@ -48,7 +55,7 @@ class Steps:
         return run
 
     def _run(self, batch_size, order, begin, count):
-        step = self._step(batch_size)
+        step = self._step()
         if self.choice is None:
             self.choice = self.choose(_operations(step.graph))
         if self.choice.path == "xla":
@@ -60,18 +67,16 @@ class Steps:
                 self.choice = Choice("graph", f"XLA refuses the model ({refusal})")
         return self._loop(step, batch_size, False)(self.data, order, begin, count)
 
-    def _step(self, batch_size):
+    def _step(self):
         take_step = getattr(self.model, f"{self.kind}_step")
-        data = keras.tree.map_structure(tf.TensorSpec.from_tensor, self.data)
 
         def step(indices, data):
             return take_step(keras.tree.map_structure(lambda a: tf.gather(a, indices), data))
 
         def trace():
-            indices = tf.TensorSpec([batch_size], tf.int32)
-            return tf.function(step, autograph=False).get_concrete_function(indices, data)
+            return tf.function(step, autograph=False).get_concrete_function(*self.signature)
 
-        return self._once(("step", batch_size), trace)
+        return self._once(("step",), trace)
 
     def _loop(self, step, batch_size, jit_compile):
         def loop(data, order, begin, count):
@@ -79,14 +84,13 @@ class Steps:
                 indices = tf.slice(order, [begin + number * batch_size], [batch_size])
                 return number + 1, step(indices, data)
 
-            start = (
-                0,
-                keras.tree.map_structure(
-                    lambda log: tf.zeros(log.shape, log.dtype), step.structured_outputs
-                ),
+            no_logs = keras.tree.map_structure(
+                lambda log: tf.zeros(log.shape, log.dtype), step.structured_outputs
             )
             # One step at a time: each reads the weights that the one before it wrote.
-            return tf.while_loop(lambda n, _: n < count, body, start, parallel_iterations=1)[1]
+            return tf.while_loop(
+                lambda number, _: number < count, body, (0, no_logs), parallel_iterations=1
+            )[1]
 
         return self._once(
             ("loop", batch_size, jit_compile),
@@ -100,8 +104,7 @@ class Steps:
         # A constraint is read while tracing, so another one needs another trace. They are kept
         # beside the key, since the identity of a dead object may be given to a new one.
         constraints = [variable.constraint for variable in self.model.trainable_variables]
-        shapes = keras.tree.map_structure(tf.TensorSpec.from_tensor, self.data)
-        key = (*key, repr(shapes), *map(id, constraints))
+        key = (*key, self.key, *map(id, constraints))
         if key not in made:
             made[key] = make(), constraints
         return made[key][0]

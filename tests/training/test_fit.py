@@ -1,0 +1,210 @@
+"""`fit` computes what `model.fit` computes over the same batches."""
+
+import keras
+import numpy as np
+import pytest
+import tiny
+
+from keras_lottery.training import fit
+
+BACKEND = keras.backend.backend()
+pytestmark = pytest.mark.skipif(BACKEND == "torch", reason="on torch, fit is model.fit")
+
+
+class Mask(keras.constraints.Constraint):
+    """Keeps half of a kernel at a value; the mask is a variable of nobody's."""
+
+    def __init__(self, shape, held):
+        alive = np.arange(np.prod(shape)).reshape(shape) % 2
+        self.alive = keras.Variable(alive.astype("float32"), trainable=False)
+        self.held = held
+
+    def __call__(self, kernel):
+        return self.alive * kernel + (1 - self.alive) * self.held
+
+
+class OwnStep(keras.Sequential):
+    """A train step that returns logs of its own, and counts how often it is traced."""
+
+    traced = 0
+
+    def train_step(self, *arguments):
+        self.traced += 1
+        result = super().train_step(*arguments)
+        if BACKEND == "tensorflow":
+            return {"own": result["loss"]}
+        logs, state = result
+        return {"own": logs["loss"]}, state
+
+
+def everything():
+    """Normalisation, dropout, a schedule, clipping, averaged weights, several metrics; by XLA."""
+    keras.utils.set_random_seed(1)
+    optimizer = keras.optimizers.Adam(
+        keras.optimizers.schedules.ExponentialDecay(0.01, 5, 0.5),
+        clipnorm=0.5,
+        use_ema=True,
+        ema_overwrite_frequency=4,
+    )
+    hidden = [
+        keras.layers.Dense(8, "relu", use_bias=False),
+        keras.layers.BatchNormalization(),
+        keras.layers.Dropout(0.3, seed=5),
+    ]
+    metrics = ["accuracy", keras.metrics.SparseTopKCategoricalAccuracy(2)]
+    return tiny.dense(*hidden, compiled=optimizer, metrics=metrics, jit_compile=True)
+
+
+def loss_scaled():
+    keras.utils.set_random_seed(1)
+    hidden = keras.layers.Dense(8, "relu", dtype="mixed_float16")
+    inner = keras.optimizers.SGD(0.1, momentum=0.9)
+    scaled = keras.optimizers.LossScaleOptimizer(
+        inner, initial_scale=2.0**20, dynamic_growth_steps=5
+    )
+    return tiny.dense(hidden, compiled=scaled)
+
+
+def accumulating():
+    return tiny.dense(
+        compiled=keras.optimizers.AdamW(weight_decay=0.1, gradient_accumulation_steps=3)
+    )
+
+
+def masked(held=0.0):
+    model = tiny.dense()
+    hidden = model.get_layer("hidden")
+    hidden.kernel.constraint = Mask(hidden.kernel.shape, held)
+    return model
+
+
+def own_step():
+    keras.utils.set_random_seed(1)
+    return tiny.compile_as_classifier(
+        OwnStep([keras.Input((6,)), keras.layers.Dense(tiny.CLASSES, "softmax")]), "sgd"
+    )
+
+
+CASES = {
+    "everything, by XLA": (everything, {}, 0),
+    "loss scaling": (loss_scaled, {}, 1e-6),
+    "gradient accumulation": (accumulating, {}, 1e-6),
+    "masked": (masked, {}, 1e-6),
+    "held at a value": (lambda: masked(0.5), {}, 1e-6),
+    "own train step": (own_step, {}, 1e-6),
+    "sample weights": (tiny.dense, {"sample_weight": np.linspace(0, 2, 50)}, 1e-6),
+    "class weights": (tiny.dense, {"class_weight": {0: 3.0, 2: 0.5}}, 1e-6),
+}
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_equals_model_fit(case):
+    build, arguments, atol = CASES[case]
+    x, y = tiny.samples()
+    arguments = arguments | {"batch_size": 8, "epochs": 3, "verbose": 0}
+    arguments["shuffle"] = False
+    if atol:  # Validating would compile two more functions.
+        arguments["validation_data"] = x[:20], y[:20]
+    model, other = build(), build()
+    history = fit(model, x, y, chunk=4, fused="always", **arguments)
+    tiny.assert_same(model, history, other, other.fit(x, y, **arguments), atol)
+
+
+def test_convolutions_equal_model_fit():
+    x, y = tiny.samples((6, 6, 1), 20)
+    model, other = tiny.convolutional(), tiny.convolutional()
+    arguments = {"batch_size": 8, "epochs": 2, "shuffle": False, "verbose": 0}
+    if BACKEND == "jax":
+        with pytest.raises(ValueError, match="jit_compile=False"):
+            fit(model, x, y, fused="always", **arguments)
+        return
+    history = fit(model, x, y, fused="always", **arguments)
+    assert "Conv2D" in history.params["fused_reason"]
+    tiny.assert_same(model, history, other, other.fit(x, y, **arguments), 1e-6)
+
+
+@pytest.mark.parametrize("chunk", [1, 3, 1000])
+def test_shuffling_depends_on_the_seed_alone(chunk):
+    x, y = tiny.samples()
+    arguments = {"batch_size": 8, "epochs": 3, "seed": 4, "verbose": 0}
+    model, other, third = tiny.dense(), tiny.dense(), tiny.dense()
+    history = fit(model, x, y, chunk=chunk, fused="always", **arguments)
+    plain = fit(other, x, y, fused="never", **arguments)
+    assert plain.params["fused"] == "plain"
+    tiny.assert_same(model, history, other, plain, 1e-6)
+    fit(third, x, y, **(arguments | {"seed": 5}))
+    assert not np.allclose(tiny.state(third)[0], tiny.state(model)[0], atol=1e-4)
+
+
+def test_structured_inputs_and_outputs_as_tensors():
+    keras.utils.set_random_seed(0)
+    left, right = keras.Input((2,), name="left"), keras.Input((2,), name="right")
+    joined = keras.layers.concatenate([left, right])
+    heads = [keras.layers.Dense(1, name=name)(joined) for name in ("a", "b")]
+    model = keras.Model([left, right], heads)
+    model.compile("sgd", ["mse", "mae"])
+    other = keras.models.clone_model(model)
+    other.set_weights(model.get_weights())
+    other.compile("sgd", ["mse", "mae"])
+    x = [keras.ops.ones((10, 2)), np.arange(20.0).reshape(10, 2)]
+    y = [np.ones((10, 1)), keras.ops.zeros((10, 1))]
+    arguments = {"batch_size": 4, "shuffle": False, "verbose": 0}
+    history = fit(model, x, y, fused="always", **arguments)
+    tiny.assert_same(model, history, other, other.fit(x, y, **arguments), 1e-6)
+
+
+def test_a_model_trained_again_is_not_traced_again_until_it_changes():
+    x, y = tiny.samples()
+    model = own_step()
+    fit(model, x, y, batch_size=10, verbose=0)
+    traced = model.traced
+    fit(model, x, y, batch_size=10, epochs=3, seed=9, chunk=2, verbose=0)
+    assert model.traced == traced
+
+    kernel = model.layers[0].kernel
+    kernel.constraint = Mask(kernel.shape, 0.0)
+    if BACKEND == "jax":
+        # Keras' JAX trainer has to be told; on TensorFlow we see it.
+        model.make_train_function(force=True)
+    fit(model, x, y, batch_size=10, verbose=0)
+    assert model.traced > traced
+    assert np.count_nonzero(keras.ops.convert_to_numpy(kernel)) == 9
+
+    before = tiny.state(model)
+    model.compile(keras.optimizers.SGD(0.0), "sparse_categorical_crossentropy")
+    fit(model, x, y, batch_size=10, verbose=0)
+    np.testing.assert_array_equal(tiny.state(model)[0], before[0])
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"fused": True}, "'auto', 'always' or 'never': received True"),
+        ({"chunk": 0}, "at least 1 step: received 0"),
+        ({"fused": "always", "memory_limit": 100}, "exceeds memory_limit=100 bytes"),
+    ],
+)
+def test_wrong_arguments_are_named(arguments, message):
+    with pytest.raises(ValueError, match=message):
+        fit(tiny.dense(), *tiny.samples(), verbose=0, **arguments)
+
+
+def test_an_error_of_the_users_own_is_raised_as_it_is():
+    x, y = tiny.samples((5,))
+    with pytest.raises(ValueError, match="expected axis -1 of input shape to have value 6"):
+        fit(tiny.dense(), x, y, verbose=0)
+
+
+def test_what_cannot_be_fused_is_trained_by_model_fit_and_said_once(capsys):
+    x, y = tiny.samples()
+    batches = ((x[i : i + 8], y[i : i + 8]) for i in range(0, 48, 8))
+    with pytest.warns(UserWarning, match="ran out of data"):
+        history = fit(tiny.dense(), batches, verbose=2)
+    assert history.params["fused"] == "plain"
+    model, other = tiny.dense(), tiny.dense()
+    history = fit(model, x, y, memory_limit=10, epochs=2, verbose=2)
+    plain = fit(other, x, y, memory_limit=10, epochs=2, verbose=2)
+    tiny.assert_same(model, history, other, plain, 1e-7)
+    said = capsys.readouterr().out
+    assert said.count("ordinary model.fit: the data (generator) is not numeric arrays.") == 1
+    assert said.count("ordinary model.fit: the data exceeds memory_limit=10 bytes.") == 1
