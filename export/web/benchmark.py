@@ -30,7 +30,8 @@ class Timing:
         low: The lower quartile.
         high: The upper quartile.
         speedup: The first file's median over this one's.
-        difference: Largest absolute difference between its outputs and the first file's.
+        difference: Largest difference between its outputs and the first file's, as a fraction of
+            the latter's largest.
     """
 
     path: Path
@@ -46,7 +47,7 @@ def benchmark(paths, rounds=21, block_ms=50.0):
 
     Args:
         paths: The files; the first one is what the others are compared with.
-        rounds: Measurements of each file, after one round to warm up.
+        rounds: Measurements of each file.
         block_ms: Length of a measurement, in milliseconds: as many inferences as fit.
 
     Returns:
@@ -98,13 +99,14 @@ def _timing(path, found, first):
     pairs = zip(found["output"], first["output"], strict=False)
     # NaN arrives as None; it must not look like agreement.
     difference = max(math.inf if None in pair else abs(pair[0] - pair[1]) for pair in pairs)
+    largest = max(abs(value or 0) for value in first["output"])
     return Timing(
         Path(path),
         found["median"],
         found["low"],
         found["high"],
         first["median"] / found["median"],
-        difference,
+        difference / largest if largest else math.inf,
     )
 
 

@@ -1,26 +1,31 @@
 /** Times several functions against each other on a machine that is never quiet: a phone. */
 
+/** The browser recompiles busy WebAssembly in the background; until then it is slow. */
+const WARM_UP_MS = 250;
+
 /**
  * The median time of one call of each function, in milliseconds.
  *
  * The functions take turns, in blocks long enough for the browser's coarse clock, and the order
- * turns around from round to round, so that a slow moment hits all of them alike. The first round
- * only warms up.
+ * turns around from round to round, so that a slow moment hits all of them alike.
  *
  * @param {Array<function(): Promise<*>>} functions
- * @param {{rounds: number, blockMs: number}} effort Rounds that count; length of one block.
+ * @param {{rounds: number, blockMs: number}} effort Number of rounds; length of one block.
  * @return {Promise<Array<{median: number, low: number, high: number}>>} For each function its
  *     median and quartiles.
  */
 export async function compareTimes(functions, {rounds, blockMs}) {
   const calls = [];
-  for (const call of functions) calls.push(await callsPerBlock(call, blockMs));
+  for (const call of functions) {
+    const warmUp = performance.now();
+    while (performance.now() - warmUp < WARM_UP_MS) await timeBlock(call, 10).then(nextTask);
+    calls.push(await callsPerBlock(call, blockMs));
+  }
   const times = functions.map(() => []);
   const order = functions.map((_, i) => i);
-  for (let round = 0; round <= rounds; round++) {
+  for (let round = 0; round < rounds; round++) {
     for (const i of order) {
-      const time = (await timeBlock(functions[i], calls[i])) / calls[i];
-      if (round > 0) times[i].push(time);
+      times[i].push((await timeBlock(functions[i], calls[i])) / calls[i]);
       await nextTask(); // the page stays usable
     }
     order.reverse();
@@ -37,7 +42,7 @@ async function timeBlock(call, count) {
   return performance.now() - begin;
 }
 
-/** Doubles the number of calls until they fill a block; this warms up, too. */
+/** Doubles the number of calls until they fill a block. */
 async function callsPerBlock(call, blockMs) {
   let count = 1;
   while ((await timeBlock(call, count)) < blockMs) count *= 2;

@@ -1,0 +1,30 @@
+import pytest
+from conftest import needs_litert
+
+from export.web import benchmark, browser
+
+pytestmark = [pytest.mark.long, needs_litert]
+
+
+@pytest.fixture(autouse=True)
+def needs_browser():
+    lack = browser.missing()
+    if lack:
+        pytest.skip(lack)
+
+
+def test_files_side_by_side(models):
+    paths = [models / "dense.tflite", models / "smallest.tflite"]
+    dense, smallest = benchmark.benchmark(paths, rounds=3, block_ms=2)
+    assert dense.speedup == 1 and dense.difference == 0
+    assert 0 < smallest.low <= smallest.median <= smallest.high
+    assert smallest.difference > 0
+    lines = benchmark.table([dense, smallest]).splitlines()
+    assert [line.split()[0] for line in lines] == ["file", "dense.tflite", "smallest.tflite"]
+
+
+def test_damaged_file(models, tmp_path):
+    damaged = tmp_path / "damaged.tflite"
+    damaged.write_bytes((models / "dense.tflite").read_bytes()[:5000])
+    with pytest.raises(RuntimeError, match="browser"):
+        benchmark.benchmark([models / "dense.tflite", damaged], rounds=1, block_ms=1)

@@ -1,0 +1,314 @@
+"""The page in a real browser, at the size of a phone and of a desktop, against LiteRT in Python."""
+
+import json
+
+import numpy as np
+import pytest
+from conftest import needs_litert, serving
+from tracing import trace
+
+from export.web import browser
+
+pytestmark = [pytest.mark.long, needs_litert]
+
+SIZES = {
+    "phone": {"width": 390, "height": 844, "scale": 3.0, "mobile": True},
+    "desktop": {"width": 1280, "height": 800},
+}
+LATEST = "const {latest} = await import('./app.js');"
+# Each text's colour against the nearest background behind it, as WCAG 2 computes the ratio.
+CONTRAST = """
+const rgb = (colour) => colour.match(/[\\d.]+/g).map(Number);
+const luminance = ([r, g, b]) => [r, g, b]
+  .map((v) => (v /= 255) <= 0.04045 ? v / 12.92 : ((v + 0.055) / 1.055) ** 2.4)
+  .reduce((sum, v, i) => sum + v * [0.2126, 0.7152, 0.0722][i], 0);
+function behind(element) {
+  const colour = getComputedStyle(element).backgroundColor;
+  const [, , , alpha = 1] = rgb(colour);
+  return alpha > 0 || !element.parentElement ? colour : behind(element.parentElement);
+}
+const walker = document.createTreeWalker(document.body, NodeFilter.SHOW_TEXT);
+const found = [];
+while (walker.nextNode()) {
+  const element = walker.currentNode.parentElement;
+  if (!walker.currentNode.data.trim() || !element.checkVisibility()) continue;
+  if (element.closest('button:disabled, script, noscript')) continue;
+  const [a, b] = [getComputedStyle(element).color, behind(element)].map((c) => luminance(rgb(c)));
+  found.push([walker.currentNode.data.trim(), (Math.max(a, b) + 0.05) / (Math.min(a, b) + 0.05)]);
+}
+return found;
+"""
+
+
+@pytest.fixture(params=SIZES)
+def size(request):
+    return SIZES[request.param]
+
+
+@pytest.fixture
+def page(driver, site, size):
+    """The page, ready, with an empty pad."""
+    return open_page(driver, site, size)
+
+
+def open_page(driver, site, size):
+    browser.resize(driver, **size)
+    driver.get(site)
+    run(driver, "await import('./app.js')")  # its last statement waits for the first measurement
+    return driver
+
+
+def run(driver, code, *arguments):
+    """The value of asynchronous JavaScript; its error is the test's."""
+    value, error = driver.execute_async_script(
+        "const done = arguments[arguments.length - 1];"
+        f"(async (...arguments_) => {{ {code} }})(...arguments)"
+        ".then((value) => done([value, null]), (error) => done([null, String(error)]));",
+        *arguments,
+    )
+    assert error is None, error
+    return value
+
+
+def latest(driver):
+    """The last answer, once it has been said: input, probabilities and digit."""
+    wait(driver, lambda: driver.find_element("id", "status").text)
+    found = run(driver, LATEST + "return {...latest, pixels: Array.from(latest.pixels)};")
+    found["pixels"] = np.reshape(found["pixels"], (28, 28)).astype(np.float32)
+    return found
+
+
+def wait(driver, condition):
+    from selenium.webdriver.support.wait import WebDriverWait
+
+    return WebDriverWait(driver, 30, poll_frequency=0.02).until(lambda _: condition())
+
+
+def click(driver, name):
+    driver.find_element("id", name).click()
+
+
+def in_python(models, file, pixels):
+    """The probabilities by LiteRT's Python runtime."""
+    from keras_lottery.exporters.tflite import runtimes
+
+    data = (models / file).read_bytes()
+    ((logits,),) = runtimes.invoke(data, [pixels[np.newaxis, ..., np.newaxis]], "XNNPACK")
+    exponentials = np.exp(logits - logits.max())
+    return exponentials / exponentials.sum()
+
+
+def draw(driver, strokes, mobile):
+    """Moves a finger or the mouse along strokes, points in [0, 1] of the pad."""
+    from selenium.webdriver import ActionChains
+    from selenium.webdriver.common.actions.action_builder import ActionBuilder
+    from selenium.webdriver.common.actions.pointer_input import PointerInput
+
+    pad = driver.find_element("id", "pad").rect
+    pointer = PointerInput("touch" if mobile else "mouse", "pen")
+    builder = ActionBuilder(driver, mouse=pointer, duration=0)
+    for stroke in strokes:
+        points = [(pad["x"] + x * pad["width"], pad["y"] + y * pad["height"]) for x, y in stroke]
+        builder.pointer_action.move_to_location(*map(round, points[0]))
+        builder.pointer_action.pointer_down()
+        for point in points[1:]:
+            builder.pointer_action.move_to_location(*map(round, point))
+        builder.pointer_action.pointer_up()
+    builder.perform()
+    ActionChains(driver).reset_actions()
+
+
+def test_images_are_answered_as_in_python(page, models, dataset):
+    right = 0
+    for image, label in zip(dataset.x_test[:20], dataset.y_test, strict=False):
+        click(page, "clear")
+        click(page, "example")
+        answer = latest(page)
+        expected = in_python(models, "smallest.tflite", answer["pixels"])
+        np.testing.assert_allclose(answer["probabilities"], expected, atol=1e-5)
+        if dataset.name == "MNIST":  # the others are not centred as MNIST's are
+            np.testing.assert_allclose(answer["pixels"], image[..., 0], atol=1e-5)
+        assert page.find_element("id", "digit").text == str(answer["digit"])
+        right += answer["digit"] == label
+    assert right >= 17
+
+
+def test_drawn_digits_are_answered_as_in_python(page, models, dataset, size):
+    right = 0
+    for label in range(10):
+        image = dataset.x_test[np.flatnonzero(dataset.y_test == label)[0], ..., 0]
+        click(page, "clear")
+        draw(page, trace(image), size.get("mobile", False))
+        answer = latest(page)
+        expected = in_python(models, "smallest.tflite", answer["pixels"])
+        np.testing.assert_allclose(answer["probabilities"], expected, atol=1e-5)
+        right += answer["digit"] == label
+    assert right >= 8
+
+
+def test_every_model_answers_as_in_python(driver, site, models):
+    page = open_page(driver, site, SIZES["desktop"])
+    click(page, "example")
+    answers = [latest(page)]
+    for choice in page.find_elements("css selector", ".model input"):
+        choice.click()
+        run(page, "await new Promise((done) => setTimeout(done, 200));")
+        answers.append(latest(page))
+    metadata = json.loads((models / "metadata.json").read_text())
+    for model, answer in zip(metadata["models"], answers[1:], strict=True):
+        expected = in_python(models, model["file"], answer["pixels"])
+        np.testing.assert_allclose(answer["probabilities"], expected, atol=1e-5)
+    assert len({tuple(answer["probabilities"]) for answer in answers}) == len(metadata["models"])
+
+
+def test_says_sizes_and_times(page, models):
+    smallest, _, dense = page.find_elements("css selector", ".model")
+    assert "1,068 KB" in dense.text
+    size = (models / "smallest.tflite").stat().st_size
+    assert f"{round(size / 1000)} KB" in smallest.text
+    assert f"{round(1067936 / size)} times smaller" in smallest.text
+    for row in (smallest, dense):
+        assert row.find_element("css selector", ".time b").text.endswith(("µs", "ms"))
+
+
+def test_small_drawing_is_answered_as_a_large_one(driver, site, dataset):
+    page = open_page(driver, site, SIZES["desktop"])
+    (index,) = np.flatnonzero(dataset.y_test == 2)[:1]
+    strokes = trace(dataset.x_test[index, ..., 0])
+    answers = []
+    for factor in (1, 0.4):
+        click(page, "clear")
+        draw(page, [[(x * factor, y * factor) for x, y in s] for s in strokes], mobile=False)
+        answers.append(latest(page))
+    np.testing.assert_allclose(answers[0]["pixels"], answers[1]["pixels"], atol=0.35)
+    assert answers[0]["digit"] == answers[1]["digit"]
+
+
+def test_undo_clear_and_escape(page, size):
+    from selenium.webdriver import ActionChains, Keys
+
+    pen = size.get("mobile", False)
+    draw(page, [[(0.5, 0.2), (0.5, 0.8)]], pen)
+    line = latest(page)["pixels"]
+    draw(page, [[(0.2, 0.5), (0.8, 0.5)]], pen)
+    assert not np.array_equal(latest(page)["pixels"], line)
+    click(page, "undo")
+    wait(page, lambda: np.array_equal(latest(page)["pixels"], line))
+    for clear in (
+        lambda: click(page, "clear"),
+        lambda: ActionChains(page).send_keys(Keys.ESCAPE).perform(),
+        lambda: page.find_element("id", "clear").send_keys(Keys.ENTER),
+    ):
+        click(page, "example")
+        latest(page)
+        clear()
+        wait(page, lambda: run(page, LATEST + "return latest === null;"))
+        assert page.find_element("id", "digit").text == "\N{EN DASH}"
+        assert page.find_element("id", "status").text == ""
+
+
+def test_fits_the_screen(page, size):
+    root = "document.documentElement"
+    assert page.execute_script(f"return {root}.scrollWidth <= {root}.clientWidth")
+    seen = page.execute_script("return document.getElementById('bars').getBoundingClientRect()")
+    assert seen["bottom"] <= size["height"]  # pad and answer without scrolling
+    for button in page.find_elements("tag name", "button"):
+        assert min(button.size.values()) >= 44
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_contrast(driver, site, scheme):
+    media = {"features": [{"name": "prefers-color-scheme", "value": scheme}]}
+    driver.execute_cdp_cmd("Emulation.setEmulatedMedia", media)
+    try:
+        page = open_page(driver, site, SIZES["phone"])
+        click(page, "example")
+        latest(page)
+        ratios = page.execute_script(CONTRAST)
+    finally:
+        driver.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": []})
+    assert len(ratios) > 40
+    assert [(text, ratio) for text, ratio in ratios if ratio < 4.5] == []
+
+
+def test_everything_has_a_name(driver, site):
+    page = open_page(driver, site, SIZES["desktop"])
+    nodes = page.execute_cdp_cmd("Accessibility.getFullAXTree", {})["nodes"]
+    named = {"button", "radio", "radiogroup", "image", "list", "heading", "region", "main"}
+    roles = [node.get("role", {}).get("value") for node in nodes]
+    assert {"button", "radio", "radiogroup", "heading", "list"} <= set(roles)
+    for node, role in zip(nodes, roles, strict=True):
+        if role in named - {"main"} and not node["ignored"]:
+            assert node["name"]["value"], node
+
+
+def test_no_other_host_and_no_errors(driver, site, size):
+    driver.get_log("performance"), driver.get_log("browser")
+    page = open_page(driver, site, size)
+    click(page, "example")
+    latest(page)
+    events = [json.loads(entry["message"])["message"] for entry in page.get_log("performance")]
+    urls = [
+        event["params"]["request"]["url"]
+        for event in events
+        if event["method"] == "Network.requestWillBeSent"
+    ]
+    assert any(url.endswith("smallest.tflite") for url in urls)
+    assert [url for url in urls if not url.startswith((site, "data:", "blob:"))] == []
+    # LiteRT writes its log, at all levels, to the console's error stream.
+    own = [entry for entry in page.get_log("browser") if "/litert/" not in entry["message"]]
+    assert [entry for entry in own if entry["level"] == "SEVERE"] == []
+    assert page.execute_script("return self.crossOriginIsolated")
+
+
+def test_installable(driver, site):
+    page = open_page(driver, site, SIZES["phone"])
+    wait(page, lambda: "without a network" in page.find_element("id", "offline").text)
+    manifest = page.execute_cdp_cmd("Page.getAppManifest", {})
+    assert manifest["errors"] == []
+    found = page.execute_cdp_cmd("Page.getInstallabilityErrors", {})["installabilityErrors"]
+    # The profile of a test is as private as a private window, where nothing can be installed.
+    assert [e for e in found if e["errorId"] != "in-incognito"] == []
+
+
+def test_works_offline_after_the_first_load(driver, dist, models):
+    with serving(dist) as site:
+        page = open_page(driver, site, SIZES["phone"])
+        wait(page, lambda: "without a network" in page.find_element("id", "offline").text)
+    # The server is gone.
+    page = open_page(driver, site, SIZES["phone"])
+    click(page, "example")
+    answer = latest(page)
+    expected = in_python(models, "smallest.tflite", answer["pixels"])
+    np.testing.assert_allclose(answer["probabilities"], expected, atol=1e-5)
+
+
+def test_old_browser_gets_the_other_build(driver, site):
+    """Without relaxed SIMD the page starts, and keeps, the package's compatible build."""
+    probe = (
+        "const instantiate = WebAssembly.instantiate;"
+        "WebAssembly.instantiate = (code, ...more) => code.byteLength < 100"
+        " ? Promise.reject(new Error('no relaxed SIMD')) : instantiate(code, ...more);"
+    )
+    added = driver.execute_cdp_cmd("Page.addScriptToEvaluateOnNewDocument", {"source": probe})
+    try:
+        page = open_page(driver, site, SIZES["desktop"])
+        click(page, "example")
+        assert 0.999 < sum(latest(page)["probabilities"]) < 1.001
+        loaded = run(page, "return performance.getEntriesByType('resource').map((e) => e.name);")
+    finally:
+        driver.execute_cdp_cmd("Page.removeScriptToEvaluateOnNewDocument", added)
+    assert any("litert_wasm_compat_internal" in name for name in loaded)
+    assert not any("litert_wasm_internal" in name for name in loaded)
+
+
+def test_runtime_that_does_not_start_is_said(driver, site):
+    added = driver.execute_cdp_cmd(
+        "Page.addScriptToEvaluateOnNewDocument",
+        {"source": "WebAssembly.instantiate = WebAssembly.instantiateStreaming = undefined;"},
+    )
+    try:
+        driver.get(site)
+        wait(driver, lambda: "could not be" in driver.find_element("id", "status").text)
+    finally:
+        driver.execute_cdp_cmd("Page.removeScriptToEvaluateOnNewDocument", added)
