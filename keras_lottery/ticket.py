@@ -150,32 +150,41 @@ class Ticket:
             The attached `Lottery`. Its rewind point is the ticket's.
 
         Raises:
-            TicketError: If the architecture is another one; the model is then unchanged.
+            TicketError: If the architecture is another one, or the model has masks already; the
+                model is then unchanged.
         """
-        shapes = {name: value.shape for name, value in self.values.items()}
         try:
-            matched = variables.match(shapes, model)
+            matched, masks = self._matched(model)
+            lottery = Lottery(
+                model,
+                include=lambda name, shape: name in masks,
+                pruned=self.metadata.get("pruned", "zero"),
+                seed=self.metadata.get("seed", 0),
+            )
         except ValueError as error:
             raise TicketError(f"the ticket does not fit {model.name!r}: {error}") from error
-        for name, variable in matched.items():
-            if variable.dtype != self.values[name].dtype.name:
-                raise TicketError(
-                    f"the ticket does not fit {model.name!r}: {name!r} is "
-                    f"{self.values[name].dtype.name} in the ticket, {variable.dtype} in the model."
-                )
-        own_names = {id(variable): name for name, variable in variables.named(model).items()}
-        masks = {own_names[id(matched[name])]: mask for name, mask in self.masks.items()}
-        lottery = Lottery(
-            model,
-            include=lambda name, shape: name in masks,
-            pruned=self.metadata.get("pruned", "zero"),
-            seed=self.metadata.get("seed", 0),
-        )
         for name, variable in matched.items():
             variable.assign(self.values[name])
         lottery.save_rewind_point()
         lottery.set_masks(masks)
         return lottery
+
+    def _matched(
+        self, model: keras.Model
+    ) -> tuple[dict[str, keras.Variable], dict[str, np.ndarray]]:
+        """The model's variables by their names here, and the masks by their names there."""
+        shapes = {name: value.shape for name, value in self.values.items()}
+        matched = variables.match(shapes, model)
+        for name, variable in matched.items():
+            dtype = self.values[name].dtype.name
+            if variable.dtype != dtype:
+                raise TicketError(f"{name!r} is {dtype} in it and {variable.dtype} in the model.")
+        own_names = {id(variable): name for name, variable in variables.named(model).items()}
+        masks = {own_names[id(matched[name])]: mask for name, mask in self.masks.items()}
+        kernels = variables.prunable(model, include=lambda name, shape: name in masks)
+        if strangers := masks.keys() - kernels.keys():
+            raise TicketError(f"it has masks for {sorted(strangers)}, which cannot be pruned.")
+        return matched, masks
 
     def union(self, other: Ticket) -> Ticket:
         """A ticket of the weights that either keeps, starting from this ticket's values."""

@@ -69,7 +69,7 @@ def encode(
     Args:
         masks: Boolean arrays by kernel name.
         values: Arrays by variable name, of any dtype a Keras variable may have.
-        metadata: A dict that `json.dumps` accepts; tuples come back as lists.
+        metadata: A dict that `json.dumps` accepts; tuples come back as lists, keys as strings.
 
     Returns:
         Bytes for `write`.

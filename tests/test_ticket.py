@@ -536,8 +536,32 @@ def test_a_wrong_architecture_leaves_the_model_as_it_was(model, problem):
 def test_another_dtype_is_refused():
     ticket = ticket_of(model_of())
     values = {**ticket.values, "output/bias": ticket.values["output/bias"].astype("float16")}
-    with pytest.raises(TicketError, match="'output/bias' is float16 in the ticket, float32 in the"):
+    with pytest.raises(
+        TicketError, match="'output/bias' is float16 in it and float32 in the model"
+    ):
         Ticket(ticket.masks, values).apply(model_of())
+
+
+def test_a_model_with_masks_is_refused():
+    ticket, model = ticket_of(model_of()), model_of(seed=1)
+    lottery = ticket.apply(model)
+    before = [value.copy() for value in model.get_weights()]
+    with pytest.raises(TicketError, match="has masks already"):
+        ticket.apply(model)
+    for old, new in zip(before, model.get_weights(), strict=True):
+        np.testing.assert_array_equal(old, new)
+    assert Lottery.of(model) is lottery
+
+
+def test_masks_of_what_cannot_be_pruned_are_refused():
+    ticket, model = ticket_of(model_of()), model_of()
+    masks = {**ticket.masks, "output/bias": np.ones(2, bool)}
+    before = [value.copy() for value in model.get_weights()]
+    with pytest.raises(TicketError, match=r"masks for \['output/bias'\], which cannot be pruned"):
+        Ticket(masks, ticket.values).apply(model)
+    for old, new in zip(before, model.get_weights(), strict=True):
+        np.testing.assert_array_equal(old, new)
+    assert Lottery.of(model) is None
 
 
 def test_bfloat16_model(tmp_path):
