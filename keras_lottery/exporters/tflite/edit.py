@@ -74,6 +74,18 @@ def operator_code(model, builtin, version):
     return len(model.operatorCodes) - 1
 
 
+def custom_code(model, name):
+    """The index of a custom operator's code in the model, added if it is new."""
+    for index, code in enumerate(model.operatorCodes):
+        if code.customCode == name.encode():
+            return index
+    code = schema.OperatorCodeT()
+    code.builtinCode = code.deprecatedBuiltinCode = schema.BuiltinOperator.CUSTOM
+    code.customCode, code.version = name.encode(), 1
+    model.operatorCodes.append(code)
+    return len(model.operatorCodes) - 1
+
+
 def drop_unused(model):
     """Drops what computes nothing: names, notes, and tensors, codes and buffers without a use.
 
@@ -88,7 +100,7 @@ def drop_unused(model):
         for index, tensor in enumerate(subgraph.tensors):
             if index not in ends and not flatbuffer.length(model.buffers[tensor.buffer]):
                 tensor.name = None
-    _share_buffers(model)
+    share_buffers(model)
     _drop_codes(model)
 
 
@@ -111,7 +123,8 @@ def _drop_tensors(subgraph):
             each.intermediates = renumber(each.intermediates)
 
 
-def _share_buffers(model):
+def share_buffers(model):
+    """Keeps the buffers that a tensor refers to, each once."""
     # The schema wants the first buffer empty; every tensor without values refers to it.
     shared, buffers = {b"": 0}, [schema.BufferT()]
     for subgraph in model.subgraphs:

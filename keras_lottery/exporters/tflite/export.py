@@ -7,10 +7,14 @@ from pathlib import Path
 import keras
 
 from keras_lottery.exporters.tflite import (
+    auto,
     flatbuffer,
     inspection,
+    integer,
     latency,
+    micro,
     report,
+    runtimes,
     signature,
     size,
     source,
@@ -18,16 +22,27 @@ from keras_lottery.exporters.tflite import (
 )
 from keras_lottery.exporters.tflite.errors import ExportError
 
-TARGETS = {"size": size.encode, "latency": latency.encode}
+TARGETS = {
+    "size": size.build,
+    "latency": latency.build,
+    "int8": integer.build,
+    "micro": micro.build,
+}
 
-# The largest error allowed, as a fraction of an output's largest value.
+# What weights may be stored in, with the largest error of an output allowed for it, as a fraction
+# of that output's largest value.
 TOLERANCES = {"float32": 1e-4, "float16": 1e-2, "int8": 0.1}
 
-# The most examples to compare; each is run twice.
+# What the target `auto` weighs, if nothing else is said.
+_ALIKE = {"bytes": 1.0, "time": 1.0, "memory": 1.0}
+
+# The most examples to compare; each is run in every runtime.
 _COMPARED = 64
 
 
-def export(model, path, *, target="size", precision="float32", samples=None, overwrite=False):
+def export(
+    model, path, *, target="size", precision=None, samples=None, weigh=None, overwrite=False
+):
     """Exports a pruned Keras model to TFLite, opens the file again and proves it.
 
     The file is run in LiteRT with XNNPACK and with the built-in kernels, and its outputs are
@@ -37,11 +52,18 @@ def export(model, path, *, target="size", precision="float32", samples=None, ove
     Args:
         model: A built `keras.Model` of any kind, its pruned weights zero. It is left unchanged.
         path: The file to write.
-        target: What the file should be good at. `"size"`: the fewest bytes.
-        precision: How weights are stored, `"float32"`, `"float16"` or `"int8"`. The network
-            computes in float32 with all three.
+        target: What the file should be good at.
+            `"size"`: the fewest bytes; computes in float32.
+            `"latency"`: weights that the runtime computes with sparsely, where that is faster.
+            `"int8"`: weights and activations in int8, the fewest bytes; needs `samples`.
+            `"micro"`: the same for TensorFlow Lite Micro, inputs and outputs in int8 too.
+            `"auto"`: whichever of these is best by `weigh`.
+        precision: The lowest precision of the weights, `"float32"`, `"float16"` or `"int8"`. By
+            default `"float32"`, and for the targets `int8` and `micro` their own.
         samples: Real inputs, as the model is called with: an array, or a list or dict of arrays,
             their first axis the examples. Without them made-up inputs are compared.
+        weigh: For the target `auto`, how much each counts: a dict with any of `"bytes"`, `"time"`
+            and `"memory"`. By default all count alike.
         overwrite: Whether a file already at `path` is replaced.
 
     Returns:
@@ -53,53 +75,61 @@ def export(model, path, *, target="size", precision="float32", samples=None, ove
         ValueError: An argument is none of its choices, or `samples` do not fit the model.
     """
     path = Path(path)
-    _choice("target", target, TARGETS)
-    _choice("precision", precision, TOLERANCES)
+    precision = _check(target, precision, weigh)
     if path.exists() and not overwrite:
         raise FileExistsError(f"{path} exists already; pass overwrite=True to replace it.")
     with _appearing_whole(path) as file:
         origin = source.prepare(model, samples)
-        encoded = flatbuffer.read(origin.dense)
-        reasons = TARGETS[target](encoded, precision)
-        data = flatbuffer.write(encoded)
-        agreements = prove(data, origin, TOLERANCES[precision])
-        file.write(data)
+        if target == "auto":
+            built = auto.build(origin, precision, weigh or _ALIKE)
+        else:
+            built = TARGETS[target](origin, precision)
+        agreements = prove(built, origin, target)
+        file.write(built.data)
+    classes = [each.classes for each in agreements.values() if each.classes is not None]
     return report.of(
-        data,
+        built.data,
         path=path,
         target=target,
         precision=precision,
         dense=origin.dense,
         dense_int8=size.dense_int8(origin.dense),
-        reasons=reasons,
-        errors={runtime: found.error for runtime, found in agreements.items()},
-        agreement=_classes(agreements),
-        notes=_notes(origin),
+        reasons=built.reasons,
+        errors={runtime: each.error for runtime, each in agreements.items()},
+        agreement=min(classes, default=None),
+        notes=(*built.notes, *_notes(target, origin)),
     )
 
 
-def prove(data, origin, tolerance):
+def prove(built, origin, target):
     """Proves a file against the Keras model it was made from.
 
     Args:
-        data: The file's bytes.
-        origin: The `Source`.
-        tolerance: The largest error of an output allowed, as a fraction of its largest value.
+        built: The `source.Built`.
+        origin: The `source.Source`.
+        target: What it was made for; `"micro"` is run in TensorFlow Lite Micro as well, if that is
+            installed.
 
     Returns:
         `dict`: runtime -> `verify.Agreement`.
 
     Raises:
-        ExportError: The file is not a sparse copy of the model.
+        ExportError: The file is not a faithful sparse copy of the model.
     """
-    final = flatbuffer.read(data)
-    verify.zeros(origin.kernels, flatbuffer.read(origin.dense), final)
-    defects = inspection.inspect(data).defects
+    defects = inspection.inspect(built.data).defects
     if defects:
         raise ExportError(f"{defects[0].tensor!r} is stored wrongly: {defects[0].cause}")
     compared = keras.tree.map_structure(lambda array: array[:_COMPARED], origin.samples)
+    inputs = keras.tree.flatten(compared)
     expected = signature.answers(origin.model, compared)
-    return verify.outputs(data, keras.tree.flatten(compared), expected, tolerance)
+    tolerance = TOLERANCES[built.precision]
+    # What LiteRT lacks the operator for, it is shown decoded.
+    plain = micro.undecoded(built.data)
+    verify.zeros(origin.kernels, flatbuffer.read(origin.dense), flatbuffer.read(plain))
+    agreements = verify.outputs(plain, inputs, expected, tolerance)
+    if target == "micro" and micro.is_installed():
+        agreements |= verify.outputs(built.data, inputs, expected, tolerance, [runtimes.MICRO])
+    return agreements
 
 
 @contextlib.contextmanager
@@ -116,20 +146,30 @@ def _appearing_whole(path):
         temporary.unlink(missing_ok=True)
 
 
-def _notes(origin):
+def _check(target, precision, weigh):
+    """The precision to use; raises `ValueError` for arguments that do not fit."""
+    targets = [*TARGETS, "auto"]
+    if target not in targets:
+        raise ValueError(f"No target {target!r}; choose one of {', '.join(targets)}.")
+    implied = "int8" if target in ("int8", "micro") else None
+    if implied and precision not in (None, implied):
+        raise ValueError(f"The target {target!r} stores int8, not {precision!r}; leave it out.")
+    precision = precision or implied or "float32"
+    if precision not in TOLERANCES:
+        raise ValueError(f"No precision {precision!r}; choose one of {', '.join(TOLERANCES)}.")
+    if weigh is not None:
+        if target != "auto":
+            raise ValueError(f"`weigh` is for the target 'auto'; received target {target!r}.")
+        auto.check_weigh(weigh)
+    return precision
+
+
+def _notes(target, origin):
     notes = []
     if all(kernel.all() for kernel in origin.kernels.values()):
         notes.append("The model has no pruned weight; every weight is stored densely.")
     if not origin.real:
         notes.append("Compared on made-up inputs; pass samples to compare on real ones.")
+    if target == "micro" and not micro.is_installed():
+        notes.append("Not run in TensorFlow Lite Micro: tflite_micro is not installed.")
     return notes
-
-
-def _classes(agreements):
-    found = [each.classes for each in agreements.values() if each.classes is not None]
-    return min(found, default=None)
-
-
-def _choice(argument, value, choices):
-    if value not in choices:
-        raise ValueError(f"No {argument} {value!r}; choose one of {', '.join(choices)}.")

@@ -19,6 +19,7 @@ from keras_lottery.exporters.tflite import (
     weights,
 )
 from keras_lottery.exporters.tflite import encode as sparsity
+from keras_lottery.exporters.tflite.source import Built
 
 # The most examples that activations are calibrated on.
 _CALIBRATED = 256
@@ -53,6 +54,21 @@ def quantized(origin, kind="float32"):
     model = flatbuffer.read(convert.run(converter, origin.model))
     _name(model, flatbuffer.read(origin.dense))
     return model
+
+
+def build(origin, precision):
+    """Builds the smallest full integer file that LiteRT loads; see `quantized` and `encode`.
+
+    Args:
+        origin: The `Source`, with real samples.
+        precision: `"int8"`.
+
+    Returns:
+        A `Built`.
+    """
+    model = quantized(origin)
+    reasons = encode(model)
+    return Built(flatbuffer.write(model), reasons, precision)
 
 
 def encode(model):

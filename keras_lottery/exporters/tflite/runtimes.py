@@ -13,6 +13,10 @@ from pathlib import Path
 import numpy as np
 
 RUNTIMES = ("XNNPACK", "built-in kernels")
+MICRO = "TensorFlow Lite Micro"
+
+# Memory for the tensors of a network in TensorFlow Lite Micro, beside what its weights unpack to.
+_ARENA = 2**24
 
 
 def invoke(data, inputs, runtime):
@@ -30,6 +34,8 @@ def invoke(data, inputs, runtime):
     Raises:
         RuntimeError, ValueError: What the runtime says.
     """
+    if runtime == MICRO:
+        return _invoke_micro(data, inputs)
     from ai_edge_litert.interpreter import Interpreter, OpResolverType
 
     resolver = {
@@ -43,12 +49,51 @@ def invoke(data, inputs, runtime):
     outputs = []
     for example in range(len(inputs[0])):
         for detail, array in zip(interpreter.get_input_details(), inputs, strict=True):
-            interpreter.set_tensor(detail["index"], _stored(array[example : example + 1], detail))
+            one = array[example : example + 1]
+            interpreter.set_tensor(
+                detail["index"], _stored(one, detail["dtype"], *detail["quantization"])
+            )
         interpreter.invoke()
         outputs.append(
-            [_real(interpreter.get_tensor(d["index"]), d) for d in interpreter.get_output_details()]
+            [
+                _real(interpreter.get_tensor(detail["index"]), *detail["quantization"])
+                for detail in interpreter.get_output_details()
+            ]
         )
     return [np.concatenate(each) for each in zip(*outputs, strict=True)]
+
+
+def _invoke_micro(data, inputs):
+    from tflite_micro.python.tflite_micro import runtime
+
+    interpreter = runtime.Interpreter.from_bytes(data, arena_size=_ARENA + 20 * len(data))
+    outputs = []
+    for example in range(len(inputs[0])):
+        for index, array in enumerate(inputs):
+            detail = interpreter.get_input_details(index)
+            one = array[example : example + 1]
+            interpreter.set_input(_stored(one, detail["dtype"], *_scale(detail)), index)
+        interpreter.invoke()
+        outputs.append(_micro_outputs(interpreter))
+    return [np.concatenate(each) for each in zip(*outputs, strict=True)]
+
+
+def _micro_outputs(interpreter):
+    outputs = []
+    while True:
+        try:
+            detail = interpreter.get_output_details(len(outputs))
+        except IndexError:
+            return outputs
+        value = interpreter.get_output(len(outputs))
+        outputs.append(_real(value, *_scale(detail)))
+
+
+def _scale(detail):
+    parameters = detail["quantization_parameters"]
+    if not len(parameters["scales"]):
+        return 0.0, 0
+    return parameters["scales"][0], parameters["zero_points"][0]
 
 
 def invoke_apart(data, inputs, runtimes=RUNTIMES):
@@ -75,17 +120,15 @@ def invoke_apart(data, inputs, runtimes=RUNTIMES):
         return results
 
 
-def _stored(array, detail):
-    scale, zero_point = detail["quantization"]
-    if scale and np.issubdtype(detail["dtype"], np.integer):
-        limits = np.iinfo(detail["dtype"])
+def _stored(array, dtype, scale, zero_point):
+    if scale and np.issubdtype(dtype, np.integer):
+        limits = np.iinfo(dtype)
         array = np.clip(np.round(array / scale) + zero_point, limits.min, limits.max)
-    return array.astype(detail["dtype"])
+    return array.astype(dtype)
 
 
-def _real(array, detail):
-    scale, zero_point = detail["quantization"]
-    if scale and np.issubdtype(detail["dtype"], np.integer):
+def _real(array, scale, zero_point):
+    if scale and np.issubdtype(array.dtype, np.integer):
         return ((array.astype(np.float32) - zero_point) * scale).astype(np.float32)
     return array
 

@@ -4,6 +4,22 @@ Compute stays in float32 at full speed; the runtimes unpack the weights when the
 """
 
 from keras_lottery.exporters.tflite import dense_as_conv, edit, flatbuffer, levels, storage, weights
+from keras_lottery.exporters.tflite.source import Built
+
+
+def build(origin, precision):
+    """Builds the smallest file; see `encode`.
+
+    Args:
+        origin: The `Source`.
+        precision: The lowest precision a weight may take: `"float32"`, `"float16"`, `"int8"`.
+
+    Returns:
+        A `Built`.
+    """
+    model = flatbuffer.read(origin.dense)
+    reasons = encode(model, precision)
+    return Built(flatbuffer.write(model), reasons, precision)
 
 
 def encode(model, precision):

@@ -35,6 +35,23 @@ class Source:
     dense: bytes
 
 
+@dataclass(frozen=True)
+class Built:
+    """What a target makes of a `Source`.
+
+    Attributes:
+        data: The flatbuffer.
+        reasons: Tensor name -> why it is stored as it is.
+        precision: The lowest precision in it, by which its outputs are judged.
+        notes: What else the user should know.
+    """
+
+    data: bytes
+    reasons: dict[str, str]
+    precision: str
+    notes: tuple[str, ...] = ()
+
+
 def prepare(model, samples=None):
     """Converts a model densely and finds its kernels.
 

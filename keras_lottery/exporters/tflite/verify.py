@@ -25,7 +25,7 @@ class Agreement:
     classes: float | None
 
 
-def outputs(data, inputs, expected, tolerance):
+def outputs(data, inputs, expected, tolerance, names=runtimes.RUNTIMES):
     """Runs a file in every runtime and compares its outputs with the expected ones.
 
     Args:
@@ -33,6 +33,7 @@ def outputs(data, inputs, expected, tolerance):
         inputs: A list with one array of shape `(examples, ...)` for each input.
         expected: A list with one array of shape `(examples, ...)` for each output, from Keras.
         tolerance: The largest error allowed, as a fraction of the output's largest value.
+        names: The runtimes.
 
     Returns:
         `dict`: runtime -> `Agreement`.
@@ -41,14 +42,14 @@ def outputs(data, inputs, expected, tolerance):
         ExportError: A runtime cannot load or run the file, or an output is off.
     """
     results = {}
-    for runtime, result in runtimes.invoke_apart(data, inputs).items():
+    for runtime, result in runtimes.invoke_apart(data, inputs, names).items():
         if isinstance(result, str):
-            raise ExportError(f"LiteRT with {runtime} cannot run the exported file: {result}")
+            raise ExportError(f"{runtime} cannot run the exported file: {result}")
         if len(result) != len(expected):
             raise ExportError(f"The file has {len(result)} outputs, the model {len(expected)}.")
         pairs = list(zip(result, expected, strict=True))
         errors = [
-            _error(f"output {index} of LiteRT with {runtime}", got, wanted, tolerance)
+            _error(f"output {index} of {runtime}", got, wanted, tolerance)
             for index, (got, wanted) in enumerate(pairs)
         ]
         classes = [

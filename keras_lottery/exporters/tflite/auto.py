@@ -1,0 +1,78 @@
+"""The target `auto`: builds a file for each target that could be best, measures them, and picks."""
+
+import dataclasses
+import math
+import tempfile
+from pathlib import Path
+
+from keras_lottery.exporters.tflite import integer, latency, measure, runtimes, size
+
+# What can be weighed, with the unit that the choice is explained in and how many make one.
+_UNITS = {"bytes": ("bytes", 1), "time": ("us", 1e-6), "memory": ("bytes of memory", 1)}
+
+# How long to time the files in all.
+_SECONDS = 2.0
+
+
+def check_weigh(weigh):
+    """Raises `ValueError` if `weigh` has an unknown or negative entry, or nothing to weigh."""
+    if set(weigh) - set(_UNITS) or min(weigh.values(), default=0) < 0 or not any(weigh.values()):
+        raise ValueError(
+            f"`weigh` is a dict of numbers, none negative and one positive, for any of "
+            f"{', '.join(_UNITS)}; received {weigh!r}."
+        )
+
+
+def build(origin, precision, weigh):
+    """Builds the file that is best on this machine.
+
+    Files are compared by the product of bytes, time and memory, each to the power of its weight: a
+    file twice as fast is worth one twice as large where both count alike.
+
+    Args:
+        origin: The `Source`.
+        precision: The lowest precision a weight may take: `"float32"`, `"float16"`, `"int8"`. With
+            `"int8"` and real samples, a full integer file is among the candidates.
+        weigh: How much `"bytes"`, `"time"` and `"memory"` count, numbers by name.
+
+    Returns:
+        The `Built` chosen, with a note that says why.
+    """
+    targets = {"size": size.build, "latency": latency.build}
+    if precision == "int8" and origin.real:
+        targets["int8"] = integer.build
+    built = {name: make(origin, precision) for name, make in targets.items()}
+    costs = _measure({name: each.data for name, each in built.items()})
+    chosen = min(costs, key=lambda name: _score(costs[name], weigh))
+    found = "; ".join(f"{name} {_describe(cost)}" for name, cost in costs.items())
+    note = f"Chosen: target {chosen}, by {_weights(weigh)}. Measured on this machine: {found}."
+    return dataclasses.replace(built[chosen], notes=(*built[chosen].notes, note))
+
+
+def _measure(files):
+    """`{name: {"bytes": ..., "time": seconds, "memory": ...}}` in the default runtime."""
+    with tempfile.TemporaryDirectory() as folder:
+        paths = {name: Path(folder, f"{name}.tflite") for name in files}
+        for name, path in paths.items():
+            path.write_bytes(files[name])
+        results = measure.measure(
+            list(paths.values()), seconds=_SECONDS, runtimes=runtimes.RUNTIMES[:1]
+        )
+    measured = {Path(result.file).stem: result for result in results if not result.failure}
+    return {
+        name: {"bytes": len(files[name]), "time": result.median, "memory": result.memory}
+        for name, result in measured.items()
+    }
+
+
+def _score(cost, weigh):
+    return sum(weight * math.log(max(cost[name], 1e-9)) for name, weight in weigh.items())
+
+
+def _describe(cost):
+    values = (f"{cost[name] / one:,.0f} {unit}" for name, (unit, one) in _UNITS.items())
+    return ", ".join(values)
+
+
+def _weights(weigh):
+    return ", ".join(f"{name} {weight:g}" for name, weight in weigh.items() if weight)
