@@ -1,0 +1,47 @@
+import keras
+import numpy as np
+import pytest
+import tiny
+
+from keras_lottery.training import evaluator
+
+
+class Record(keras.callbacks.Callback):
+    def __init__(self):
+        super().__init__()
+        self.calls = []
+
+    def on_test_batch_begin(self, batch, logs=None):
+        self.calls.append(batch)
+
+    def on_test_batch_end(self, batch, logs=None):
+        self.calls.append(batch)
+
+    def on_test_end(self, logs=None):
+        self.calls.append(sorted(logs))
+
+
+@pytest.mark.parametrize("weights", [None, np.linspace(0, 1, 50)])
+def test_equals_model_evaluate_whenever_it_is_called(weights):
+    x, y = tiny.samples()
+    model = tiny.dense()
+    arguments = {"batch_size": 8, "sample_weight": weights}
+    evaluate = evaluator(model, x, y, chunk=2, **arguments)
+    for _ in range(2):
+        expected = model.evaluate(x, y, return_dict=True, verbose=0, **arguments)
+        assert evaluate() == pytest.approx(expected, abs=1e-6)
+        model.set_weights([2 * weight for weight in model.get_weights()])
+
+
+@pytest.mark.skipif(keras.backend.backend() != "tensorflow", reason="model.evaluate elsewhere")
+def test_test_hooks_come_between_chunks():
+    model, record = tiny.dense(), Record()
+    evaluate = evaluator(model, *tiny.samples(), batch_size=8, chunk=4)
+    evaluate(keras.callbacks.CallbackList([record], model=model))
+    assert record.calls == [0, 3, 4, 6, ["accuracy", "loss"]]
+
+
+def test_what_cannot_be_fused_is_evaluated_by_the_model():
+    x, y = tiny.samples()
+    model = tiny.dense(run_eagerly=True)
+    assert evaluator(model, x, y)()["loss"] > 0
