@@ -30,6 +30,21 @@ $(VENV)/test.done: setup.cfg | $(BIN)/python
 ticket: $(VENV)/ticket.done
 	@$(RUN) experiments.find_ticket --output=runs/ticket --export
 
+# DATA_DIR may name a folder of TensorFlow Datasets with MNIST; without it the page runs on scikit-learn's digits.
+export/web/node_modules: export/web/package-lock.json
+	cd export/web && npm ci --omit=dev --no-audit --no-fund
+	@touch $@
+
+web: $(VENV)/ticket.done export/web/node_modules
+	test -f export/web/build/metadata.json || \
+	  $(RUN) export.web.train --output=export/web/build $(if $(DATA_DIR),--data_dir=$(DATA_DIR))
+	$(RUN) export.web.build
+	$(RUN) export.web.serve
+
+test-web: $(VENV)/test.done export/web/node_modules
+	$(BIN)/pip install --quiet --editable '.[web]'
+	$(RUN) pytest -q -m long tests/export/web
+
 test: $(VENV)/test.done
 	$(RUN) pytest -q -n 2 --dist loadfile -m "not long"
 	KERAS_BACKEND=jax $(RUN) pytest -q -m "not long" tests/test_backends.py
