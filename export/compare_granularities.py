@@ -24,10 +24,10 @@ TARGETS = ("size", "latency")
 
 # Okabe and Ito's palette: told apart by colour-blind readers; the markers help in print.
 _LINES = {
-    "dense": ("black", "*"),
-    "weights()": ("#0072B2", "o"),
-    "blocks(4)": ("#D55E00", "s"),
-    "blocks(16)": ("#009E73", "^"),
+    "dense": ("dense", "black", "*"),
+    "weights()": ("single weights", "#0072B2", "o"),
+    "blocks(4)": ("blocks of 1x4", "#D55E00", "s"),
+    "blocks(16)": ("blocks of 1x16", "#009E73", "^"),
 }
 
 
@@ -196,15 +196,16 @@ def draw(points, title, path):
         The figure.
     """
     from matplotlib.figure import Figure
+    from matplotlib.ticker import LogLocator, NullLocator
 
     figure = Figure(figsize=(10, 4.2), layout="constrained")
     figure.suptitle(title, x=0.01, ha="left", fontsize="medium")
     left, right = figure.subplots(1, 2, sharey=True)
     for name in dict.fromkeys(point.granularity for point in points):
-        colour, marker = _LINES[name]
+        label, colour, marker = _LINES[name]
         series = [point for point in points if point.granularity == name]
         accuracies = [100 * point.accuracy for point in series]
-        style = {"color": colour, "marker": marker, "label": name}
+        style = {"color": colour, "marker": marker, "label": label}
         left.plot([point.bytes / 1024 for point in series], accuracies, **style)
         right.plot([1e6 * point.latency for point in series], accuracies, **style)
     left.set_ylabel("Test accuracy, %")
@@ -212,6 +213,9 @@ def draw(points, title, path):
     right.set_xlabel("File for latency, median us (XNNPACK, one thread, this machine)")
     for axes in (left, right):
         axes.set_xscale("log")
+        axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+        axes.xaxis.set_major_formatter("{x:g}")
+        axes.xaxis.set_minor_locator(NullLocator())
         axes.grid(alpha=0.3)
         axes.spines[["top", "right"]].set_visible(False)
     left.legend(frameon=False)

@@ -15,20 +15,20 @@ from keras_lottery.exporters.tflite.measure import Measurement
 _EXPECT = {
     weight.DENSE: "stored and computed densely.",
     weight.UNPACKED: (
-        "smaller on disk only: the runtime unpacks them when it loads the file, "
-        "then computes as slowly, and in no less memory, than with dense ones."
+        "smaller on disk only. The runtime unpacks them when it loads the file, and then is "
+        "no faster, and takes no less memory, than with dense ones."
     ),
     weight.SPARSE: (
-        "computed sparsely by the runtime's own kernel, and never unpacked, so they take less "
-        "memory. They are faster than dense float from about 80 % zeros in blocks and from about "
-        "95 % without; on more than one example at a time the kernel gains less."
+        "computed sparsely by the runtime's own kernel and never unpacked, so in less memory. "
+        "In time that was found to pay against dense float from 80 % zeros in blocks, from 95 % "
+        "without; less so for more than one example at a time. Measure it where it will run."
     ),
     weight.SPARSE_WITHOUT_AVX: (
         "1x1 convolutions that XNNPACK computes sparsely, if it runs on "
         f"{xnnpack.CPU_NEEDED}; elsewhere, as on most PCs, they are unpacked and no faster."
     ),
     weight.DECODED: (
-        "smaller in flash: TensorFlow Lite Micro decodes them at every run, which takes longer."
+        "smaller in flash. TensorFlow Lite Micro decodes them at every run, which takes longer."
     ),
     weight.MISREAD: "WRONG: nothing in the file unpacks them; see the defects.",
 }
@@ -158,7 +158,7 @@ def expectations(inspected: Inspection) -> list[str]:
     for computed, expected in _EXPECT.items():
         found = [w for w in inspected.weights if w.computed == computed]
         if found:
-            sentences.append(f"{len(found)} of {len(inspected.weights)} weights are {expected}")
+            sentences.append(f"{len(found)} of {len(inspected.weights)} weights: {expected}")
     return sentences
 
 
