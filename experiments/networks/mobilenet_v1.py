@@ -40,16 +40,25 @@ BLOCKS = (
 )
 
 
-def build(shape: tuple[int, int, int], classes: int, seed: int = 0) -> keras.Model:
-    """The network; 196,224 weights in its 1x1 convolutions."""
+def build(
+    shape: tuple[int, int, int], classes: int, seed: int = 0, width: float = WIDTH
+) -> keras.Model:
+    """The network; 196,224 weights in its 1x1 convolutions, at a quarter of the width.
+
+    Args:
+        shape: Height, width and channels of an image; XNNPACK wants 3 channels.
+        classes: The number of logits.
+        seed: Seed of the initial weights.
+        width: Multiplies the channels of every layer: the paper's alpha.
+    """
     blocks = []
     for block, (channels, stride) in enumerate(BLOCKS, start=1):
         blocks += _depthwise(stride, f"depthwise{block}", seed)
-        blocks += _pointwise(round(channels * WIDTH), f"pointwise{block}", seed)
+        blocks += _pointwise(round(channels * width), f"pointwise{block}", seed)
     return keras.Sequential(
         [
             keras.Input(shape),
-            *_stem(round(STEM_CHANNELS * WIDTH), "stem", seed),
+            *_stem(round(STEM_CHANNELS * width), "stem", seed),
             *blocks,
             layers.GlobalAveragePooling2D(name="pool"),
             layers.Dense(classes, name="output", kernel_initializer=glorot(seed, "output")),

@@ -136,3 +136,9 @@ def test_mobilenet_is_one_that_xnnpack_runs_sparsely():
     path = xnnpack.sparse_path(flatbuffer.read(dense))
     assert path.structure == ()
     assert len(path.weights) == 13
+
+
+def test_mobilenet_at_full_width():
+    """The weights of the paper's own network, 1,000 classes: 4.2 M parameters."""
+    model = networks.get("mobilenet_v1").build((224, 224, 3), 1_000, width=1.0)
+    assert sum(np.prod(kernel.shape) for kernel in kernels(model).values()) == 4_209_088
