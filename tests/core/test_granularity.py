@@ -106,6 +106,12 @@ def test_half_of_two_of_four_is_the_perfect_pattern(shape, scope):
     assert (groups.sum(axis=-2) == 2).all()
 
 
+def test_in_a_group_ties_fall_by_index():
+    kernel = Kernel.of(np.tile([1.0, 2.0], 32).reshape(64, 1))
+    mask = prune([kernel], sparsity=0.75, granularity=n_of_m(16, 64))["kernel"]
+    assert np.flatnonzero(mask).tolist() == list(range(33, 64, 2))
+
+
 def test_two_of_four_is_exact_on_the_way_there():
     kernel = Kernel.of(np.random.default_rng(0).standard_normal((40, 5)))
     mask = prune([kernel], sparsity=0.3, granularity=n_of_m(2, 4))["kernel"]
