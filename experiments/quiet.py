@@ -6,6 +6,8 @@ import re
 import sys
 import tempfile
 
+from absl import logging
+
 # What its C++ writes before the log level is in force: no environment variable reaches these.
 _LOG_LINE = re.compile(rb"WARNING: All log messages before absl::InitializeLog|[IW]\d{4} ")
 
@@ -18,6 +20,8 @@ def import_tensorflow():
     if "tensorflow" in sys.modules or "TF_CPP_MIN_LOG_LEVEL" in os.environ:
         return
     os.environ["TF_CPP_MIN_LOG_LEVEL"] = "3"
+    # TensorFlow Datasets tells of every file it looks for at the level below.
+    logging.set_verbosity(logging.WARNING)
     with _without_log_lines():
         import tensorflow  # noqa: F401
 

@@ -59,30 +59,32 @@ def smallest_within(results, variant, tolerance):
     return min(near, key=lambda point: point.remaining, default=None)
 
 
-def table(results, title):
-    """Mean test accuracy and early-stopping iteration of every variant, a row for each round."""
-    names = variants(results)
+def table(results, title, quantities):
+    """Means over the seeds: a row for each round, for each quantity a column of every variant.
+
+    Args:
+        results: `Result` records of one run.
+        title: What was run.
+        quantities: Names out of `COLUMNS`.
+    """
     rendered = Table(title=title, title_justify="left", box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0))
     rendered.add_column("round", justify="right")
     rendered.add_column("weights\nleft, %", justify="right")
-    for heading in ("test, %", "stops at"):
-        for name in names:
+    left, dense, columns = {}, [], []
+    for quantity in quantities:
+        heading, written = COLUMNS[quantity]
+        [reference] = points(results, DENSE, quantity)
+        for name in variants(results):
+            series = points(results, name, quantity)
+            left |= {point.index: percent(point.remaining) for point in series}
+            dense.append(written(reference.mean))
+            columns.append({point.index: written(point.mean) for point in series})
             rendered.add_column(
                 name.replace("_", "\n") + f"\n{heading}", justify="right", overflow="fold"
             )
-
-    [accuracy] = points(results, DENSE, "test_accuracy")
-    [stop] = points(results, DENSE, "early_stopping_iteration")
-    cells = [_exact(accuracy.mean)] * len(names) + [f"{stop.mean:,.0f}"] * len(names)
-    rendered.add_row(DENSE, "100", *cells, end_section=True)
-
-    accuracies = [_by_index(points(results, name, "test_accuracy")) for name in names]
-    stops = [_by_index(points(results, name, "early_stopping_iteration")) for name in names]
-    for index in sorted(set().union(*accuracies)):
-        left = next(column[index].remaining for column in accuracies if index in column)
-        cells = [_exact(column[index].mean) if index in column else "" for column in accuracies]
-        cells += [f"{column[index].mean:,.0f}" if index in column else "" for column in stops]
-        rendered.add_row(str(index), percent(left), *cells)
+    rendered.add_row(DENSE, "100", *dense, end_section=True)
+    for index in sorted(left):
+        rendered.add_row(str(index), left[index], *(column.get(index, "") for column in columns))
     return rendered
 
 
@@ -111,6 +113,24 @@ def findings(results, variant, tolerance):
     return [*sentences, _fastest(results, variant)]
 
 
+def comparison(results):
+    """Sentences that compare all variants in the last round, the most accurate first."""
+    [dense] = points(results, DENSE, "test_accuracy")
+    last = [points(results, name, "test_accuracy")[-1] for name in variants(results)]
+    ranked = sorted(
+        zip(variants(results), last, strict=True), key=lambda pair: pair[1].mean, reverse=True
+    )
+    return [
+        f"The dense network reaches {_exact(dense.mean)} % on the test examples.",
+        *(
+            f"{name} keeps {percent(point.remaining)} % of the weights and reaches "
+            f"{_difference(point.mean, dense.mean)} (seeds: {_exact(point.low)} to "
+            f"{_exact(point.high)})."
+            for name, point in ranked
+        ),
+    ]
+
+
 def percent(fraction):
     """A fraction as a percentage with one decimal, or with two digits below one percent.
 
@@ -119,6 +139,10 @@ def percent(fraction):
     """
     value = 100 * fraction
     return f"{value:.1f}" if value >= 1 else f"{value:.2g}"
+
+
+def _exact(accuracy):
+    return f"{100 * accuracy:.2f}"
 
 
 def _within(tolerance):
@@ -156,5 +180,8 @@ def _by_index(series):
     return {point.index: point for point in series}
 
 
-def _exact(accuracy):
-    return f"{100 * accuracy:.2f}"
+# The columns that a table can have: the heading, and how a value is written.
+COLUMNS = {
+    "test_accuracy": ("test, %", _exact),
+    "early_stopping_iteration": ("stops at", "{:,.0f}".format),
+}

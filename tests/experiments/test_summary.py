@@ -76,7 +76,7 @@ def test_the_smallest_ticket_is_chosen_by_validation(tolerance, index):
 
 def test_the_table():
     output = io.StringIO()
-    Console(file=output, width=80).print(summary.table(RESULTS, "mlp, 2 seeds"))
+    Console(file=output, width=80).print(summary.table(RESULTS, "mlp, 2 seeds", summary.COLUMNS))
     lines = [line.rstrip() for line in output.getvalue().splitlines()]
     assert "\n".join(lines).strip("\n") == TABLE.strip("\n")
 

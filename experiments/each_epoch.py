@@ -1,0 +1,164 @@
+"""Pruning at the end of every epoch, beside iterative pruning with rewinding: as long, as sparse.
+
+All methods train for the same number of epochs, in rounds of as many epochs each, and have pruned
+the same number of weights at the end of every round. They share the first round, which is dense.
+"""
+
+import dataclasses
+import math
+import time
+from collections.abc import Sequence
+
+import keras
+
+import keras_lottery as kl
+from experiments import summary, training
+from experiments.results import Result
+from experiments.settings import Experiment
+from keras_lottery import variables
+from keras_lottery.core import criteria, lookup, schedules
+
+REWINDING = "rewinding"
+
+
+@dataclasses.dataclass(frozen=True)
+class Comparison:
+    """What is compared.
+
+    Args:
+        experiment: What is trained; its iterations are those of a round.
+        count: Rounds of pruning.
+        criteria: Names of what ranks the weights at every epoch.
+        epochs: Epochs of a round.
+    """
+
+    experiment: Experiment
+    count: int
+    criteria: Sequence[str]
+    epochs: int
+
+    def __post_init__(self):
+        """Refuses a criterion that there is not, before anything is trained."""
+        for name in self.criteria:
+            lookup.get(criteria, name)
+
+    @property
+    def total(self):
+        """Epochs of every method."""
+        return self.epochs * (self.count + 1)
+
+    @property
+    def variants(self):
+        """The methods: none, every epoch by each criterion, and iterative with rewinding."""
+        return [summary.DENSE, *self.criteria, REWINDING]
+
+    def missing(self, run):
+        """The methods and seeds that a run has not finished, as `(variant, seed)`."""
+        return [
+            (variant, seed)
+            for seed in self.experiment.seeds
+            for variant in self.variants
+            if run.find(variant, seed, 0 if variant == summary.DENSE else self.count) is None
+        ]
+
+    def pruning(self, variant):
+        """The callback that prunes as a method does, or `None` for the dense network."""
+        if variant == summary.DENSE:
+            return None
+        every = variant != REWINDING
+        schedule = self.every_epoch if every else self.every_round
+        return kl.Prune(
+            schedule(self.experiment.rate),
+            overrides={name: schedule(rate) for name, rate in self.experiment.overrides.items()},
+            criterion=variant if every else "large_final",
+            scope=self.experiment.scope,
+            exclude=self.experiment.network.PRESET.exclude,
+            rewind=None if every else kl.rewind.to_start(),
+        )
+
+    def every_round(self, rate):
+        """The schedule, in epochs, that prunes at the end of every round."""
+        return schedules.geometric(rate, every=self.epochs)
+
+    def every_epoch(self, rate):
+        """The schedule that prunes at the end of every epoch but those of the first round.
+
+        A round's epochs prune together what `every_round` prunes at once before that round.
+        """
+        schedule = schedules.geometric(1 - (1 - rate) ** (1 / self.epochs), begin=self.epochs - 1)
+        # Nothing trains after the last epoch, so nothing is pruned at its end.
+        return lambda epoch: schedule(min(epoch, self.total - 1))
+
+
+def execute(comparison, run, progress):
+    """Trains every method with every seed that the run has no results of.
+
+    Args:
+        comparison: `Comparison`.
+        run: `results.Run`.
+        progress: `progress.Progress`.
+    """
+    for variant, seed in comparison.missing(run):
+        experiment = comparison.experiment
+        model = training.make_model(experiment, seed)
+        trainer = training.Trainer(model, training.split(experiment, seed), experiment, seed)
+        prune = comparison.pruning(variant)
+        rounds = Rounds(trainer, comparison, prune, progress.advance)
+        fused = trainer.fit(comparison.total, [*filter(None, [prune]), rounds])
+        for index, (sparsity, kept, measured) in enumerate(rounds.measured):
+            result = Result(
+                index=index,
+                variant=variant,
+                seed=seed,
+                sparsity=sparsity,
+                kept=kept,
+                **dataclasses.asdict(dataclasses.replace(measured, fused=fused)),
+            )
+            if run.find(variant, seed, index) is None:
+                run.add(result)
+                progress.announce(result)
+
+
+class Rounds(keras.callbacks.Callback):
+    """Measures the network at the end of every round.
+
+    Args:
+        trainer: The `Trainer` of the model.
+        comparison: `Comparison`.
+        prune: The callback that prunes, or `None`: then the end of training is the only round's.
+        report: Called with the number of iterations done since it was last called.
+    """
+
+    def __init__(self, trainer, comparison, prune, report):
+        super().__init__()
+        self.measured = []
+        self._trainer = trainer
+        self._epochs = comparison.epochs if prune else comparison.total
+        self._prune = prune
+        self._report = report
+
+    def on_epoch_begin(self, epoch, logs=None):
+        """Starts a round."""
+        if epoch % self._epochs == 0:
+            self._begin = time.perf_counter()
+            self._best = training.Best(0, math.inf, [])
+
+    def on_epoch_end(self, epoch, logs=None):
+        """Evaluates on the validation examples; ends a round."""
+        iterations = (epoch + 1) * self._trainer.experiment.steps
+        loss, _ = self._trainer.evaluate(self._trainer.examples.validation)
+        if loss < self._best.loss:
+            self._best = training.Best(iterations, loss, self.model.get_weights())
+        self._report(self._trainer.experiment.steps)
+        if (epoch + 1) % self._epochs == 0:
+            seconds = time.perf_counter() - self._begin
+            measured = self._trainer.measure(self._best, seconds, iterations, fused="")
+            self.measured.append((*self._left(), measured))
+
+    def _left(self):
+        if self._prune is None:
+            return 0.0, {
+                name: math.prod(kernel.shape)
+                for name, kernel in variables.prunable(self.model).items()
+            }
+        return self._prune.lottery.sparsity, self._prune.lottery.remaining

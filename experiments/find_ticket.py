@@ -1,0 +1,89 @@
+"""Finds a winning ticket: train, prune, rewind, repeat, and compare with controls.
+
+  python -m experiments.find_ticket
+  python -m experiments.find_ticket --dataset=mnist --data_dir=DIR --scale=0.24 --seeds=3
+  python -m experiments.find_ticket --dataset=cifar10 --network=conv2 --controls=reinit,random_mask
+
+Writes a folder: flags.json, results.jsonl (a line for every network trained), the tickets and
+trained weights of every round, and two figures. Interrupted, the same command continues the run.
+"""
+
+import sys
+
+from absl import app, flags
+from rich.console import Console
+
+from experiments import quiet, settings
+
+FLAGS = flags.FLAGS
+
+flags.adopt_module_key_flags(settings)
+flags.DEFINE_enum(
+    "scheme",
+    "iterative",
+    ["iterative", "one_shot"],
+    "Prune a little in every round, or to every round's sparsity at once from the dense network.",
+)
+flags.DEFINE_string(
+    "criterion", "large_final", "What ranks the weights: a name of keras_lottery.criteria."
+)
+flags.DEFINE_string("kept", "rewind", "What kept weights become: a name of keras_lottery.kept.")
+flags.DEFINE_string("pruned", "zero", "What pruned weights become: a name of keras_lottery.pruned.")
+flags.DEFINE_string(
+    "rewind",
+    "start",
+    "Where to rewind to: start, step:500, epoch:2; learning_rate rewinds only the optimizer, none "
+    "trains on.",
+)
+flags.DEFINE_list(
+    "controls",
+    "reinit",
+    "What to compare the ticket with: reinit, random_mask, shuffle_layerwise.",
+)
+flags.DEFINE_list("control_rounds", [], "Rounds that have controls, as in 5,10,15. Default: all.")
+flags.DEFINE_bool("export", False, "Export the best ticket, trained, to TFLite and verify it.")
+
+
+def main(argv):
+    """Runs the search that the flags describe."""
+    if len(argv) > 1:
+        sys.exit(f"Unexpected {argv[1]!r}: every setting is a flag, as in --rounds=5. See --help.")
+    quiet.import_tensorflow()
+    from experiments import report
+    from experiments import search as searches
+    from experiments.progress import Progress
+    from experiments.results import Run
+
+    console = Console(highlight=False, markup=False)
+    try:
+        experiment = settings.experiment()
+        search = searches.Search(
+            experiment,
+            scheme=getattr(searches, FLAGS.scheme),
+            count=FLAGS.rounds,
+            criterion=FLAGS.criterion,
+            kept=FLAGS.kept,
+            pruned=FLAGS.pruned,
+            rewind=searches.rewind_policy(FLAGS.rewind),
+            controls=searches.controls(FLAGS.controls, FLAGS.control_rounds, FLAGS.rounds),
+        )
+        run = Run(
+            settings.folder("find_ticket"), settings.deciding(__name__) | experiment.recorded()
+        )
+    except (ValueError, FileNotFoundError) as error:
+        sys.exit(f"find_ticket: {error}")
+
+    console.print(f"{experiment.title}; results go to {run.folder}")
+    missing = sum(len(search.missing(run, seed)) for seed in experiment.seeds)
+    try:
+        with Progress(console, missing * experiment.iterations) as progress:
+            searches.execute(search, run, progress)
+    except KeyboardInterrupt:
+        sys.exit(f"Interrupted. The same command continues the run in {run.folder}.")
+    report.ticket(console, run, experiment.title, FLAGS.within / 100)
+    if FLAGS.export:
+        report.export(console, run, experiment, FLAGS.within / 100)
+
+
+if __name__ == "__main__":
+    app.run(main)

@@ -1,0 +1,65 @@
+"""What a finished run leaves for its reader: a table, sentences, figures, and the best ticket."""
+
+import shutil
+
+from experiments import figures, search, summary
+
+
+def ticket(console, run, title, tolerance):
+    """Draws the figures of a search, and prints its table and what it found.
+
+    Args:
+        console: A `rich.console.Console`.
+        run: `results.Run`, finished.
+        title: What was run.
+        tolerance: Difference in accuracy that counts as none, a fraction.
+    """
+    figures.accuracy(run.results, title, run.file("accuracy.png"))
+    figures.early_stopping(run.results, title, run.file("early_stopping.png"))
+    console.print(summary.table(run.results, title, summary.COLUMNS))
+    for sentence in summary.findings(run.results, search.TICKET, tolerance):
+        console.print(sentence)
+    console.print(f"Figures: {run.file('accuracy.png')}, {run.file('early_stopping.png')}")
+
+
+def comparison(console, run, title):
+    """The same for a comparison of methods of pruning, which have no early stopping."""
+    figures.accuracy(run.results, title, run.file("accuracy.png"))
+    console.print(summary.table(run.results, title, ["test_accuracy"]))
+    for sentence in summary.comparison(run.results):
+        console.print(sentence)
+    console.print(f"Figure: {run.file('accuracy.png')}")
+
+
+def export(console, run, experiment, tolerance):
+    """Puts the best ticket of a run in its folder: the ticket, the trained model, the TFLite file.
+
+    The best is the smallest within the tolerance of the dense network, or the most accurate where
+    none is; of its seeds, the most accurate. Validation examples decide, not test examples.
+    """
+    from keras_lottery.exporters import tflite
+
+    best = _best(run.results, tolerance)
+    dataset = experiment.dataset
+    model = experiment.network.build(dataset.shape, dataset.classes)
+    model.load_weights(search.weights_file(run, best.seed, best.index))
+    shutil.copyfile(search.ticket_file(run, best.seed, best.index), run.file("best.ticket"))
+    model.save(run.file("best.keras"))
+    exported = tflite.export(model, run.file("best.tflite"), samples=dataset.x_test, overwrite=True)
+    console.print(
+        f"Best ticket: round {best.index} of seed {best.seed}, "
+        f"{summary.percent(best.remaining)} % of the weights.",
+    )
+    console.print(str(exported), soft_wrap=True)
+    console.print(f"Files: {', '.join(str(run.file('best' + end)) for end in _ENDINGS)}")
+
+
+_ENDINGS = (".ticket", ".keras", ".tflite")
+
+
+def _best(results, tolerance):
+    tickets = [result for result in results if result.variant == search.TICKET]
+    smallest = summary.smallest_within(results, search.TICKET, tolerance)
+    if smallest is not None:
+        tickets = [result for result in tickets if result.index == smallest.index]
+    return max(tickets, key=lambda result: result.validation_accuracy)

@@ -1,0 +1,220 @@
+"""The search for a ticket: rounds of training and pruning, with controls beside them."""
+
+import dataclasses
+from collections.abc import Callable, Mapping
+
+import keras_lottery as kl
+from experiments import summary, training
+from experiments.results import Result
+from experiments.settings import Experiment
+from keras_lottery.core import criteria, kept, lookup, pruned
+
+TICKET = "ticket"
+CONTROLS = ("reinit", "random_mask", "shuffle_layerwise")
+
+
+@dataclasses.dataclass(frozen=True)
+class Search:
+    """What is searched for, and how.
+
+    Args:
+        experiment: What is trained.
+        scheme: `iterative` or `one_shot`.
+        count: Rounds of pruning.
+        criterion, kept, pruned: Names, as in `kl.rounds`.
+        rewind: A policy of `kl.rewind`, or `None`.
+        controls: For each kind of control the rounds that have it.
+    """
+
+    experiment: Experiment
+    scheme: Callable
+    count: int
+    criterion: str
+    kept: str
+    pruned: str
+    rewind: kl.rewind.Rewind | None
+    controls: Mapping[str, list[int]]
+
+    def __post_init__(self):
+        """Refuses a name that there is not, before anything is trained."""
+        for module, name in ((criteria, self.criterion), (kept, self.kept), (pruned, self.pruned)):
+            lookup.get(module, name)
+
+    def rounds(self, seed, count, rate):
+        """The rounds of `kl.rounds` with these settings.
+
+        Args:
+            seed: Seed of the model and of the random choices.
+            count: How often to prune.
+            rate: Function from a rate of the experiment to the one to prune at.
+        """
+        experiment = self.experiment
+        return kl.rounds(
+            lambda: training.make_model(experiment, seed),
+            count,
+            rate(experiment.rate),
+            overrides={name: rate(other) for name, other in experiment.overrides.items()},
+            criterion=self.criterion,
+            scope=experiment.scope,
+            kept=self.kept,
+            pruned=self.pruned,
+            rewind=self.rewind,
+            exclude=experiment.network.PRESET.exclude,
+            seed=seed,
+        )
+
+    def missing(self, run, seed):
+        """The networks of a seed that a run has no results of, as `(variant, seed, index)`."""
+        networks = [(summary.DENSE, seed, 0)]
+        networks += [(TICKET, seed, index) for index in range(1, self.count + 1)]
+        networks += [(kind, seed, i) for kind, chosen in self.controls.items() for i in chosen]
+        return [network for network in networks if run.find(*network) is None]
+
+
+def iterative(search, seed):
+    """Prunes a fraction of what remains in every round."""
+    return search.rounds(seed, search.count, lambda rate: rate)
+
+
+def one_shot(search, seed):
+    """Prunes the dense network to the sparsity of every round at once."""
+    for index in range(1, search.count + 1):
+        for r in search.rounds(seed, 1, lambda rate, times=index: 1 - (1 - rate) ** times):
+            yield dataclasses.replace(r, index=r.index * index)
+
+
+def execute(search, run, progress):
+    """Trains every network that the run has no results of.
+
+    Args:
+        search: `Search`.
+        run: `results.Run`.
+        progress: `progress.Progress`.
+    """
+    for seed in search.experiment.seeds:
+        if search.missing(run, seed):
+            _Seed(search, run, progress, seed).execute()
+
+
+class _Seed:
+    """The networks of one seed; a model of a kind is made and compiled once for all its rounds."""
+
+    def __init__(self, search, run, progress, seed):
+        self.search = search
+        self.run = run
+        self.progress = progress
+        self.seed = seed
+        self.examples = training.split(search.experiment, seed)
+        self.trainers = {}
+        # Iterations that a rewound network has behind it.
+        point, steps = search.rewind, search.experiment.steps
+        self.rewound_to = point.at * (steps if point.unit == "epoch" else 1) if point else 0
+
+    def execute(self):
+        for r in self.search.scheme(self.search, self.seed):
+            self.train_ticket(r)
+            for kind, chosen in self.search.controls.items():
+                if r.index in chosen and self.run.find(kind, self.seed, r.index) is None:
+                    self.train_control(r, kind)
+
+    def train_ticket(self, r):
+        variant = TICKET if r.index else summary.DENSE
+        trainer = self.trainer(TICKET, r.model)
+        weights = weights_file(self.run, self.seed, r.index)
+        if self.run.find(variant, self.seed, r.index) is None:
+            r.ticket.save(ticket_file(self.run, self.seed, r.index))
+            first = self.rewound_to if r.index else 0
+            measured = trainer.train(r.callbacks, first)
+            r.model.save_weights(weights)
+            self.add(r, variant, measured)
+            return
+        # Trained before the run was interrupted: what came of it is all that pruning needs, and a
+        # rewind point that is saved on the way.
+        if self.rewound_to and r.index == 0:
+            trainer.train_to(self.rewound_to + 1, r.callbacks)
+        r.model.load_weights(weights)
+
+    def train_control(self, r, kind):
+        model = r.control(kind, seed=self.seed)
+        trainer = self.trainer(kind, model)
+        first = 0 if kind == "reinit" else self.rewound_to
+        measured = trainer.train(first=first)
+        kl.Lottery.of(model).check()
+        self.add(r, kind, measured)
+
+    def trainer(self, kind, model):
+        if kind not in self.trainers or self.trainers[kind].model is not model:
+            self.trainers[kind] = training.Trainer(
+                model, self.examples, self.search.experiment, self.seed, self.progress.advance
+            )
+        return self.trainers[kind]
+
+    def add(self, r, variant, measured):
+        result = Result(
+            index=r.index,
+            variant=variant,
+            seed=self.seed,
+            sparsity=r.sparsity,
+            kept=r.kept,
+            **dataclasses.asdict(measured),
+        )
+        self.run.add(result)
+        self.progress.announce(result)
+
+
+def ticket_file(run, seed, index):
+    """Where the ticket of a round is kept."""
+    return run.file(f"seed-{seed}", f"round-{index:02}.ticket")
+
+
+def weights_file(run, seed, index):
+    """Where the trained weights of a round are kept."""
+    return run.file(f"seed-{seed}", f"round-{index:02}.weights.h5")
+
+
+def rewind_policy(text):
+    """The policy that a flag names.
+
+    Args:
+        text: `start`, `step:N`, `epoch:N`, `learning_rate` or `none`.
+
+    Raises:
+        ValueError: If it is none of them.
+
+    >>> rewind_policy("step:500").at
+    500
+    """
+    kind, _, number = text.partition(":")
+    points = {"step": kl.rewind.to_step, "epoch": kl.rewind.to_epoch}
+    if kind in points and number.isdigit():
+        return points[kind](int(number))
+    whole = {"start": kl.rewind.to_start, "learning_rate": kl.rewind.learning_rate, "none": None}
+    if text not in whole:
+        raise ValueError(
+            f"No rewind point {text!r}; there are start, step:500, epoch:2, learning_rate and none."
+        )
+    return whole[text] and whole[text]()
+
+
+def controls(kinds, rounds, count):
+    """The rounds that each kind of control is trained in.
+
+    Args:
+        kinds: Names of controls.
+        rounds: Rounds as strings; all of them if there are none.
+        count: How many rounds there are.
+
+    Raises:
+        ValueError: If there is no such control or round.
+
+    >>> controls(["reinit"], ["2", "3"], count=5)
+    {'reinit': [2, 3]}
+    """
+    for kind in kinds:
+        if kind not in CONTROLS:
+            raise ValueError(f"No control {kind!r}; there are {', '.join(CONTROLS)}.")
+    for index in rounds:
+        if not index.isdigit() or not 1 <= int(index) <= count:
+            raise ValueError(f"No round {index!r} to have controls; there are 1 to {count}.")
+    chosen = sorted(map(int, rounds)) or list(range(1, count + 1))
+    return {kind: chosen for kind in kinds}

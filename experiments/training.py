@@ -1,0 +1,254 @@
+"""Training by iterations, with an evaluation every so often, as the lottery-ticket papers do it."""
+
+import dataclasses
+import math
+import time
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from experiments import datasets
+from keras_lottery.training import fit
+
+# Examples in one forward pass of an evaluation: enough to keep the cores busy with small layers,
+# few enough for the activations of a convolutional network.
+_EVALUATED_AT_ONCE = 1000
+
+
+@dataclasses.dataclass(frozen=True)
+class Examples:
+    """What a network is trained, stopped and judged on: `(inputs, labels)` pairs of tensors."""
+
+    train: tuple[tf.Tensor, tf.Tensor]
+    validation: tuple[tf.Tensor, tf.Tensor]
+    test: tuple[tf.Tensor, tf.Tensor]
+
+
+@dataclasses.dataclass(frozen=True)
+class Measured:
+    """What came of one training; the fields are those of `results.Result`."""
+
+    train_loss: float
+    train_accuracy: float
+    validation_loss: float
+    validation_accuracy: float
+    test_loss: float
+    test_accuracy: float
+    early_stopping_iteration: int
+    early_stopping_accuracy: float
+    iterations: int
+    seconds: float
+    fused: str
+
+
+def split(experiment, seed):
+    """The examples of an experiment, some of the training ones set aside for validation.
+
+    Args:
+        experiment: `settings.Experiment`.
+        seed: Seed of the choice.
+    """
+    dataset = experiment.dataset
+    rest, validation = datasets.split_validation(dataset, experiment.validation, seed)
+    return Examples(
+        *(
+            (tf.constant(x), tf.constant(y))
+            for x, y in (
+                (rest.x_train, rest.y_train),
+                validation,
+                (rest.x_test, rest.y_test),
+            )
+        )
+    )
+
+
+def make_model(experiment, seed):
+    """The network of an experiment, built and compiled; the seed decides its initial weights."""
+    dataset, network = experiment.dataset, experiment.network
+    model = network.build(dataset.shape, dataset.classes, seed=seed)
+    model.compile(
+        optimizer=network.PRESET.optimizer(experiment.iterations),
+        loss=keras.losses.SparseCategoricalCrossentropy(from_logits=True),
+    )
+    return model
+
+
+class Trainer:
+    """Trains one model as often as wanted; what is traced and compiled is so only once.
+
+    Args:
+        model: A compiled `keras.Model`.
+        examples: `Examples`.
+        experiment: `settings.Experiment`.
+        seed: Seed of the order of the batches: the same for all networks that are compared.
+        report: Called with the number of iterations done since it was last called.
+    """
+
+    def __init__(self, model, examples, experiment, seed, report=lambda iterations: None):
+        self.model = model
+        self.examples = examples
+        self.experiment = experiment
+        self.seed = seed
+        self._report = report
+        self._evaluate = evaluation(model)
+
+    def evaluate(self, examples):
+        """Mean loss and accuracy on one of the pairs of `Examples`."""
+        loss, accuracy = self._evaluate(*examples)
+        return float(loss), float(accuracy)
+
+    def train(self, callbacks=(), first=0):
+        """Trains the model from its present weights to the last iteration, and measures it.
+
+        Args:
+            callbacks: Keras callbacks.
+            first: Iterations that the present weights have had already (late rewinding).
+
+        Returns:
+            `Measured`. The iterations in it include the first ones.
+
+        Raises:
+            ValueError: If the loss stops being a number.
+        """
+        begin = time.perf_counter()
+        last = self.experiment.iterations
+        best, fused = self.train_to(last, callbacks, first)
+        return self.measure(best, time.perf_counter() - begin, last, fused)
+
+    def train_to(self, last, callbacks=(), first=0):
+        """Trains the model to an iteration.
+
+        Returns:
+            `Best`, and the way that `kl.fit` took, as from `fit`.
+        """
+        every = self.experiment.network.PRESET.evaluate_every
+        checkpoints = Checkpoints(self, first, last, every, self._report)
+        epochs = math.ceil((last - first) / self.experiment.steps)
+        fused = self.fit(epochs, [*callbacks, checkpoints])
+        return checkpoints.best, fused
+
+    def fit(self, epochs, callbacks):
+        """Trains the model for some epochs, unless a callback ends it.
+
+        Returns:
+            The way that `kl.fit` took: `"xla"`, `"graph"` or `"plain"`.
+        """
+        x, y = self.examples.train
+        history = fit(
+            self.model,
+            x,
+            y,
+            batch_size=self.experiment.batch_size,
+            epochs=epochs,
+            callbacks=callbacks,
+            seed=self.seed,
+            fused=self.experiment.fused,
+            verbose=0,
+        )
+        return history.params["fused"]
+
+    def measure(self, best, seconds, iterations, fused):
+        """Measures the model as it is, and as it was at its minimum validation loss.
+
+        Args:
+            best: `Best`.
+            seconds: How long the training took.
+            iterations: How many there were.
+            fused: The way that `kl.fit` took.
+        """
+        examples = self.examples
+        train, validation, test = map(
+            self.evaluate, (examples.train, examples.validation, examples.test)
+        )
+        trained = self.model.get_weights()
+        self.model.set_weights(best.weights)
+        early_stopping_accuracy = self.evaluate(examples.test)[1]
+        self.model.set_weights(trained)
+        return Measured(
+            *train,
+            *validation,
+            *test,
+            early_stopping_iteration=best.iteration,
+            early_stopping_accuracy=early_stopping_accuracy,
+            iterations=iterations,
+            seconds=round(seconds, 3),
+            fused=fused,
+        )
+
+
+@dataclasses.dataclass(frozen=True)
+class Best:
+    """The minimum of the validation loss, where it was, and the weights there."""
+
+    iteration: int
+    loss: float
+    weights: list[np.ndarray]
+
+
+class Checkpoints(keras.callbacks.Callback):
+    """Evaluates on the validation examples at fixed iterations, and ends training at the last.
+
+    Args:
+        trainer: The `Trainer` of the model.
+        first: Iterations done before this training.
+        last: Iteration to end at.
+        every: Iterations from one evaluation to the next.
+        report: Called with the number of iterations done since the last call.
+    """
+
+    def __init__(self, trainer, first, last, every, report):
+        super().__init__()
+        self.best = Best(0, math.inf, [])
+        self._trainer = trainer
+        self._first = first
+        self._last = last
+        self._every = every
+        self._report = report
+
+    def next_event(self, step):
+        """The next step of this training after which there is something to do."""
+        iteration = self._first + step
+        return min((iteration // self._every + 1) * self._every, self._last) - self._first
+
+    def on_epoch_begin(self, epoch, logs=None):
+        """Counts from here."""
+        self._before = self._first + epoch * self._trainer.experiment.steps
+
+    def on_train_batch_end(self, batch, logs=None):
+        """Evaluates when it is due."""
+        iteration = self._before + batch + 1
+        if iteration % self._every and iteration != self._last:
+            return
+        loss, _ = self._trainer.evaluate(self._trainer.examples.validation)
+        if not math.isfinite(loss):
+            raise ValueError(
+                f"Training diverged: the validation loss is {loss} at iteration {iteration}."
+            )
+        if loss < self.best.loss:
+            self.best = Best(iteration, loss, self.model.get_weights())
+        self._report((iteration - 1) % self._every + 1)
+        self.model.stop_training = iteration == self._last
+
+
+def evaluation(model):
+    """A compiled function `(inputs, labels) -> (mean loss, accuracy)` of a model's present state.
+
+    One call is one graph over examples in memory: `model.evaluate` would cost more than a hundred
+    training steps of a small network, and it is wanted after every hundred.
+    """
+
+    def evaluate(x, y):
+        count = tf.shape(x)[0]
+        loss, hits = tf.constant(0.0), tf.constant(0.0)
+        for begin in tf.range(0, count, _EVALUATED_AT_ONCE):
+            some_x = x[begin : begin + _EVALUATED_AT_ONCE]
+            some_y = y[begin : begin + _EVALUATED_AT_ONCE]
+            outputs = model(some_x, training=False)
+            mean = tf.cast(model.compute_loss(some_x, some_y, outputs, training=False), tf.float32)
+            loss += mean * tf.cast(tf.shape(some_x)[0], tf.float32)
+            right = tf.cast(tf.argmax(outputs, axis=-1), some_y.dtype) == some_y
+            hits += tf.reduce_sum(tf.cast(right, tf.float32))
+        return loss / tf.cast(count, tf.float32), hits / tf.cast(count, tf.float32)
+
+    return tf.function(evaluate, reduce_retracing=True)
