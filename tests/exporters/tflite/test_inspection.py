@@ -1,0 +1,119 @@
+"""What a file's weights cost and how they are computed; and the stock converter's five defects."""
+
+import numpy as np
+import pytest
+import sample_files
+
+from keras_lottery.exporters.tflite import flatbuffer, inspection, runtimes, weight
+
+
+def by_operator(found):
+    return {w.operator: w for w in found.weights}
+
+
+def test_an_unstructured_float_file_is_unpacked():
+    data = sample_files.stock_file("float32")
+    found = inspection.inspect(data)
+    first = next(w for w in found.weights if w.shape == (16, 32))
+    assert first.encoding == "CSR of axis 1, uint8"
+    assert first.computed == weight.UNPACKED
+    alive = np.count_nonzero(sample_files.dense_network().layers[0].kernel.numpy())
+    assert first.value_bytes == 4 * alive
+    # A byte for every index, and one for every row's segment and the end.
+    assert first.index_bytes == alive + 17
+    assert first.dense_bytes == 4 * 16 * 32
+    assert first.sparsity == pytest.approx(1 - alive / 512)
+    # As stored, as DENSIFY writes it, and as XNNPACK packs it.
+    assert first.memory == first.stored_bytes + 2 * first.dense_bytes
+    assert found.defects == ()
+    assert found.file_bytes == len(data)
+    assert found.operators["DENSIFY"] == 2
+
+
+def test_block_sparse_float_is_computed_sparsely():
+    found = inspection.inspect(sample_files.stock_file("float32", block=4, sparsity=0.9))
+    assert [w.computed for w in found.weights] == [weight.SPARSE] * 2
+    assert {w.encoding for w in found.weights} == {"1x4 blocks, CSR of axis 1, uint8"}
+    assert all(w.memory == w.stored_bytes for w in found.weights)
+
+
+def test_a_dense_file_is_dense():
+    data = sample_files.stock_file("float32", sparse=False)
+    found = inspection.inspect(data)
+    assert {(w.computed, w.encoding) for w in found.weights} == {(weight.DENSE, "dense")}
+    assert found.dense_bytes == len(data)
+
+
+def test_the_entropy_bound_of_a_fair_coin():
+    # Eight of sixteen weights alive, all equal: one bit for each position, none for the values.
+    model, tensor = sample_files.tensor(sample_files.stock_file("int8", False))
+    values = np.zeros((4, 4), np.int8)
+    values[:2] = 7
+    tensor.shape, model.buffers[tensor.buffer].data = np.array([4, 4], np.int32), values.view("u1")
+    model.buffers[tensor.buffer].data = values.reshape(-1).view(np.uint8)
+    found = inspection.inspect(flatbuffer.write(model))
+    assert next(w for w in found.weights if w.shape == (4, 4)).entropy_bytes == 2
+
+
+def test_floats_are_incompressible_in_the_bound():
+    found = inspection.inspect(sample_files.stock_file("float32"))
+    for w in found.weights:
+        assert w.value_bytes < w.entropy_bytes < w.stored_bytes
+
+
+DEFECTS = {
+    "A": ("float16", {"block": 4}),
+    "B": ("dynamic int8", {"inputs": 64, "hidden": 32, "block": 16, "sparsity": 0.9}),
+    "C": ("int8", {}),
+    "D": ("float32", {"inputs": 30, "hidden": 16, "block": 4, "sparsity": 0.95}),
+    "E": ("dynamic int8", {"inputs": 4112, "hidden": 16, "block": 16, "sparsity": 0.9}),
+}
+
+
+def stock(kind):
+    mode, network = DEFECTS[kind]
+    return sample_files.stock_file(mode, **network), sample_files.dense_network(**network)
+
+
+@pytest.mark.parametrize("kind", DEFECTS)
+def test_each_stock_defect_is_found(kind):
+    data, _ = stock(kind)
+    found = inspection.inspect(data).defects
+    assert kind in {defect.kind for defect in found}
+    assert all(defect.tensor and defect.cause and defect.effects for defect in found)
+
+
+def outcome(kind, runtime):
+    """`"correct"`, or what else a stock file with a defect does."""
+    data, model = stock(kind)
+    x = np.random.default_rng(0).random((4, *model.input_shape[1:]), np.float32)
+    expected = np.asarray(model(x))
+    got = runtimes.invoke_apart(data, [x], [runtime])[runtime]
+    if isinstance(got, str):
+        return got
+    error = np.abs(got[0] - expected).max() / np.abs(expected).max()
+    return "correct" if error < 0.1 else "wrong"
+
+
+@pytest.mark.parametrize(
+    ("kind", "runtime", "said"),
+    [
+        ("A", "XNNPACK", "wrong"),
+        ("B", "XNNPACK", "wrong"),
+        ("B", "built-in kernels", "correct"),
+        ("C", "XNNPACK", "failed to prepare"),
+        ("C", "built-in kernels", "correct"),
+        ("D", "XNNPACK", "wrong"),
+        ("D", "built-in kernels", "wrong"),
+        ("E", "built-in kernels", "wrong"),
+    ],
+)
+def test_the_runtime_does_what_the_defect_says(kind, runtime, said):
+    result = outcome(kind, runtime)
+    assert said in result or (kind == "A" and "signal" in result)
+
+
+def test_a_sound_file_of_each_mode_has_no_defect():
+    for mode in ("float32", "float16", "dynamic int8", "int8"):
+        data = sample_files.stock_file(mode, sparse=False)
+        assert inspection.inspect(data).defects == ()
