@@ -1,0 +1,196 @@
+"""The scripts as a user runs them: on tiny files, and with wrong flags."""
+
+import json
+import re
+import runpy
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from absl import flags
+
+import keras_lottery as kl
+from experiments import datasets, networks
+from export import compare_granularities, size_table, stock
+from keras_lottery.exporters import tflite
+from keras_lottery.exporters.tflite import measure
+
+
+@pytest.fixture
+def run(monkeypatch, capsys):
+    """Runs a script of `export/` as `python -m` does: its exit code, output and errors."""
+
+    def script(name, *arguments):
+        known = set(flags.FLAGS)
+        monkeypatch.setattr(sys, "argv", [name, *map(str, arguments)])
+        flags.FLAGS.unparse_flags()
+        try:
+            runpy.run_module(f"export.{name}", run_name="__main__")
+            code = 0
+        except SystemExit as end:
+            code = end.code or 0
+        finally:
+            for flag in set(flags.FLAGS) - known:
+                delattr(flags.FLAGS, flag)
+            flags.FLAGS.unparse_flags()
+        said = capsys.readouterr()
+        return code, said.out, said.err
+
+    return script
+
+
+@pytest.fixture(scope="module")
+def model():
+    """A pruned network for the digits."""
+    model = networks.get("digits_mlp").build((8, 8, 1), classes=10)
+    kl.Lottery(model).prune(0.9)
+    return kl.strip(model)
+
+
+@pytest.fixture(scope="module")
+def folder(model, tmp_path_factory):
+    """The network as M.keras, as a sound dense.tflite, and as TensorFlow's broken int8.tflite."""
+    folder = tmp_path_factory.mktemp("files")
+    model.save(folder / "M.keras")
+    samples = datasets.load("digits").x_test[:8]
+    (folder / "dense.tflite").write_bytes(stock.convert(model, "float32", sparse=False))
+    (folder / "int8.tflite").write_bytes(stock.convert(model, "int8", samples))
+    return folder
+
+
+def test_export_a_model(run, folder, tmp_path):
+    output = tmp_path / "F.tflite"
+    code, out, _ = run(
+        "export_ticket", f"--model={folder / 'M.keras'}", "--dataset=digits", f"--output={output}"
+    )
+    assert code == 0
+    assert str(output) in out
+    content = json.loads(output.with_suffix(".json").read_text())
+    assert content["inspection"]["file_bytes"] == output.stat().st_size
+    assert content["dense"]["raw"] > 2 * output.stat().st_size
+    assert "## Weights" in output.with_suffix(".md").read_text()
+
+
+def test_an_existing_file_is_kept(run, folder, tmp_path):
+    output = tmp_path / "F.tflite"
+    output.write_bytes(b"mine")
+    code, _, _ = run("export_ticket", f"--model={folder / 'M.keras'}", f"--output={output}")
+    assert "exists" in code
+    assert output.read_bytes() == b"mine"
+
+
+def test_export_a_ticket(run, tmp_path):
+    model = networks.get("digits_mlp").build((8, 8, 1), classes=10)
+    lottery = kl.Lottery(model)
+    lottery.save_rewind_point()
+    lottery.prune(0.5)
+    kl.Ticket.of(lottery).save(tmp_path / "T")
+    code, _, _ = run(
+        "export_ticket",
+        f"--ticket={tmp_path / 'T'}",
+        "--network=digits_mlp",
+        "--dataset=digits",
+        "--examples=100",
+        "--epochs=1",
+        f"--output={tmp_path / 'F.tflite'}",
+    )
+    assert code == 0
+    content = json.loads((tmp_path / "F.json").read_text())
+    assert content["inspection"]["sparsity"] == pytest.approx(0.5, abs=0.01)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--output=F"], "--model=M.keras or --ticket=T"),
+        (["--output=F", "--model=M", "--ticket=T"], "one of them"),
+        (["--output=F", "--ticket=T"], "--network"),
+        (["--output=F", "M.keras"], "every setting is a flag"),
+        (["--output=F", "--model=nowhere.keras"], "nowhere.keras"),
+        (
+            ["--output=F", "--ticket=T", "--network=lenet", "--dataset=digits"],
+            "there are .*lenet_300_100",
+        ),
+    ],
+)
+def test_wrong_settings_are_told_what_is_right(run, arguments, message):
+    code, _, _ = run("export_ticket", *arguments)
+    assert re.search(message, code)
+
+
+def test_inspect(run, folder):
+    code, out, _ = run("inspect_tflite", folder / "dense.tflite")
+    assert code == 0
+    assert "stored and computed densely" in out
+
+
+def test_inspect_finds_defects_and_damage(run, folder):
+    damaged = folder / "damaged.tflite"
+    damaged.write_bytes((folder / "dense.tflite").read_bytes()[:1000])
+    code, out, err = run("inspect_tflite", "--format=json", damaged, folder / "int8.tflite")
+    assert code == 1
+    assert {d["kind"] for d in json.loads(out)["inspection"]["defects"]} == {"C"}
+    assert "damaged.tflite: Damaged" in err
+
+
+def test_benchmark(run, folder):
+    code, out, _ = run(
+        "benchmark_tflite",
+        "--seconds=0.05",
+        "--runtimes=XNNPACK",
+        "--dataset=digits",
+        "--examples=20",
+        folder / "dense.tflite",
+        folder / "int8.tflite",
+    )
+    assert code == 0
+    header, dense, int8 = out.strip().splitlines()
+    assert header.startswith("file")
+    assert "1.00x" in dense
+    assert dense.rstrip().endswith("%")
+    assert "failed to prepare" in int8
+
+
+@pytest.mark.parametrize("script", ["inspect_tflite", "benchmark_tflite"])
+def test_a_script_without_files_asks_for_one(run, script):
+    code, _, _ = run(script)
+    assert "one .tflite file or more" in code
+
+
+def test_the_size_tables_stock_files_are_tried(model):
+    samples = datasets.load("digits").x_test[:4]
+    found = size_table.stock_files(model, samples, np.asarray(model(samples)))
+    assert isinstance(found["float32"], bytes)
+    assert "does not run" in found["int8"]
+
+
+def test_granularities_are_compared(tmp_path):
+    digits = datasets.load("digits", limit=200)
+    experiment = compare_granularities.Experiment(
+        networks.get("digits_mlp"), digits, epochs=1, rounds=1, rate=0.9, seed=0
+    )
+    seen = []
+    points = compare_granularities.search(
+        kl.granularity.blocks(4), experiment, tmp_path, seen.append
+    )
+    assert points == seen
+    assert [point.granularity for point in points] == ["dense", "blocks(4)"]
+    assert points[1].bytes < points[0].bytes / 2
+    assert all(Path(tmp_path, name).exists() for p in points for name in p.files.values())
+    timed = compare_granularities.timed(points, tmp_path, seconds=0.05)
+    assert all(point.latency > 0 for point in timed)
+    figure = compare_granularities.draw(timed, "digits", tmp_path / "figure.png")
+    assert (tmp_path / "figure.png").read_bytes().startswith(b"\x89PNG")
+    assert [line.get_label() for line in figure.axes[0].lines] == ["dense", "blocks of 1x4"]
+
+
+@pytest.mark.long
+def test_tfmots_route_makes_a_file(model, tmp_path):
+    data = size_table.tfmot_file(model)
+    assert isinstance(data, bytes), data
+    (tmp_path / "tfmot.tflite").write_bytes(data)
+    [found] = measure.measure([tmp_path / "tfmot.tflite"], seconds=0.05, runtimes=["XNNPACK"])
+    assert found.failure == ""
+    tflite.export(model, tmp_path / "ours.tflite")
+    assert (tmp_path / "ours.tflite").stat().st_size < len(data)

@@ -1,0 +1,47 @@
+"""Measuring: every file and runtime gets numbers, or the reason why there are none."""
+
+import pytest
+import sample_files
+
+from keras_lottery.exporters.tflite import measure
+
+
+@pytest.fixture
+def file(tmp_path):
+    def write(name, data):
+        (tmp_path / name).write_bytes(data)
+        return tmp_path / name
+
+    return write
+
+
+def test_sound_files_are_measured_in_both_runtimes(file):
+    paths = [
+        file("dense.tflite", sample_files.stock_file("float32", sparse=False)),
+        file("sparse.tflite", sample_files.stock_file("float32")),
+    ]
+    found = measure.measure(paths, seconds=0.05)
+    assert [(m.file, m.runtime) for m in found] == [
+        ("dense.tflite", "XNNPACK"),
+        ("sparse.tflite", "XNNPACK"),
+        ("dense.tflite", "built-in kernels"),
+        ("sparse.tflite", "built-in kernels"),
+    ]
+    for m in found:
+        assert m.failure == ""
+        assert 0 < m.low <= m.median <= m.high
+        assert m.memory > 0
+        assert m.load > 0
+
+
+def test_a_file_that_fails_fails_alone(file):
+    paths = [
+        file("broken.tflite", b"not a model"),
+        file("int8.tflite", sample_files.stock_file("int8")),
+        file("sound.tflite", sample_files.stock_file("float32")),
+    ]
+    broken, int8, sound = measure.measure(paths, seconds=0.05, runtimes=["XNNPACK"])
+    assert broken.failure
+    assert "failed to prepare" in int8.failure
+    assert int8.median is None
+    assert sound.median > 0

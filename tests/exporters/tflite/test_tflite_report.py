@@ -1,0 +1,108 @@
+"""The report as text, JSON and Markdown, and what it promises."""
+
+import json
+
+import pytest
+import sample_files
+
+from keras_lottery.exporters.tflite import measure, report
+
+
+@pytest.fixture
+def found():
+    data = sample_files.stock_file("float32")
+    return report.of(
+        data,
+        path="lenet.tflite",
+        target="size",
+        precision="float32",
+        dense=sample_files.stock_file("float32", sparse=False),
+        dense_int8=sample_files.stock_file("int8", sparse=False),
+        reasons={"output": "because"},
+        errors={"XNNPACK": 1e-7, "built-in kernels": 0.0},
+        agreement=1.0,
+        notes=["a note"],
+    )
+
+
+def test_the_table_says_what_was_asked_for(found):
+    text = str(found)
+    assert text.startswith("lenet.tflite (size, float32): 79.9% of the values in 2 weights are zero")
+    data = sample_files.stock_file("float32")
+    assert f"this file  {len(data):>21,}" in text
+    for part in (
+        "dense float32",
+        "dense int8",
+        "entropy bound",
+        "CSR of axis 1, uint8",
+        "XNNPACK: differs from Keras by 1e-07",
+        "100.0% of the compared examples",
+        "- a note",
+    ):
+        assert part in text
+
+
+def test_a_foreign_file_needs_nothing_but_its_bytes():
+    text = str(report.of(sample_files.stock_file("float32")))
+    assert "stored densely, about" in text
+    assert "Proof" not in text
+    assert "why" not in text
+
+
+def test_no_speed_is_promised_where_the_runtime_unpacks(found):
+    assert report.expectations(found.inspection) == [
+        "2 of 2 weights: smaller on disk only. The runtime unpacks them when it loads the file, "
+        "and then is no faster, and takes no less memory, than with dense ones."
+    ]
+
+
+def test_sparse_kernels_are_told_from_unpacked_ones():
+    found = report.of(sample_files.stock_file("float32", block=4, sparsity=0.9))
+    [expected] = report.expectations(found.inspection)
+    assert expected.startswith("2 of 2 weights: computed sparsely")
+
+
+def test_xnnpacks_path_is_conditional_on_the_cpu():
+    text = str(report.of(sample_files.separable_file()))
+    assert "Every condition on the file holds" in text
+    assert "an ARM CPU, WebAssembly or an x86 CPU without AVX" in text
+
+
+def test_defects_are_grouped_by_cause():
+    text = str(report.of(sample_files.stock_file("int8")))
+    assert text.count("- C: FULLY_CONNECTED with int8 weights behind DENSIFY") == 1
+    assert "LiteRT.js: zeros, without an error" in text
+
+
+def test_json_has_everything(found):
+    content = json.loads(found.json())
+    assert content["target"] == "size"
+    assert content["dense"]["raw"] == len(sample_files.stock_file("float32", sparse=False))
+    inspected = content["inspection"]
+    assert inspected["file_bytes"] == len(sample_files.stock_file("float32"))
+    assert inspected["entropy_bytes"] < inspected["file_bytes"] < inspected["dense_bytes"]
+    assert inspected["weights"][0]["computed"] == "unpacked, dense"
+    assert content["expectations"] == report.expectations(found.inspection)
+
+
+def test_markdown_tables_are_whole(found):
+    lines = found.markdown().splitlines()
+    assert "## Weights" in lines
+    table = [line for line in lines if line.startswith("|")]
+    assert "| dense float32 |" in found.markdown()
+    for line in table:
+        assert line.endswith("|")
+
+
+def test_measurements_are_shown_where_there_are_some(found):
+    assert "Measured on this machine" not in str(found)
+    measured = found.measured(
+        [
+            measure.Measurement("a.tflite", "XNNPACK", 2e-6, 1.5e-6, 9e-6, 4096, 0.0012),
+            measure.Measurement("b.tflite", "XNNPACK", failure="does not load"),
+        ]
+    )
+    text = str(measured)
+    assert "a.tflite  XNNPACK        2.0  1.5 to 9.0     4,096      1.2" in text
+    assert "does not load" in text
+    assert json.loads(measured.json())["measurements"][0]["median"] == 2e-6
