@@ -8,6 +8,7 @@ AVX, and WebAssembly hides that.
 import dataclasses
 import math
 import shutil
+import sys
 import tempfile
 import threading
 from pathlib import Path
@@ -126,7 +127,10 @@ def main(arguments):
     """Times the files named on the command line."""
     if len(arguments) < 2:
         raise app.UsageError("name one or more .tflite files, the one to compare with first")
-    print(table(benchmark(arguments[1:], FLAGS.rounds, FLAGS.block_ms)))
+    try:
+        print(table(benchmark(arguments[1:], FLAGS.rounds, FLAGS.block_ms)))
+    except (OSError, RuntimeError) as error:
+        sys.exit(f"benchmark: {error}")
 
 
 FLAGS = flags.FLAGS

@@ -7,15 +7,10 @@ network in a headless Chromium. What is computed does not depend on the values, 
 
 from pathlib import Path
 
-import keras
-import numpy as np
 from absl import app, flags
 
-import keras_lottery as kl
-from experiments.networks import mobilenet_v1
+from experiments import quiet
 from export.web.benchmark import benchmark, table
-from keras_lottery.exporters import tflite
-from keras_lottery.exporters.tflite import convert, signature
 
 SHAPE = (224, 224, 3)
 CLASSES = 1000
@@ -33,6 +28,13 @@ def write_files(folder, sparsity, shape=SHAPE, width=1.0):
     Returns:
         Both paths.
     """
+    import numpy as np
+
+    import keras_lottery as kl
+    from experiments.networks import mobilenet_v1
+    from keras_lottery.exporters import tflite
+    from keras_lottery.exporters.tflite import convert, signature
+
     model = mobilenet_v1.build(shape, CLASSES, width=width)
     samples = np.random.default_rng(0).random((2, *shape), np.float32)
     _standardise(model, samples)
@@ -46,6 +48,8 @@ def write_files(folder, sparsity, shape=SHAPE, width=1.0):
 
 def _standardise(model, samples):
     """Gives every normalisation the statistics of its input, so that no signal fades away."""
+    import keras
+
     for layer in model.layers:
         if isinstance(layer, keras.layers.BatchNormalization):
             layer.momentum = 0.0
@@ -54,6 +58,7 @@ def _standardise(model, samples):
 
 def main(_):
     """Makes the files and prints their times."""
+    quiet.import_tensorflow()
     folder = Path(FLAGS.output)
     folder.mkdir(parents=True, exist_ok=True)
     paths = write_files(folder, FLAGS.sparsity)

@@ -14,6 +14,7 @@ import gzip
 import hashlib
 import json
 import shutil
+import sys
 from base64 import b64encode
 from pathlib import Path
 
@@ -112,7 +113,10 @@ def _list_for_offline(output):
 
 def main(_):
     """Builds from the flags."""
-    build(FLAGS.models, FLAGS.output)
+    try:
+        build(FLAGS.models, FLAGS.output)
+    except OSError as error:
+        sys.exit(f"build: {error}")
     size = sum(path.stat().st_size for path in Path(FLAGS.output).rglob("*.tflite"))
     print(f"{FLAGS.output}: the page, with {size:,} bytes of models")
 

@@ -6,6 +6,7 @@ Any static HTTPS host will do in its place. The two isolation headers give the p
 
 import functools
 import os
+import sys
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
@@ -67,7 +68,10 @@ def make_server(folder, host="localhost", port=0):
 
 def main(_):
     """Serves until interrupted."""
-    server = make_server(FLAGS.folder, FLAGS.host, FLAGS.port)
+    try:
+        server = make_server(FLAGS.folder, FLAGS.host, FLAGS.port)
+    except OSError as error:
+        sys.exit(f"serve: {error}")
     print(f"http://{FLAGS.host}:{server.server_port}/ (Ctrl-C ends it)", flush=True)
     try:
         server.serve_forever()

@@ -1,164 +1,33 @@
 """Makes the page's models: `python -m export.web.train --data_dir=... --output=DIR`.
 
-LeNet-300-100 three times, from the same initial weights: a winning ticket of 5 % of the weights,
-found by iterative magnitude pruning and stored in the fewest bytes; a ticket of 1x4 blocks, which
-the runtime computes sparsely; and the dense network. Trained on MNIST where `--data_dir` holds it,
-else on the small digits of scikit-learn. `export.web.build` makes the page from the folder.
+They learn MNIST where `--data_dir` holds it, else the small digits of scikit-learn; the page says
+which. `export.web.build` makes the page from the folder.
 """
 
-import dataclasses
 import json
-import shutil
-from base64 import b64encode
+import sys
 from pathlib import Path
 
-import keras
-import numpy as np
 from absl import app, flags
-from scipy import ndimage
 
-import keras_lottery as kl
-from experiments import datasets, networks
+from experiments import quiet
 from export.web import build
-from keras_lottery import variables
-from keras_lottery.exporters import tflite
-from keras_lottery.exporters.tflite import runtimes
-
-NETWORK = networks.get("lenet_300_100")
-OUTPUT = "^output/"
-SPARSITY = 0.95
-PRUNINGS = 14
-EXAMPLES = 20
-
-
-@dataclasses.dataclass(frozen=True)
-class Effort:
-    """How long to train.
-
-    Attributes:
-        between: Epochs from one pruning to the next.
-        last: Epochs of the dense network, and of a ticket after its last pruning.
-    """
-
-    between: int = 1
-    last: int = 8
-
-
-def load(data_dir=None, limit=None):
-    """The digits to train on, as MNIST has them.
-
-    Args:
-        data_dir: The folder of TensorFlow Datasets that holds MNIST; None for scikit-learn's
-            digits.
-        limit: The most training and test images to take.
-
-    Returns:
-        A `Dataset` of images [n, 28, 28, 1], its name as the page shall say it.
-    """
-    if data_dir is not None:
-        dataset = datasets.load("mnist", data_dir=data_dir, limit=limit)
-        return dataclasses.replace(dataset, name="MNIST")
-    dataset = datasets.load("digits", limit=limit)
-    return dataclasses.replace(
-        dataset,
-        x_train=_enlarge(dataset.x_train),
-        x_test=_enlarge(dataset.x_test),
-        name="scikit-learn's digits, enlarged from 8x8",
-    )
-
-
-def _enlarge(images):
-    """Images of 8x8 pixels as 20x20 ones in the middle of 28x28, about where MNIST has them."""
-    large = np.clip(ndimage.zoom(images, (1, 2.5, 2.5, 1), order=1), 0, 1)
-    return np.pad(large, ((0, 0), (4, 4), (4, 4), (0, 0)))
-
-
-def write_models(folder, dataset, effort=Effort(), seed=0):
-    """Trains and exports the three models, and writes the metadata that `build` reads.
-
-    Args:
-        folder: Folder to make; one of an earlier run is replaced.
-        dataset: What `load` gave.
-        effort: How long to train.
-        seed: Seed of the initial weights and of the order of the batches.
-    """
-    folder = Path(folder)
-    if (folder / "metadata.json").exists():
-        shutil.rmtree(folder)
-    folder.mkdir(parents=True)
-    models = []
-    for name, file, granularity, arguments in (
-        ("Smallest ticket", "smallest.tflite", kl.granularity.weights(), {"precision": "int8"}),
-        ("Fastest ticket", "fastest.tflite", kl.granularity.blocks(4), {"target": "latency"}),
-        ("Dense model", "dense.tflite", None, {}),
-    ):
-        model = _train(dataset, granularity, effort, seed)
-        tflite.export(model, folder / file, samples=dataset.x_test[:64], **arguments)
-        models.append({"name": name, "file": file, **_describe(model, folder / file, dataset)})
-    examples = np.round(dataset.x_test[:EXAMPLES] * 255).astype(np.uint8)
-    metadata = {
-        "network": "LeNet-300-100",
-        "dataset": dataset.name,
-        "output": "logits",
-        "models": models,
-        "examples": {"count": len(examples), "pixels": b64encode(examples.tobytes()).decode()},
-    }
-    (folder / "metadata.json").write_text(json.dumps(metadata))
-
-
-def _train(dataset, granularity, effort, seed):
-    """A trained network: a ticket of that granularity, or the dense one for None."""
-    preset = NETWORK.PRESET
-    model = NETWORK.build(dataset.shape, dataset.classes, seed)
-    model.compile(
-        preset.optimizer(preset.iterations),
-        keras.losses.SparseCategoricalCrossentropy(from_logits=True),
-    )
-    search = granularity and kl.Prune(
-        _schedule(1 - (1 - SPARSITY) ** (1 / PRUNINGS), effort),
-        overrides={OUTPUT: _schedule(preset.overrides[OUTPUT], effort)},
-        granularity=granularity,
-        rewind=kl.rewind.to_start(),
-    )
-    kl.fit(
-        model,
-        dataset.x_train,
-        dataset.y_train,
-        batch_size=preset.batch_size,
-        epochs=(effort.between * PRUNINGS if search else 0) + effort.last,
-        callbacks=[search] if search else [],
-        seed=seed,
-        verbose=0,
-    )
-    return kl.strip(model) if search else model
-
-
-def _schedule(rate, effort):
-    """Prunes a fraction of what is left PRUNINGS times, and then lets the ticket train."""
-    search = kl.schedules.geometric(rate, every=effort.between)
-    return lambda epoch: search(min(epoch, effort.between * PRUNINGS))
-
-
-def _describe(model, path, dataset):
-    """What the page says of a model: its accuracy is that of the file."""
-    (logits,) = runtimes.invoke(path.read_bytes(), [dataset.x_test], "XNNPACK")
-    kernels = [kernel.numpy() for kernel in variables.prunable(model).values()]
-    alive = sum(np.count_nonzero(kernel) for kernel in kernels)
-    height, width, _ = dataset.shape
-    return {
-        "accuracy": float(np.mean(logits.argmax(-1) == dataset.y_test)),
-        "sparsity": 1 - alive / sum(kernel.size for kernel in kernels),
-        "mask": build.pack_mask(kernels[0] != 0, height, width),
-    }
 
 
 def main(_):
     """Trains with the flags' settings and says what came of it."""
-    dataset = load(FLAGS.data_dir, FLAGS.limit)
-    print(f"Training three networks on {dataset.name}; this takes a minute or two.", flush=True)
-    write_models(FLAGS.output, dataset)
-    for model in json.loads((Path(FLAGS.output) / "metadata.json").read_text())["models"]:
-        size = (Path(FLAGS.output) / model["file"]).stat().st_size
+    quiet.import_tensorflow()
+    from export.web import models
+
+    folder = Path(FLAGS.output)
+    try:
+        dataset = models.load(FLAGS.data_dir, FLAGS.limit)
+        print(f"Training three networks on {dataset.name}: a minute or two.", flush=True)
+        models.write_models(folder, dataset)
+    except (OSError, ValueError) as error:
+        sys.exit(f"train: {error}")
+    for model in json.loads((folder / "metadata.json").read_text())["models"]:
+        size = (folder / model["file"]).stat().st_size
         print(f"{model['name']:16} {size:10,} bytes  {model['accuracy']:.2%} right")
 
 
@@ -166,5 +35,5 @@ FLAGS = flags.FLAGS
 if __name__ == "__main__":
     flags.DEFINE_string("data_dir", None, "TensorFlow Datasets' folder with MNIST in it.")
     flags.DEFINE_string("output", str(build.HERE / "build"), "Folder to make.")
-    flags.DEFINE_integer("limit", None, "The most training and test images to take.")
+    flags.DEFINE_integer("limit", None, "The most training and test images.", lower_bound=1)
     app.run(main)

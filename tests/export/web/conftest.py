@@ -18,19 +18,19 @@ needs_litert = pytest.mark.skipif(
 @pytest.fixture(scope="session")
 def dataset():
     """Real MNIST where it is on this machine, else the digits of scikit-learn."""
-    from export.web import train
+    from export.web import models
 
     folder = Path(os.environ.get("TFDS_DATA_DIR", TFDS))
-    return train.load(folder if (folder / "mnist").exists() else None, limit=6000)
+    return models.load(folder if (folder / "mnist").exists() else None, limit=6000)
 
 
 @pytest.fixture(scope="session")
 def models(dataset, tmp_path_factory):
     """The folder of three hastily trained models."""
-    from export.web import train
+    from export.web import models
 
     folder = tmp_path_factory.mktemp("web") / "models"
-    train.write_models(folder, dataset, train.Effort(between=1, last=12))
+    models.write_models(folder, dataset, models.Effort(between=1, last=12))
     return folder
 
 

@@ -1,0 +1,147 @@
+"""The page's models: LeNet-300-100 three times, from the same initial weights.
+
+A winning ticket of 5 % of the weights, found by iterative magnitude pruning and stored in the
+fewest bytes; a ticket of 1x4 blocks, which the runtime computes sparsely; and the dense network.
+"""
+
+import dataclasses
+import json
+from base64 import b64encode
+from pathlib import Path
+
+import keras
+import numpy as np
+from scipy import ndimage
+
+import keras_lottery as kl
+from experiments import datasets, networks
+from export.web import build
+from keras_lottery import variables
+from keras_lottery.exporters import tflite
+from keras_lottery.exporters.tflite import runtimes
+
+NETWORK = networks.get("lenet_300_100")
+OUTPUT = "^output/"
+SPARSITY = 0.95
+PRUNINGS = 14
+EXAMPLES = 20
+
+
+@dataclasses.dataclass(frozen=True)
+class Effort:
+    """How long to train.
+
+    Attributes:
+        between: Epochs from one pruning to the next.
+        last: Epochs of the dense network, and of a ticket after its last pruning.
+    """
+
+    between: int = 1
+    last: int = 8
+
+
+def load(data_dir=None, limit=None):
+    """The digits to train on, as MNIST has them.
+
+    Args:
+        data_dir: The folder of TensorFlow Datasets that holds MNIST; None for scikit-learn's
+            digits.
+        limit: The most training and test images to take.
+
+    Returns:
+        A `Dataset` of images [n, 28, 28, 1], its name as the page shall say it.
+    """
+    if data_dir is not None:
+        dataset = datasets.load("mnist", data_dir=data_dir, limit=limit)
+        return dataclasses.replace(dataset, name="MNIST")
+    dataset = datasets.load("digits", limit=limit)
+    return dataclasses.replace(
+        dataset,
+        x_train=_enlarge(dataset.x_train),
+        x_test=_enlarge(dataset.x_test),
+        name="scikit-learn's digits, enlarged from 8x8",
+    )
+
+
+def _enlarge(images):
+    """Images of 8x8 pixels as 20x20 ones in the middle of 28x28, about where MNIST has them."""
+    large = np.clip(ndimage.zoom(images, (1, 2.5, 2.5, 1), order=1), 0, 1)
+    return np.pad(large, ((0, 0), (4, 4), (4, 4), (0, 0)))
+
+
+def write_models(folder, dataset, effort=Effort(), seed=0):
+    """Trains and exports the three models, and writes the metadata that `build` reads.
+
+    Args:
+        folder: Folder to make; files of an earlier run are replaced.
+        dataset: What `load` gave.
+        effort: How long to train.
+        seed: Seed of the initial weights and of the order of the batches.
+    """
+    folder = Path(folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    models = []
+    for name, file, granularity, arguments in (
+        ("Smallest ticket", "smallest.tflite", kl.granularity.weights(), {"precision": "int8"}),
+        ("Fastest ticket", "fastest.tflite", kl.granularity.blocks(4), {"target": "latency"}),
+        ("Dense model", "dense.tflite", None, {"precision": "float32"}),
+    ):
+        model = _train(dataset, granularity, effort, seed)
+        samples = dataset.x_test[:64]
+        tflite.export(model, folder / file, samples=samples, overwrite=True, **arguments)
+        models.append({"name": name, "file": file, **_describe(model, folder / file, dataset)})
+    examples = np.round(dataset.x_test[:EXAMPLES] * 255).astype(np.uint8)
+    metadata = {
+        "network": "LeNet-300-100",
+        "dataset": dataset.name,
+        "output": "logits",
+        "models": models,
+        "examples": {"count": len(examples), "pixels": b64encode(examples.tobytes()).decode()},
+    }
+    (folder / "metadata.json").write_text(json.dumps(metadata))
+
+
+def _train(dataset, granularity, effort, seed):
+    """A trained network: a ticket of that granularity, or the dense one for None."""
+    preset = NETWORK.PRESET
+    model = NETWORK.build(dataset.shape, dataset.classes, seed)
+    model.compile(
+        preset.optimizer(preset.iterations),
+        keras.losses.SparseCategoricalCrossentropy(from_logits=True),
+    )
+    search = granularity and kl.Prune(
+        _schedule(1 - (1 - SPARSITY) ** (1 / PRUNINGS), effort),
+        overrides={OUTPUT: _schedule(preset.overrides[OUTPUT], effort)},
+        granularity=granularity,
+        rewind=kl.rewind.to_start(),
+    )
+    kl.fit(
+        model,
+        dataset.x_train,
+        dataset.y_train,
+        batch_size=preset.batch_size,
+        epochs=(effort.between * PRUNINGS if search else 0) + effort.last,
+        callbacks=[search] if search else [],
+        seed=seed,
+        verbose=0,
+    )
+    return kl.strip(model) if search else model
+
+
+def _schedule(rate, effort):
+    """Prunes a fraction of what is left PRUNINGS times, and then lets the ticket train."""
+    search = kl.schedules.geometric(rate, every=effort.between)
+    return lambda epoch: search(min(epoch, effort.between * PRUNINGS))
+
+
+def _describe(model, path, dataset):
+    """What the page says of a model: its accuracy is that of the file."""
+    (logits,) = runtimes.invoke(path.read_bytes(), [dataset.x_test], "XNNPACK")
+    kernels = [kernel.numpy() for kernel in variables.prunable(model).values()]
+    alive = sum(np.count_nonzero(kernel) for kernel in kernels)
+    height, width, _ = dataset.shape
+    return {
+        "accuracy": float(np.mean(logits.argmax(-1) == dataset.y_test)),
+        "sparsity": 1 - alive / sum(kernel.size for kernel in kernels),
+        "mask": build.pack_mask(kernels[0] != 0, height, width),
+    }
