@@ -70,7 +70,10 @@ def frozen(model, signature):
         call = tf.function(
             lambda inputs: keras.tree.flatten(model(inputs, training=False)), autograph=False
         )
-        function = call.get_concrete_function(specs)
+        try:
+            function = call.get_concrete_function(specs)
+        except Exception as error:  # the model's own code may raise anything
+            raise ExportError(f"TensorFlow cannot trace {model.name!r}: {error}") from error
     with _no_notice():
         # Given the Keras model to track, the converter would export uninitialised variables.
         converter = tf.lite.TFLiteConverter.from_concrete_functions([function])

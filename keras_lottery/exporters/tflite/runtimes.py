@@ -96,28 +96,39 @@ def _scale(detail):
     return parameters["scales"][0], parameters["zero_points"][0]
 
 
-def invoke_apart(data, inputs, runtimes=RUNTIMES):
+def invoke_apart(data, inputs, names=RUNTIMES):
     """Runs a TFLite model on the same examples in several runtimes, in a process of its own.
 
+    Args:
+        data: The flatbuffer, `bytes`.
+        inputs: As of `invoke`.
+        names: The runtimes.
+
     Returns:
-        `dict`: runtime -> the list of its outputs, as of `invoke`, or the reason, a `str`, why
-        there are none.
+        `dict`: runtime -> the list of its outputs, as of `invoke`, or, a `str`, why there are none.
     """
     with tempfile.TemporaryDirectory() as folder:
-        folder = Path(folder)
-        (folder / "model.tflite").write_bytes(data)
-        np.savez(folder / "inputs.npz", *inputs)
-        results = {}
-        for runtime in runtimes:
-            done = subprocess.run(
-                [sys.executable, "-P", __file__, folder, runtime], capture_output=True, text=True
-            )
-            if done.returncode == 0:
-                with np.load(folder / "outputs.npz") as outputs:
-                    results[runtime] = [outputs[name] for name in outputs.files]
-            else:
-                results[runtime] = _reason(done)
-        return results
+        Path(folder, "model.tflite").write_bytes(data)
+        np.savez(Path(folder, "inputs.npz"), *inputs)
+        done = subprocess.run(
+            # -P keeps this package's modules from shadowing the standard library's.
+            [sys.executable, "-P", __file__, folder, *names],
+            capture_output=True,
+            text=True,
+        )
+        return {name: _result(Path(folder), name, done) for name in names}
+
+
+def _result(folder, runtime, done):
+    outputs, reason = folder / f"{runtime}.npz", folder / f"{runtime}.txt"
+    if outputs.exists():
+        with np.load(outputs) as arrays:
+            return [arrays[name] for name in arrays.files]
+    if reason.exists():
+        return reason.read_text()
+    if done.returncode < 0:
+        return f"the process ended with signal {-done.returncode}"
+    return done.stderr.strip()[-500:] or f"the process ended with status {done.returncode}"
 
 
 def _stored(array, dtype, scale, zero_point):
@@ -133,19 +144,17 @@ def _real(array, scale, zero_point):
     return array
 
 
-def _reason(done):
-    if done.returncode < 0:
-        return f"the process ended with signal {-done.returncode}"
-    lines = [line for line in done.stderr.splitlines() if line.strip()]
-    return lines[-1] if lines else f"exit status {done.returncode}"
-
-
-def _main(folder, runtime):
+def _main(folder, *names):
     folder = Path(folder)
-    with np.load(folder / "inputs.npz") as inputs:
-        arrays = [inputs[name] for name in inputs.files]
-    outputs = invoke((folder / "model.tflite").read_bytes(), arrays, runtime)
-    np.savez(folder / "outputs.npz", *outputs)
+    with np.load(folder / "inputs.npz") as arrays:
+        inputs = [arrays[name] for name in arrays.files]
+    for runtime in names:
+        try:
+            outputs = invoke((folder / "model.tflite").read_bytes(), inputs, runtime)
+        except Exception as error:  # whatever it is, it is what the caller wants to know
+            (folder / f"{runtime}.txt").write_text(f"{type(error).__name__}: {error}")
+        else:
+            np.savez(folder / f"{runtime}.npz", *outputs)
 
 
 if __name__ == "__main__":

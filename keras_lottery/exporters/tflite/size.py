@@ -34,7 +34,8 @@ def encode(model, precision):
     """
     reasons = {}
     for weight in weights.find(model):
-        reasons[levels.title(weight.tensor)] = store(model, weight, precision)
+        name = levels.title(weight.tensor)
+        reasons[name] = store(model, weight, precision)
     finish(model)
     return reasons
 

@@ -14,8 +14,8 @@ from keras_lottery.exporters.tflite import edit, encode, levels, quantize
 
 # What an operator with its tensor adds to a file at most, and what sparsity parameters do beside
 # their segments and indices. Both are measured by the tests.
-OPERATOR_BYTES = 160
-SPARSITY_BYTES = 240
+OPERATOR_BYTES = 200
+SPARSITY_BYTES = 140
 
 _KINDS = {
     "float32": schema.TensorType.FLOAT32,
@@ -35,14 +35,14 @@ class Storage:
         precision: `"float32"`, `"float16"` or `"int8"`.
         values: The array in that precision.
         scales: For int8, one scale or one for each index of `axis`; otherwise `None`.
-        axis: The axis of the output channels.
+        axis: The axis of the output channels, if it has any.
         plan: How the array is stored sparsely, an `encode.Plan`; `None` for densely.
     """
 
     precision: str
     values: np.ndarray
     scales: np.ndarray | None
-    axis: int
+    axis: int | None
     plan: encode.Plan | None
 
     @property
@@ -63,13 +63,15 @@ def choices(values, axis, precision):
 
     Args:
         values: The weight, float32.
-        axis: The axis of its output channels.
+        axis: The axis of its output channels; `None` if it has to stay float32.
         precision: `"float32"`, `"float16"` or `"int8"`.
 
     Returns:
         A list of `Storage`.
     """
     dense = [Storage("float32", values, None, axis, None)]
+    if axis is None:
+        precision = "float32"
     if precision == "float16" and (halves := quantize.to_float16(values)) is not None:
         dense.append(Storage("float16", halves, None, axis, None))
     if precision == "int8":

@@ -9,12 +9,15 @@ from keras_lottery.exporters.tflite import flatbuffer
 from keras_lottery.exporters.tflite.graph import Graph
 
 # Operators that take their weights from a DENSIFY or DEQUANTIZE operator in every runtime: the
-# position of the weights among their inputs, and the axis of the output channels.
+# position of the weights among their inputs, and the axis of the output channels. A table has none:
+# XNNPACK would take over its DEQUANTIZE operator but not GATHER, which then reads nothing.
 _OPERATORS = {
     "FULLY_CONNECTED": (1, 0),
     "CONV_2D": (1, 0),
     "DEPTHWISE_CONV_2D": (1, 3),
     "TRANSPOSE_CONV": (1, 0),
+    "CONV_3D": (1, 4),
+    "GATHER": (0, None),
 }
 
 
@@ -25,14 +28,14 @@ class Weight:
     Attributes:
         subgraph: The subgraph it is in.
         index: Its tensor's index there.
-        axis: The axis of its output channels.
+        axis: The axis of its output channels; `None` for a table, which has to stay float32.
         values: Its values.
         operators: `(name, operator)` for every operator that reads it.
     """
 
     subgraph: schema.SubGraphT
     index: int
-    axis: int
+    axis: int | None
     values: np.ndarray
     operators: tuple[tuple[str, schema.OperatorT], ...]
 

@@ -1,0 +1,61 @@
+"""Every kind of Keras model becomes a proven file, in every precision, and is left as it was."""
+
+import itertools
+
+import keras
+import model_kinds
+import numpy as np
+import pytest
+
+from keras_lottery.exporters import tflite
+
+PRECISIONS = ("float32", "float16", "int8")
+
+# Each kind in one precision; the fuzz test crosses them.
+CASES = list(zip(model_kinds.KINDS, itertools.cycle(PRECISIONS), strict=False))
+
+
+@pytest.mark.parametrize(
+    ("kind", "precision"), CASES, ids=lambda each: getattr(each, "__name__", each)
+)
+def test_a_model_of_any_kind_is_exported_and_proven(kind, precision, tmp_path):
+    model = model_kinds.prune(kind())
+    before = [variable.numpy() for variable in model.weights]
+    policies = [layer.dtype_policy.name for layer in model.layers]
+    report = tflite.export(model, tmp_path / "model.tflite", precision=precision)
+    assert set(report.errors) == {"XNNPACK", "built-in kernels"}
+    assert report.inspection.file_bytes < report.dense.raw
+    assert policies == [layer.dtype_policy.name for layer in model.layers]
+    for value, variable in zip(before, model.weights, strict=True):
+        np.testing.assert_array_equal(value, variable.numpy())
+
+
+def test_nothing_is_printed(tmp_path, capfd):
+    model = model_kinds.prune(model_kinds.sequential())
+    samples = np.random.default_rng(0).random((8, 8, 8, 1), np.float32)
+    for target in ("size", "int8"):
+        tflite.export(model, tmp_path / f"{target}.tflite", target=target, samples=samples)
+    assert capfd.readouterr() == ("", "")
+
+
+def test_constants_carry_the_names_of_keras(tmp_path):
+    keras.utils.set_random_seed(0)
+    model = keras.Sequential(
+        [
+            keras.Input((40,), name="image"),
+            keras.layers.Dense(30, name="fc1"),
+            keras.layers.Dense(30, name="output"),
+        ]
+    )
+    report = tflite.export(model_kinds.prune(model), tmp_path / "model.tflite")
+    assert {weight.name for weight in report.inspection.weights} == {"fc1/kernel", "output/kernel"}
+
+
+def test_samples_give_a_subclassed_model_its_inputs_and_open_axes_their_length(tmp_path):
+    sequence = keras.Input((None, 12))
+    model = keras.Model(sequence, keras.layers.Dense(40)(sequence))
+    model_kinds.prune(model)
+    with pytest.raises(tflite.ExportError, match="every axis but the first: pass `samples`"):
+        tflite.export(model, tmp_path / "model.tflite")
+    samples = np.random.default_rng(0).random((3, 5, 12))
+    tflite.export(model, tmp_path / "model.tflite", samples=samples)
