@@ -71,6 +71,25 @@ def trained_ticket(path, network, dataset, weights=None, epochs=None, seed=0):
     return kl.strip(model)
 
 
+def weights_of(entries):
+    """What the target `auto` weighs, from `name=number` entries; None where there are none.
+
+    Raises:
+        ValueError: An entry is of another form.
+
+    >>> weights_of(["bytes=2", "time=1"])
+    {'bytes': 2.0, 'time': 1.0}
+    """
+    if not entries:
+        return None
+    try:
+        return {name: float(number) for name, number in (entry.split("=") for entry in entries)}
+    except ValueError as error:
+        raise ValueError(
+            f"--weigh is {','.join(entries)!r}; it must be like bytes=2,time=1."
+        ) from error
+
+
 def main(argv):
     """Writes the file and its report."""
     if len(argv) > 1:
@@ -101,6 +120,7 @@ def main(argv):
             output,
             target=FLAGS.target,
             precision=FLAGS.precision,
+            weigh=weights_of(FLAGS.weigh),
             samples=None if dataset is None else dataset.x_train[: FLAGS.samples],
             overwrite=FLAGS.overwrite,
         )
@@ -111,8 +131,6 @@ def main(argv):
     output.with_suffix(".json").write_text(report.json(), encoding="utf-8")
     output.with_suffix(".md").write_text(report.markdown(), encoding="utf-8")
     print(report)
-    if dataset is None:
-        print("Compared on made-up inputs: pass --dataset to compare on real ones.")
 
 
 if __name__ == "__main__":
@@ -141,6 +159,12 @@ if __name__ == "__main__":
         None,
         ["float32", "float16", "int8"],
         "How to store the weights. Default: what suits the target.",
+    )
+    flags.DEFINE_list(
+        "weigh",
+        None,
+        "For --target=auto, how much bytes, time and memory count, as in bytes=2,time=1. Default: "
+        "all alike.",
     )
     flags.DEFINE_string("output", None, "The .tflite file to write.", required=True)
     flags.DEFINE_bool("overwrite", False, "Replace the file if it is already there.")

@@ -12,7 +12,7 @@ from absl import flags
 
 import keras_lottery as kl
 from experiments import datasets, networks
-from export import compare_granularities, size_table, stock
+from export import compare_granularities, export_ticket, size_table, stock
 from keras_lottery.exporters import tflite
 from keras_lottery.exporters.tflite import measure
 
@@ -24,6 +24,8 @@ def run(monkeypatch, capsys):
     def script(name, *arguments):
         known = set(flags.FLAGS)
         monkeypatch.setattr(sys, "argv", [name, *map(str, arguments)])
+        # runpy warns of what the tests have imported themselves.
+        monkeypatch.delitem(sys.modules, f"export.{name}", raising=False)
         flags.FLAGS.unparse_flags()
         try:
             runpy.run_module(f"export.{name}", run_name="__main__")
@@ -117,6 +119,13 @@ def test_export_a_ticket(run, tmp_path):
 def test_wrong_settings_are_told_what_is_right(run, arguments, message):
     code, _, _ = run("export_ticket", *arguments)
     assert re.search(message, code)
+
+
+def test_what_auto_weighs():
+    assert export_ticket.weights_of(None) is None
+    assert export_ticket.weights_of(["bytes=2", "memory=0.5"]) == {"bytes": 2, "memory": 0.5}
+    with pytest.raises(ValueError, match="bytes=2,time=1"):
+        export_ticket.weights_of(["bytes"])
 
 
 def test_inspect(run, folder):

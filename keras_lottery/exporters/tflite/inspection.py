@@ -97,7 +97,7 @@ def inspect(data: bytes) -> Inspection:
 
 
 def _encoded(graph):
-    """`(decoded, encoded, ancillary)` tensors of the operators that decode weights at each run."""
+    """`(decoded, mask, table)` tensors of the operators that decode weights at each run."""
     decoders = [op for op in graph.subgraph.operators if graph.name(op) == _DECODE]
     return [
         (int(operator.outputs[i]), graph.input(operator, 2 * i), graph.input(operator, 2 * i + 1))

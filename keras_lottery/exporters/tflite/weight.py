@@ -29,6 +29,9 @@ _INDEX_TYPES = {
 # Operators whose weights XNNPACK copies into an order of its own.
 _PACKED = ("FULLY_CONNECTED", "CONV_2D", "DEPTHWISE_CONV_2D", "TRANSPOSE_CONV")
 
+# Bytes before the values in the table that TensorFlow Lite Micro decodes with.
+_TABLE_HEAD = 16
+
 # How the runtime computes with a weight.
 DENSE = "dense"
 UNPACKED = "unpacked, dense"
@@ -111,32 +114,39 @@ def of(graph: Graph, index: int, sparse_path: SparsePath | None) -> Weight:
     )
 
 
-def decoded(graph: Graph, output: int, encoded: int, ancillary: int) -> Weight:
-    """What a weight costs that TensorFlow Lite Micro decodes: its values, and their bitmask."""
+def decoded(graph: Graph, output: int, mask: int, table: int) -> Weight:
+    """What a weight costs that TensorFlow Lite Micro decodes: a bitmask, and a table of values.
+
+    Raises:
+        FlatbufferError: The mask names more weights than the table or the tensor holds.
+    """
     tensor = graph.tensor(output)
-    size, bytes_each = (
-        levels.size(tensor),
-        flatbuffer.dense_bytes(tensor) // max(levels.size(tensor), 1),
-    )
-    buffers = [graph.model.buffers[graph.tensor(index).buffer] for index in (encoded, ancillary)]
-    value_bytes, index_bytes = map(flatbuffer.length, buffers)
-    alive = value_bytes // max(bytes_each, 1)
-    values = np.asarray([] if buffers[0].data is None else buffers[0].data, np.uint8)
+    size, dense_bytes = levels.size(tensor), flatbuffer.dense_bytes(tensor)
+    mask_bytes, table_bytes = (_bytes(graph, index) for index in (mask, table))
+    values = table_bytes[_TABLE_HEAD:]
+    alive = int(np.unpackbits(mask_bytes).sum())
+    if alive > size or alive > values.size:
+        raise FlatbufferError(f"{levels.title(tensor)!r} has a mask of {alive} weights.")
     readers = graph.consumers.get(output, [])
     return Weight(
         name=levels.title(tensor),
         shape=levels.shape(tensor),
         dtype=_WEIGHT_TYPES.get(tensor.type, f"type {tensor.type}"),
-        sparsity=max(0.0, 1 - alive / size) if size else 0.0,
+        sparsity=1 - alive / size if size else 0.0,
         encoding="bitmask",
-        value_bytes=value_bytes,
-        index_bytes=index_bytes,
-        dense_bytes=flatbuffer.dense_bytes(tensor),
-        entropy_bytes=_entropy_bytes(values[:size], size),
+        value_bytes=values.size,
+        index_bytes=mask_bytes.size + table_bytes.size - values.size,
+        dense_bytes=dense_bytes,
+        entropy_bytes=_entropy_bytes(values[:alive], size),
         operator=graph.name(readers[0]) if readers else "",
         computed=DECODED,
-        memory=value_bytes + index_bytes + flatbuffer.dense_bytes(tensor),
+        memory=mask_bytes.size + table_bytes.size + dense_bytes,
     )
+
+
+def _bytes(graph, index):
+    data = graph.model.buffers[graph.tensor(index).buffer].data if index >= 0 else None
+    return np.zeros(0, np.uint8) if data is None else np.asarray(data, np.uint8)
 
 
 def is_weight(tensor: schema.TensorT) -> bool:

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import sample_files
 
+from keras_lottery.exporters import tflite
 from keras_lottery.exporters.tflite import flatbuffer, inspection, runtimes, weight
 
 
@@ -35,6 +36,19 @@ def test_block_sparse_float_is_computed_sparsely():
     assert [w.computed for w in found.weights] == [weight.SPARSE] * 2
     assert {w.encoding for w in found.weights} == {"1x4 blocks, CSR of axis 1, uint8"}
     assert all(w.memory == w.stored_bytes for w in found.weights)
+
+
+def test_tflite_micros_bitmask_is_decoded_at_each_run(tmp_path):
+    model = sample_files.dense_network(inputs=128, hidden=64, sparsity=0.9)
+    samples = np.random.default_rng(0).random((8, 128), np.float32)
+    tflite.export(model, tmp_path / "micro.tflite", target="micro", samples=samples)
+    found = inspection.inspect((tmp_path / "micro.tflite").read_bytes())
+    first = next(w for w in found.weights if w.shape == (64, 128))
+    assert (first.encoding, first.computed) == ("bitmask", weight.DECODED)
+    alive = round((1 - first.sparsity) * 64 * 128)
+    assert 0.89 < first.sparsity < 0.92
+    assert first.value_bytes == alive
+    assert first.index_bytes == 64 * 128 // 8 + 16
 
 
 def test_a_dense_file_is_dense():

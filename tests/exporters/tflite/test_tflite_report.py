@@ -1,6 +1,7 @@
 """The report as text, JSON and Markdown, and what it promises."""
 
 import json
+import re
 
 import pytest
 import sample_files
@@ -27,9 +28,9 @@ def found():
 
 def test_the_table_says_what_was_asked_for(found):
     text = str(found)
-    assert text.startswith("lenet.tflite (size, float32): 79.9% of the values in 2 weights are zero")
+    assert text.startswith("lenet.tflite (size, float32): 79.9% of the values in 2 weights")
     data = sample_files.stock_file("float32")
-    assert f"this file  {len(data):>21,}" in text
+    assert re.search(rf"^this file +{len(data):,} ", text, re.MULTILINE)
     for part in (
         "dense float32",
         "dense int8",
