@@ -6,9 +6,9 @@ import numpy as np
 LARGEST = 127
 
 # One scale for the whole tensor is taken while its rounding errors are at most this many times
-# those of a scale for each channel, in mean square: half a bit. A scale costs 12 bytes, zero point
-# included, which for the narrow channels of a sparse tensor is as much as its weights.
-_WORTH_A_SCALE = 2.0
+# those of a scale for each channel, in mean square: one bit. A scale takes 12 bytes, its zero point
+# included, as much as many a sparse channel's weights.
+_WORTH_A_SCALE = 4.0
 
 
 def to_float16(values):
