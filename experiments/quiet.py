@@ -15,11 +15,10 @@ _LOG_LINE = re.compile(rb"WARNING: All log messages before absl::InitializeLog|[
 def import_tensorflow():
     """Imports TensorFlow with its informational log lines held back.
 
-    A `TF_CPP_MIN_LOG_LEVEL` set by the user is respected, and then nothing is held back.
+    `TF_CPP_MIN_LOG_LEVEL=0` in the environment shows everything.
     """
-    if "tensorflow" in sys.modules or "TF_CPP_MIN_LOG_LEVEL" in os.environ:
+    if "tensorflow" in sys.modules or os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3") == "0":
         return
-    os.environ["TF_CPP_MIN_LOG_LEVEL"] = "3"
     # TensorFlow Datasets tells of every file it looks for at the level below.
     logging.set_verbosity(logging.WARNING)
     with _without_log_lines():

@@ -138,9 +138,15 @@ def experiment():
         ValueError, FileNotFoundError: A flag names what there is not; the message lists
             what there is.
     """
+    import keras
+
     from experiments import datasets, networks
     from keras_lottery.core import lookup, scopes
 
+    if keras.backend.backend() != "tensorflow":
+        raise ValueError(
+            f"Experiments train on TensorFlow; KERAS_BACKEND is {keras.backend.backend()!r}."
+        )
     network = networks.get(FLAGS.network or network_for(FLAGS.dataset))
     preset = network.PRESET
     scope = FLAGS.scope or preset.scope
