@@ -1,13 +1,13 @@
 """The report on a `.tflite` file: what it costs, what is computed how, and what was proven."""
 
 import dataclasses
-import gzip
 import json
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from keras_lottery.exporters.tflite import tables, weight, xnnpack
-from keras_lottery.exporters.tflite.inspection import Inspection, inspect
+from keras_lottery.exporters.tflite.inspection import Inspection, gzipped, inspect
 from keras_lottery.exporters.tflite.measure import Measurement
 
 # What a user may expect of the weights that are computed in one way. The factors are this project's
@@ -36,7 +36,7 @@ _EXPECT = {
 
 @dataclass(frozen=True)
 class Size:
-    """Bytes of a file, and of the same file after `gzip -9`."""
+    """Bytes of a file, and of the same file after gzip; see `inspection.gzipped`."""
 
     raw: int
     gzipped: int
@@ -148,8 +148,8 @@ def of(
 
 
 def size(data: bytes) -> Size:
-    """The size of a file's bytes, raw and after `gzip -9`."""
-    return Size(len(data), len(gzip.compress(data, 9)))
+    """The size of a file's bytes, raw and gzipped."""
+    return Size(len(data), gzipped(data))
 
 
 def expectations(inspected: Inspection) -> list[str]:
@@ -211,18 +211,10 @@ def _size_rows(report):
 
 
 def _weight_table(report):
-    header = [
-        "weight",
-        "shape",
-        "zeros",
-        "type",
-        "stored as",
-        "bytes",
-        "dense",
-        "bound",
-        "RAM",
-        "computed",
-    ]
+    # An export is compared with the float32 model that it came from, another file with itself.
+    exported = report.dense is not None
+    header = ["weight", "shape", "zeros", "type", "stored as", "bytes"]
+    header += ["before" if exported else "dense", "bound", "RAM", "computed"]
     rows = [
         [
             # The converter joins the names of what it merged into one operator.
@@ -232,7 +224,7 @@ def _weight_table(report):
             found.dtype,
             found.encoding,
             tables.number(found.stored_bytes),
-            tables.number(found.dense_bytes),
+            tables.number(4 * math.prod(found.shape) if exported else found.dense_bytes),
             tables.number(found.entropy_bytes),
             tables.number(found.memory),
             found.computed,

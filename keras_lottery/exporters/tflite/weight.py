@@ -192,9 +192,10 @@ def _index_bytes(tensor):
 def _entropy_bytes(alive, size):
     if alive.dtype.kind == "f":
         value_bits = 8.0 * alive.nbytes
+    elif alive.itemsize == 1:
+        value_bits = _entropy_bits(np.bincount(alive.view(np.uint8)))
     else:
-        _, counts = np.unique(alive, return_counts=True)
-        value_bits = _entropy_bits(counts)
+        value_bits = _entropy_bits(np.unique(alive, return_counts=True)[1])
     return int(np.ceil((_entropy_bits(np.array([alive.size, size - alive.size])) + value_bits) / 8))
 
 
