@@ -6,6 +6,7 @@ fewest bytes; a ticket of 1x4 blocks, which the runtime computes sparsely; and t
 
 import dataclasses
 import json
+import math
 from base64 import b64encode
 from pathlib import Path
 
@@ -29,15 +30,15 @@ EXAMPLES = 20
 
 @dataclasses.dataclass(frozen=True)
 class Effort:
-    """How long to train.
+    """How long to train, in iterations; rounded up to whole epochs.
 
     Attributes:
-        between: Epochs from one pruning to the next.
-        last: Epochs of the dense network, and of a ticket after its last pruning.
+        between: From one pruning to the next.
+        last: Of the dense network, and of a ticket after its last pruning.
     """
 
-    between: int = 1
-    last: int = 8
+    between: int = 500
+    last: int = 4000
 
 
 def load(data_dir=None, limit=None):
@@ -104,34 +105,40 @@ def write_models(folder, dataset, effort=Effort(), seed=0):
 def _train(dataset, granularity, effort, seed):
     """A trained network: a ticket of that granularity, or the dense one for None."""
     preset = NETWORK.PRESET
+    steps = math.ceil(len(dataset.x_train) / preset.batch_size)
+    between, epochs = math.ceil(effort.between / steps), math.ceil(effort.last / steps)
     model = NETWORK.build(dataset.shape, dataset.classes, seed)
     model.compile(
         preset.optimizer(preset.iterations),
         keras.losses.SparseCategoricalCrossentropy(from_logits=True),
     )
-    search = granularity and kl.Prune(
-        _schedule(1 - (1 - SPARSITY) ** (1 / PRUNINGS), effort),
-        overrides={OUTPUT: _schedule(preset.overrides[OUTPUT], effort)},
-        granularity=granularity,
-        rewind=kl.rewind.to_start(),
-    )
+    callbacks = []
+    if granularity is not None:
+        epochs += between * PRUNINGS
+        search = kl.Prune(
+            _schedule(1 - (1 - SPARSITY) ** (1 / PRUNINGS), between),
+            overrides={OUTPUT: _schedule(preset.overrides[OUTPUT], between)},
+            granularity=granularity,
+            rewind=kl.rewind.to_start(),
+        )
+        callbacks.append(search)
     kl.fit(
         model,
         dataset.x_train,
         dataset.y_train,
         batch_size=preset.batch_size,
-        epochs=(effort.between * PRUNINGS if search else 0) + effort.last,
-        callbacks=[search] if search else [],
+        epochs=epochs,
+        callbacks=callbacks,
         seed=seed,
         verbose=0,
     )
-    return kl.strip(model) if search else model
+    return kl.strip(model) if callbacks else model
 
 
-def _schedule(rate, effort):
+def _schedule(rate, between):
     """Prunes a fraction of what is left PRUNINGS times, and then lets the ticket train."""
-    search = kl.schedules.geometric(rate, every=effort.between)
-    return lambda epoch: search(min(epoch, effort.between * PRUNINGS))
+    search = kl.schedules.geometric(rate, every=between)
+    return lambda epoch: search(min(epoch, between * PRUNINGS))
 
 
 def _describe(model, path, dataset):

@@ -30,7 +30,7 @@ def models(dataset, tmp_path_factory):
     from export.web import models
 
     folder = tmp_path_factory.mktemp("web") / "models"
-    models.write_models(folder, dataset, models.Effort(between=1, last=12))
+    models.write_models(folder, dataset, models.Effort(between=100, last=1200))
     return folder
 
 

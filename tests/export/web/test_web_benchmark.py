@@ -1,7 +1,7 @@
 import pytest
 from conftest import needs_litert
 
-from export.web import benchmark, browser
+from export.web import benchmark, benchmark_mobilenet, browser
 
 pytestmark = [pytest.mark.long, needs_litert]
 
@@ -28,3 +28,10 @@ def test_damaged_file(models, tmp_path):
     damaged.write_bytes((models / "dense.tflite").read_bytes()[:5000])
     with pytest.raises(RuntimeError, match="browser"):
         benchmark.benchmark([models / "dense.tflite", damaged], rounds=1, block_ms=1)
+
+
+def test_sparse_mobilenet_is_the_dense_one(tmp_path):
+    paths = benchmark_mobilenet.write_files(tmp_path, 0.9, shape=(32, 32, 3), width=0.25)
+    dense, sparse = benchmark.benchmark(paths, rounds=1, block_ms=1)
+    assert sparse.path.stat().st_size < dense.path.stat().st_size
+    assert sparse.difference < 1e-5
