@@ -9,12 +9,14 @@ of the graph.
 import contextlib
 import logging
 import os
+import re
 import sys
 import warnings
 
 import keras
 import numpy as np
 
+from keras_lottery import variables
 from keras_lottery.exporters.tflite import signature as signatures
 from keras_lottery.exporters.tflite.errors import ExportError
 
@@ -50,8 +52,11 @@ def run(converter, model):
                 warnings.filterwarnings("ignore", message="Statistics for quantized inputs")
                 return converter.convert()
         except Exception as error:  # the converter raises undocumented kinds of its own
+            # Of pages of text, the first line that says what is wrong names the operation.
+            reason = re.search("error: (.*)", str(error))
             raise ExportError(
-                f"TFLite's built-in operators cannot express the model {model.name!r}: {error}"
+                f"TFLite's built-in operators cannot express the model {model.name!r}: "
+                f"{reason.group(1) if reason else error}"
             ) from error
 
 
@@ -83,11 +88,11 @@ def frozen(model, signature):
 
 def check_finite(model):
     """Raises `ExportError` naming the first weight that has a NaN or an infinity."""
-    for variable in model.weights:
+    for name, variable in variables.named(model).items():
         value = variable.numpy()
         if np.issubdtype(value.dtype, np.floating) and not np.isfinite(value).all():
             bad = np.count_nonzero(~np.isfinite(value))
-            raise ExportError(f"The weight {variable.path!r} has {bad} NaN or infinite values.")
+            raise ExportError(f"The weight {name!r} has {bad} NaN or infinite values.")
 
 
 @contextlib.contextmanager

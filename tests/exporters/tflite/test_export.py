@@ -1,0 +1,128 @@
+"""Bad input is refused with one error, and a file that fails its proof is not left behind."""
+
+import keras
+import model_kinds
+import numpy as np
+import pytest
+from keras import layers
+
+from keras_lottery.exporters import tflite
+from keras_lottery.exporters.tflite import encode, storage
+
+
+@pytest.fixture
+def model():
+    keras.utils.set_random_seed(0)
+    return model_kinds.prune(
+        keras.Sequential([keras.Input((40,)), layers.Dense(40, name="fc1"), layers.Dense(3)])
+    )
+
+
+def refused(error, match, model, path, **arguments):
+    with pytest.raises(error, match=match):
+        tflite.export(model, path, **arguments)
+    assert not list(path.parent.iterdir())
+
+
+def test_an_unbuilt_model(tmp_path):
+    model = keras.Sequential([layers.Dense(3)], name="net")
+    refused(tflite.ExportError, "'net' is not built", model, tmp_path / "x.tflite")
+
+
+def test_a_model_that_tensorflow_cannot_express(tmp_path):
+    image = keras.Input((8,))
+    model = keras.Model(image, keras.ops.erf(layers.Dense(8)(image)))
+    refused(tflite.ExportError, r"cannot express .*'tf\.Erf' op", model, tmp_path / "x.tflite")
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf])
+def test_a_weight_that_is_not_finite(model, value, tmp_path):
+    model.layers[0].bias.assign([value] * 2 + [0] * 38)
+    match = "'fc1/bias' has 2 NaN or infinite values"
+    refused(tflite.ExportError, match, model, tmp_path / "x.tflite")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "match"),
+    [
+        ({"target": "speed"}, "No target 'speed'; choose one of size, latency, int8, micro, auto"),
+        ({"precision": "int4"}, "No precision 'int4'; choose one of float32, float16, int8"),
+        ({"target": "int8", "precision": "float16"}, "stores int8, not 'float16'"),
+        ({"target": "int8"}, "pass `samples`, real inputs"),
+        ({"target": "micro"}, "pass `samples`, real inputs"),
+        ({"weigh": {"bytes": 1}}, "`weigh` is for the target 'auto'"),
+        ({"target": "auto", "weigh": {"size": 1}}, "for any of bytes, time, memory"),
+        ({"target": "auto", "weigh": {"time": 0}}, "one positive"),
+        ({"samples": np.zeros((4, 41))}, r"shapes \[\(41,\)\]; the model takes \[\(40,\)\]"),
+        ({"samples": np.zeros((0, 40))}, "one or more"),
+        ({"samples": [np.zeros((4, 40))] * 2}, "the model takes"),
+    ],
+    ids=lambda each: str(each)[:30],
+)
+def test_an_argument_that_is_wrong(model, arguments, match, tmp_path):
+    refused(ValueError, match, model, tmp_path / "x.tflite", **arguments)
+
+
+def test_an_existing_file_is_kept_unless_told(model, tmp_path):
+    path = tmp_path / "x.tflite"
+    path.write_bytes(b"precious")
+    with pytest.raises(FileExistsError, match="pass overwrite=True"):
+        tflite.export(model, path)
+    assert path.read_bytes() == b"precious"
+    tflite.export(model, path, overwrite=True)
+    assert path.read_bytes()[4:8] == b"TFL3"
+
+
+def test_a_folder_that_cannot_be_written(model, tmp_path):
+    (tmp_path / "file").touch()
+    with pytest.raises(OSError, match="file"):
+        tflite.export(model, tmp_path / "file" / "x.tflite")
+    with pytest.raises(FileNotFoundError, match="missing"):
+        tflite.export(model, tmp_path / "missing" / "x.tflite")
+
+
+def test_a_model_without_zeros_is_stored_densely_and_says_so(tmp_path):
+    model = keras.Sequential([keras.Input((40,)), layers.Dense(40, name="fc1")])
+    report = tflite.export(model, tmp_path / "x.tflite")
+    [weight] = report.inspection.weights
+    assert weight.encoding == "dense"
+    assert "The model has no pruned weight; every weight is stored densely." in report.notes
+
+
+def test_values_that_are_stored_wrongly_are_found(model, tmp_path, monkeypatch):
+    faithful = encode.encode
+
+    def one_off(values, plan):
+        stored, sparsity = faithful(values, plan)
+        return stored + np.float32(0.5), sparsity
+
+    monkeypatch.setattr(encode, "encode", one_off)
+    refused(tflite.ExportError, "output 0 of XNNPACK is off by", model, tmp_path / "x.tflite")
+
+
+def test_a_pruned_weight_that_comes_alive_is_found(model, tmp_path, monkeypatch):
+    faithful = storage.store
+
+    def revive(model, subgraph, index, choice):
+        choice.values.reshape(-1)[np.argmin(np.abs(choice.values))] = 1e-12
+        plan = encode.cheapest(choice.values, choice.values.itemsize)
+        revived = storage.Storage(choice.precision, choice.values, None, 0, plan)
+        faithful(model, subgraph, index, revived)
+
+    dense = storage.choices
+    monkeypatch.setattr(
+        storage,
+        "choices",
+        lambda values, axis, precision: dense(values.copy(), axis, precision),
+    )
+    monkeypatch.setattr(storage, "store", revive)
+    match = "'fc1/kernel' has 1 pruned weights that are alive"
+    refused(tflite.ExportError, match, model, tmp_path / "x.tflite")
+
+
+def test_a_file_that_a_runtime_refuses_is_found(model, tmp_path, monkeypatch):
+    def unpack_nothing(model, subgraph, index, values, plan):
+        subgraph.tensors[index].buffer = 0
+
+    monkeypatch.setattr(storage, "densify", unpack_nothing)
+    refused(tflite.ExportError, "'fc1/kernel'", model, tmp_path / "x.tflite")

@@ -1,0 +1,208 @@
+"""Each target keeps its promise: bytes, sparse kernels, loading everywhere, operators known."""
+
+import keras
+import numpy as np
+import pytest
+import sample_files
+from keras import layers
+
+from keras_lottery.exporters import tflite
+from keras_lottery.exporters.tflite import (
+    flatbuffer,
+    inspection,
+    integer,
+    latency,
+    micro,
+    size,
+    source,
+    storage,
+    weight,
+    weights,
+)
+
+PRECISIONS = ("float32", "float16", "int8")
+
+
+def magnitude_pruned(model, sparsity=0.95):
+    """The model, exactly this fraction of each kernel's weights zero, the smallest ones."""
+    for variable in model.weights:
+        if len(variable.shape) > 1:
+            value = variable.numpy()
+            smallest = np.argsort(np.abs(value), axis=None)[: round(sparsity * value.size)]
+            value.reshape(-1)[smallest] = 0
+            variable.assign(value)
+    return model
+
+
+def lenet_300_100():
+    keras.utils.set_random_seed(0)
+    return magnitude_pruned(
+        keras.Sequential(
+            [
+                keras.Input((28, 28, 1)),
+                layers.Flatten(),
+                layers.Dense(300, "relu", name="fc1"),
+                layers.Dense(100, "relu", name="fc2"),
+                layers.Dense(10, "softmax", name="output"),
+            ]
+        )
+    )
+
+
+def convolutional(widths):
+    keras.utils.set_random_seed(0)
+    stack = [keras.Input((32, 32, 3))]
+    for width in widths:
+        stack += [layers.Conv2D(width, 3, padding="same", activation="relu") for _ in range(2)]
+        stack.append(layers.MaxPooling2D())
+    stack += [layers.Flatten(), layers.Dense(256, "relu"), layers.Dense(256, "relu")]
+    return magnitude_pruned(keras.Sequential([*stack, layers.Dense(10, "softmax")]))
+
+
+@pytest.fixture(scope="module")
+def lenet():
+    samples = np.random.default_rng(0).random((16, 28, 28, 1), np.float32)
+    return source.prepare(lenet_300_100(), samples)
+
+
+def computed(data):
+    return {each.name: each.computed for each in inspection.inspect(data).weights}
+
+
+def test_lenet_is_small(lenet):
+    """The figures to reach are 40,600 bytes, and the stock converter's 84,960 and 58,356."""
+    sizes = {precision: len(size.build(lenet, precision).data) for precision in PRECISIONS}
+    assert sizes["float32"] < 73_000
+    assert sizes["float16"] < 47_000
+    assert sizes["int8"] < 33_400
+
+
+@pytest.mark.parametrize(
+    ("widths", "most"), [((64, 128), 286_500), ((64, 128, 256), 254_500)], ids=["conv4", "conv6"]
+)
+def test_convolutional_networks_are_small(widths, most):
+    """The figures to reach are 304,000 and 281,000 bytes."""
+    origin = source.prepare(convolutional(widths))
+    assert len(size.build(origin, "int8").data) < most
+
+
+@pytest.mark.parametrize("kind", ["dense", "convolution"])
+def test_a_storage_costs_no_more_than_it_says(kind):
+    """The choice between storages is by these costs, so a file never grows."""
+    layer = layers.Dense(400) if kind == "dense" else layers.Conv2D(40, 3)
+    model = keras.Sequential([keras.Input((600,) if kind == "dense" else (8, 8, 16)), layer])
+    data = source.prepare(magnitude_pruned(model, 0.9)).dense
+
+    def stored(precision, number):
+        changed = flatbuffer.read(data)
+        [found] = weights.find(changed)
+        choice = storage.choices(found.values, found.axis, precision)[number]
+        storage.store(changed, found.subgraph, found.index, choice)
+        size.finish(changed)
+        return choice, len(flatbuffer.write(changed))
+
+    plain, whole = stored("float32", 0)
+    for precision, number in [
+        ("float32", 1),
+        ("float16", 1),
+        ("float16", 3),
+        ("int8", 1),
+        ("int8", 3),
+    ]:
+        choice, got = stored(precision, number)
+        assert got - whole <= choice.bytes - plain.bytes
+
+
+@pytest.mark.parametrize("sparsity", [0.0, 0.3, 0.6])
+@pytest.mark.parametrize("precision", PRECISIONS)
+def test_no_file_grows(sparsity, precision):
+    model = keras.Sequential([keras.Input((48,)), layers.Dense(40), layers.Dense(3)])
+    origin = source.prepare(magnitude_pruned(model, sparsity))
+    built = size.build(origin, precision)
+    assert len(built.data) <= len(origin.dense)
+    if precision == "int8":
+        assert len(built.data) <= len(size.dense_int8(origin.dense))
+
+
+def test_latency_computes_blocks_and_single_weights_sparsely(lenet):
+    blocky = sample_files.dense_network(inputs=64, hidden=64, sparsity=0.9, block=4)
+    built = latency.build(source.prepare(blocky), "float32")
+    assert computed(built.data) == {"fc1/kernel": weight.SPARSE, "output/kernel": weight.SPARSE}
+    assert "DENSIFY" not in inspection.inspect(built.data).operators
+    encodings = {each.encoding for each in inspection.inspect(built.data).weights}
+    assert all("1x4" in encoding for encoding in encodings)
+    built = latency.build(lenet, "float32")
+    assert set(computed(built.data).values()) == {weight.SPARSE}
+
+
+def test_latency_computes_int8_blocks_of_sixteen(tmp_path):
+    model = sample_files.dense_network(inputs=256, hidden=128, sparsity=0.9, block=16)
+    path = tmp_path / "model.tflite"
+    report = tflite.export(model, path, target="latency", precision="int8")
+    found = {each.name: (each.dtype, each.computed) for each in report.inspection.weights}
+    assert found["fc1/kernel"] == ("int8", weight.SPARSE)
+
+
+def test_latency_leaves_blocks_that_do_not_divide_to_the_runtime(tmp_path):
+    """Where the stock converter drops the tail of each row."""
+    model = sample_files.dense_network(inputs=30, hidden=64, sparsity=0.6)
+    report = tflite.export(model, tmp_path / "model.tflite", target="latency")
+    assert computed((tmp_path / "model.tflite").read_bytes())["fc1/kernel"] == weight.UNPACKED
+    assert max(report.errors.values()) < 1e-5
+
+
+def test_latency_reaches_the_sparse_convolutions(tmp_path):
+    path = tmp_path / "model.tflite"
+    report = tflite.export(sample_files.separable_network(), path, target="latency")
+    assert report.inspection.sparse_path.taken
+
+
+def test_int8_is_smaller_than_dense_and_loads_everywhere(lenet, tmp_path):
+    path = tmp_path / "model.tflite"
+    report = tflite.export(lenet.model, path, target="int8", samples=lenet.samples)
+    assert path.stat().st_size < 44_600
+    assert set(report.errors) == {"XNNPACK", "built-in kernels"}
+    assert all(each.dtype == "int8" for each in report.inspection.weights)
+
+
+def test_micro_decodes_bitmasks_to_the_same_integers(lenet):
+    dense = integer.quantized(lenet, kind="int8")
+    size.finish(dense)
+    built = micro.build(lenet, "int8")
+    assert len(built.data) < 54_000
+    assert set(inspection.inspect(built.data).operators) == {
+        "FULLY_CONNECTED", "RESHAPE", "SOFTMAX", micro.DECODE,
+    }  # fmt: skip
+    restored = flatbuffer.read(micro.undecoded(built.data))
+    before, after = (
+        {each.tensor.name: each.values for each in weights.find(model, kind=9)}
+        for model in (dense, restored)
+    )
+    for name, values in before.items():
+        np.testing.assert_array_equal(after[name], values)
+
+
+@pytest.mark.skipif(not micro.is_installed(), reason="tflite_micro is not installed")
+def test_micro_runs_in_tensorflow_lite_micro(lenet, tmp_path):
+    path = tmp_path / "model.tflite"
+    report = tflite.export(lenet.model, path, target="micro", samples=lenet.samples)
+    assert report.errors["TensorFlow Lite Micro"] == report.errors["built-in kernels"]
+
+
+def test_micro_refuses_an_operator_that_the_runtime_lacks():
+    image = keras.Input((8,))
+    model = keras.Model(image, keras.ops.flip(layers.Dense(8)(image)))
+    samples = np.random.default_rng(0).random((8, 8), np.float32)
+    with pytest.raises(tflite.ExportError, match="TensorFlow Lite Micro lacks REVERSE_V2"):
+        micro.build(source.prepare(magnitude_pruned(model), samples), "int8")
+
+
+def test_auto_weighs_what_it_is_told_to_and_says_why(tmp_path):
+    model = sample_files.dense_network(inputs=256, hidden=256, sparsity=0.9, block=4)
+    chosen = {}
+    for what in ("bytes", "time"):
+        path = tmp_path / f"{what}.tflite"
+        report = tflite.export(model, path, target="auto", precision="int8", weigh={what: 1})
+        chosen[what] = report.notes[0]
+    assert chosen["bytes"].startswith("Chosen: target size, by bytes 1.")
+    assert chosen["time"].startswith("Chosen: target latency, by time 1.")
