@@ -167,6 +167,7 @@ def _render(report, table, heading):
     sections = [
         ("Size", table(("", "bytes", "gzipped", "of dense"), _size_rows(report))),
         ("Weights", table(*_weight_table(report))),
+        ("Why stored so", "\n".join(f"- {name}: {why}" for name, why in report.reasons.items())),
         ("What the runtime does", "\n".join(f"- {s}" for s in expectations(inspected))),
         ("XNNPACK's sparse 1x1 convolutions", _sparse_path(inspected.sparse_path)),
         ("Defects", _defects(inspected.defects)),
@@ -231,12 +232,6 @@ def _weight_table(report):
         ]
         for found in report.inspection.weights
     ]
-    if report.reasons:
-        header.append("why")
-        rows = [
-            [*row, report.reasons.get(found.name, "")]
-            for row, found in zip(rows, report.inspection.weights, strict=True)
-        ]
     return header, rows
 
 
