@@ -113,6 +113,6 @@ if __name__ == "__main__":
         "runtimes",
         ["XNNPACK", "built-in kernels"],
         ["XNNPACK", "built-in kernels"],
-        "How LiteRT computes: XNNPACK is what an app gets by default. Repeat the flag for both.",
+        "How LiteRT computes; XNNPACK is what an app gets by default",
     )
     app.run(main)

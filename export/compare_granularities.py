@@ -275,7 +275,10 @@ if __name__ == "__main__":
         "rate", 0.4, "Fraction of what remains that a round prunes.", lower_bound=0, upper_bound=1
     )
     flags.DEFINE_float(
-        "scale", 0.1, "Multiplies the preset's iterations: 0.1 trains a tenth as long."
+        "scale",
+        0.1,
+        "Multiplies the preset's iterations: 0.1 trains a tenth as long.",
+        lower_bound=0,
     )
     flags.DEFINE_float("seconds", 20.0, "How long to time all files.", lower_bound=0)
     flags.DEFINE_integer("seed", 0, "Of the weights, the order of the examples, and ties.")
