@@ -1,11 +1,14 @@
 """Pruned Keras models as sparse TFLite files that are proven equal.
 
-`export(model, path) -> Report` writes one; see its docstring for the targets. `inspect(data)` reads
-any, also one that this package did not write.
+`export(model, path) -> Report` writes one; see its docstring for the targets. `preflight(model)`
+says before training what which pruning would pay, `symmetric(layer)` makes a strided convolution
+as XNNPACK's sparse path needs it, and `inspect(data)` reads any file, whoever wrote it.
 """
 
 from keras_lottery.exporters.tflite.errors import ExportError
 from keras_lottery.exporters.tflite.export import export
 from keras_lottery.exporters.tflite.inspection import inspect
+from keras_lottery.exporters.tflite.padding import symmetric
+from keras_lottery.exporters.tflite.preflight import preflight
 
-__all__ = ["ExportError", "export", "inspect"]
+__all__ = ["ExportError", "export", "inspect", "preflight", "symmetric"]

@@ -6,9 +6,11 @@ Every check returns what it measured, or raises `ExportError` naming the tensor 
 from dataclasses import dataclass
 
 import numpy as np
+from ai_edge_litert import schema_py_generated as schema
 
 from keras_lottery.exporters.tflite import flatbuffer, levels, runtimes
 from keras_lottery.exporters.tflite.errors import ExportError
+from keras_lottery.exporters.tflite.graph import Graph
 
 
 @dataclass(frozen=True)
@@ -61,30 +63,57 @@ def outputs(data, inputs, expected, tolerance, names=runtimes.RUNTIMES):
     return results
 
 
-def zeros(kernels, dense, final):
-    """Checks that a file is zero wherever a kernel of the model is.
+def weights(kernels, dense, final):
+    """Reads every kernel back: zero wherever the model's is, and else its value, rounded.
 
     Args:
         kernels: `dict`: name -> array, as Keras has them.
-        dense: The dense `ModelT` in which constants carry the names of the kernels they hold.
+        dense: The dense float32 `ModelT` in which constants carry the names of the kernels.
         final: The `ModelT` of the file to prove.
 
     Raises:
-        ExportError: A pruned weight is alive in the file, or a pruned kernel is not in it.
+        ExportError: A kernel is not in the file, a pruned weight of it is alive there, or another
+            is further from its value than its type explains.
     """
-    expected, found = (
-        {levels.title(tensor): tensor for _, _, tensor in flatbuffer.constants(model)}
-        for model in (dense, final)
-    )
+    expected = {levels.title(tensor): tensor for _, _, tensor in flatbuffer.constants(dense)}
+    found = {levels.title(tensor): place for *place, tensor in flatbuffer.constants(final)}
     for name, kernel in kernels.items():
-        if kernel.all():
-            continue
         if name not in expected or name not in found:
+            if kernel.all():
+                continue  # merged with another constant, which pruned ones are not
             raise ExportError(f"{name!r} has pruned weights and is no constant of the file.")
-        pruned = flatbuffer.dense(dense, expected[name]).reshape(-1) == 0
-        alive = np.count_nonzero(flatbuffer.dense(final, found[name]).reshape(-1)[pruned])
+        wanted = flatbuffer.dense(dense, expected[name]).reshape(-1)
+        got, rounding = _real_values(final, *found[name])
+        alive = np.count_nonzero(got[wanted == 0])
         if alive:
             raise ExportError(f"{name!r} has {alive} pruned weights that are alive in the file.")
+        off = np.count_nonzero(np.abs(got - wanted) > rounding)
+        if off:
+            raise ExportError(f"{name!r} has {off} weights of another value in the file.")
+
+
+def _real_values(model, subgraph, index):
+    """A constant's values, flat, and how far rounding to its type may have moved each."""
+    tensor = subgraph.tensors[index]
+    values = flatbuffer.dense(model, tensor)
+    if tensor.type == schema.TensorType.FLOAT16:
+        values = values.astype(np.float32).reshape(-1)
+        return values, 2.0**-11 * np.abs(values) + 2.0**-25
+    if tensor.type != schema.TensorType.INT8:
+        return values.reshape(-1), 0.0
+    # A sparse constant has its scales where it is unpacked.
+    unpacked = [tensor] + [
+        subgraph.tensors[copy] for use in Graph(model, subgraph).uses(index) for copy in use.copies
+    ]
+    quantization = next(t.quantization for t in unpacked if _has_scale(t))
+    shape = [1] * values.ndim
+    shape[quantization.quantizedDimension] = -1
+    scale = np.asarray(quantization.scale, np.float32).reshape(shape)
+    return (values * scale).reshape(-1), np.broadcast_to(0.51 * scale, values.shape).reshape(-1)
+
+
+def _has_scale(tensor):
+    return tensor.quantization is not None and tensor.quantization.scale is not None
 
 
 def _error(where, got, wanted, tolerance):

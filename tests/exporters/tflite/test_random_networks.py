@@ -1,0 +1,118 @@
+"""Random networks, shapes, sparsities, targets and precisions: every export proves itself."""
+
+import hypothesis
+import keras
+import numpy as np
+import pytest
+from hypothesis import strategies as st
+from keras import layers
+
+from keras_lottery.exporters import tflite
+
+MODES = [
+    ("size", "float32"),
+    ("size", "float16"),
+    ("size", "int8"),
+    ("latency", "float32"),
+    ("latency", "float16"),
+    ("latency", "int8"),
+    ("int8", None),
+    ("micro", None),
+]
+
+
+@st.composite
+def recipes(draw):
+    """The shape of an input, and for each layer on it its class and arguments."""
+    rank = draw(st.sampled_from([0, 0, 1, 2]))
+    channels = st.integers(1, 9) if rank else st.integers(1, 40) | st.sampled_from([64, 300, 512])
+    shape = (*(draw(st.integers(4, 9)) for _ in range(rank)), draw(channels))
+    recipe = []
+    for _ in range(draw(st.integers(0, 2)) if rank == 2 else 0):
+        recipe.append(draw(CONVOLUTIONS))
+        if draw(st.booleans()):
+            recipe.append((layers.BatchNormalization, {}))
+    if rank and draw(st.booleans()):
+        recipe.append((layers.Flatten, {}))
+    return shape, recipe + draw(st.lists(DENSE, min_size=1, max_size=3))
+
+
+def layer(kind, **arguments):
+    return st.tuples(st.just(kind), st.fixed_dictionaries(arguments))
+
+
+DENSE = layer(
+    layers.Dense,
+    units=st.integers(1, 40) | st.sampled_from([64, 260, 300]),
+    activation=st.sampled_from([None, "relu", "tanh", "softmax"]),
+    use_bias=st.booleans(),
+)
+ANY_CONVOLUTION = {
+    "kernel_size": st.integers(1, 3),
+    "padding": st.sampled_from(["same", "valid"]),
+    "strides": st.integers(1, 2),
+    "use_bias": st.booleans(),
+    "activation": st.sampled_from([None, "relu"]),
+}
+CONVOLUTIONS = st.one_of(
+    layer(layers.Conv2D, filters=st.integers(1, 20), **ANY_CONVOLUTION),
+    layer(layers.DepthwiseConv2D, depth_multiplier=st.integers(1, 3), **ANY_CONVOLUTION),
+    layer(layers.SeparableConv2D, filters=st.integers(1, 20), **ANY_CONVOLUTION),
+    layer(layers.Conv2DTranspose, filters=st.integers(1, 6), **ANY_CONVOLUTION),
+)
+
+
+def prune(model, sparsity, block, seed):
+    """Random values everywhere, and zeros in blocks along the inputs."""
+    rng = np.random.default_rng(seed)
+    for variable in model.weights:
+        if variable.name == "seed_generator_state":
+            continue
+        value = rng.normal(0, 1 / np.sqrt(max(variable.shape[-2:-1], default=4)), variable.shape)
+        if "variance" in variable.name:
+            value = 0.5 + np.abs(value)
+        if len(variable.shape) > 1:
+            rows = -(-value.shape[-2] // block)
+            alive = rng.random((*value.shape[:-2], rows, value.shape[-1])) >= sparsity
+            value *= alive.repeat(block, axis=-2)[..., : value.shape[-2], :]
+        variable.assign(value)
+
+
+CASES = {
+    "recipe": recipes(),
+    "sparsity": st.one_of(st.floats(0, 1), st.sampled_from([0.0, 0.9, 0.95, 1.0])),
+    "block": st.sampled_from([1, 1, 4, 16]),
+    "mode": st.sampled_from(MODES),
+    "seed": st.integers(0, 2**32 - 1),
+}
+
+# Hypothesis measures what the first conversion in a process takes, too.
+EVERY_CASE = {"deadline": None, "suppress_health_check": list(hypothesis.HealthCheck)}
+
+
+def check(folder, recipe, sparsity, block, mode, seed):
+    target, precision = mode
+    shape, stack = recipe
+    made = [kind(**arguments) for kind, arguments in stack]
+    model = keras.Sequential([keras.Input(shape), *made])
+    prune(model, sparsity, block, seed)
+    samples = np.random.default_rng(seed).standard_normal((16, *model.input_shape[1:]))
+    path = folder / "model.tflite"
+    report = tflite.export(
+        model, path, target=target, precision=precision, samples=samples, overwrite=True
+    )
+    assert path.stat().st_size <= report.dense.raw
+    assert not report.inspection.defects
+
+
+@hypothesis.given(**CASES)
+@hypothesis.settings(max_examples=8, derandomize=True, database=None, **EVERY_CASE)
+def test_a_few_random_networks(tmp_path_factory, recipe, sparsity, block, mode, seed):
+    check(tmp_path_factory.getbasetemp(), recipe, sparsity, block, mode, seed)
+
+
+@pytest.mark.long
+@hypothesis.given(**CASES)
+@hypothesis.settings(max_examples=500, **EVERY_CASE)
+def test_five_hundred_random_networks(tmp_path_factory, recipe, sparsity, block, mode, seed):
+    check(tmp_path_factory.getbasetemp(), recipe, sparsity, block, mode, seed)
