@@ -34,6 +34,18 @@ def test_sound_files_are_measured_in_both_runtimes(file):
         assert m.load > 0
 
 
+def test_the_memory_is_that_of_the_weights(file):
+    # 4 MiB of weights, which XNNPACK holds twice; the sparse kernel's are a tenth, held once.
+    network = {"inputs": 1024, "hidden": 1024, "block": 4, "sparsity": 0.9}
+    paths = [
+        file("dense.tflite", sample_files.stock_file("float32", sparse=False, **network)),
+        file("sparse.tflite", sample_files.stock_file("float32", **network)),
+    ]
+    dense, sparse = measure.measure(paths, seconds=0.05, runtimes=["XNNPACK"])
+    assert dense.memory > 8 * 2**20
+    assert sparse.memory < dense.memory / 2
+
+
 def test_a_file_that_fails_fails_alone(file):
     paths = [
         file("broken.tflite", b"not a model"),
