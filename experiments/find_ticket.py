@@ -73,16 +73,18 @@ def main(argv):
     except (ValueError, FileNotFoundError) as error:
         sys.exit(f"find_ticket: {error}")
 
-    console.print(f"{experiment.title}; results go to {run.folder}")
+    title = experiment.title(f"{experiment.iterations:,} iterations")
+    console.print(f"{title}; results go to {run.folder}")
     missing = sum(len(search.missing(run, seed)) for seed in experiment.seeds)
     try:
         with Progress(console, missing * experiment.iterations) as progress:
             searches.execute(search, run, progress)
     except KeyboardInterrupt:
         sys.exit(f"Interrupted. The same command continues the run in {run.folder}.")
-    report.ticket(console, run, experiment.title, FLAGS.within / 100)
+    tolerance = settings.tolerance(experiment)
+    report.ticket(console, run, title, tolerance)
     if FLAGS.export:
-        report.export(console, run, experiment, FLAGS.within / 100)
+        report.export(console, run, experiment, tolerance)
 
 
 if __name__ == "__main__":

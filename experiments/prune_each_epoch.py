@@ -47,14 +47,15 @@ def main(argv):
     except (ValueError, FileNotFoundError) as error:
         sys.exit(f"prune_each_epoch: {error}")
 
-    console.print(f"{experiment.title}; results go to {run.folder}")
+    title = experiment.title(f"{epochs} epochs")
+    console.print(f"{title}; results go to {run.folder}")
     trainings = len(comparison.missing(run))
     try:
         with Progress(console, trainings * comparison.total * experiment.steps) as progress:
             each_epoch.execute(comparison, run, progress)
     except KeyboardInterrupt:
         sys.exit(f"Interrupted. The same command continues the run in {run.folder}.")
-    report.comparison(console, run, experiment.title)
+    report.comparison(console, run, title)
 
 
 if __name__ == "__main__":

@@ -60,7 +60,11 @@ flags.DEFINE_enum(
     "fused", "auto", ["auto", "always", "never"], "Whether many training steps are one call."
 )
 flags.DEFINE_float(
-    "within", 0.3, "Points of accuracy below the dense network that count as none.", lower_bound=0
+    "within",
+    None,
+    "Points of accuracy below the dense network that count as none. Default: 0.3, or what one "
+    "validation image weighs if that is more.",
+    lower_bound=0,
 )
 flags.DEFINE_string(
     "output", None, "Folder of the run. Default: runs/ and the names of script, data and network."
@@ -101,12 +105,15 @@ class Experiment:
         """The network's name."""
         return self.network.__name__.rpartition(".")[2]
 
-    @property
-    def title(self):
-        """One line that says what was run, for tables and figures."""
+    def title(self, length):
+        """One line that says what was run, for tables and figures.
+
+        Args:
+            length: How long a round is, in words.
+        """
         count = len(self.seeds)
         seeds = f"{count} seeds" if count > 1 else "1 seed"
-        return f"{self.name} on {self.dataset.name}, {self.iterations:,} iterations, {seeds}"
+        return f"{self.name} on {self.dataset.name}, {length} a round, {seeds}"
 
     @property
     def validation(self):
@@ -169,6 +176,13 @@ def experiment():
         seeds=range(FLAGS.seed, FLAGS.seed + FLAGS.seeds),
         fused=FLAGS.fused,
     )
+
+
+def tolerance(experiment):
+    """The difference in accuracy that counts as none, a fraction."""
+    if FLAGS.within is not None:
+        return FLAGS.within / 100
+    return max(0.003, 1 / experiment.validation)
 
 
 def network_for(dataset):

@@ -124,8 +124,7 @@ def comparison(results):
         f"The dense network reaches {_exact(dense.mean)} % on the test examples.",
         *(
             f"{name} keeps {percent(point.remaining)} % of the weights and reaches "
-            f"{_difference(point.mean, dense.mean)} (seeds: {_exact(point.low)} to "
-            f"{_exact(point.high)})."
+            f"{_difference(point.mean, dense.mean)}{_band(point)}."
             for name, point in ranked
         ),
     ]
@@ -143,6 +142,10 @@ def percent(fraction):
 
 def _exact(accuracy):
     return f"{100 * accuracy:.2f}"
+
+
+def _band(point):
+    return f" (from {_exact(point.low)} to {_exact(point.high)})" if point.low < point.high else ""
 
 
 def _within(tolerance):

@@ -52,7 +52,7 @@ def test_one_step_leaves_flags_results_tickets_and_figures(run, tmp_path, capsys
     kept = {name: int(mask.sum()) for name, mask in ticket.masks.items()}
     assert kept == results(tmp_path)[1].kept
     output = capsys.readouterr().out
-    assert "digits_mlp on digits, 1 iterations, 1 seed" in output
+    assert "digits_mlp on digits, 1 iterations a round, 1 seed" in output
     assert "The dense network reaches" in output
 
 

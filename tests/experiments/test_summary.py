@@ -97,3 +97,13 @@ def test_nothing_found_is_said():
         "No random_mask is within 0.3 points of dense on the validation examples."
         in summary.findings(RESULTS, "random_mask", 0.003)
     )
+
+
+def test_all_methods_are_compared_in_the_last_round_the_best_first():
+    assert summary.comparison([r for r in RESULTS if r.index in (0, 2)]) == [
+        "The dense network reaches 98.20 % on the test examples.",
+        "ticket keeps 25.0 % of the weights and reaches 97.95 %, 0.25 points less (from 97.90 to "
+        "98.00).",
+        "random_mask keeps 25.0 % of the weights and reaches 95.50 %, 2.70 points less (from 95.00 "
+        "to 96.00).",
+    ]
