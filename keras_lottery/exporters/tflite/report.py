@@ -153,12 +153,14 @@ def size(data: bytes) -> Size:
 
 
 def expectations(inspected: Inspection) -> list[str]:
-    """What the runtime makes of the weights: one sentence for each way in which it computes."""
+    """What the runtimes make of the weights: a paragraph for each way in which they compute."""
     sentences = []
     for computed, expected in _EXPECT.items():
         found = [w for w in inspected.weights if w.computed == computed]
         if found:
             sentences.append(f"{len(found)} of {len(inspected.weights)} weights: {expected}")
+    if any(w.computed not in (weight.DENSE, weight.DECODED) for w in inspected.weights):
+        sentences.append("Not for TensorFlow Lite Micro: it ignores sparsity, and would be wrong.")
     return sentences
 
 
