@@ -157,7 +157,8 @@ class Prune(keras.callbacks.Callback):
 
     def on_train_batch_end(self, batch, logs=None):
         """Count the steps."""
-        self._trained = batch + 1
+        # An execution at the end of an epoch may be told to have more steps than were left.
+        self._trained = min(batch + 1, self.params.get("steps") or batch + 1)
 
     def on_epoch_end(self, epoch, logs=None):
         """Verify the masks, and log the sparsity with which the epoch was trained."""
@@ -202,16 +203,18 @@ class Prune(keras.callbacks.Callback):
     def _adopt(self, model):
         attached = Lottery.of(model)
         if attached is None:
-            attached = Lottery(model, self.include, self.exclude, self.pruned, self.seed)
-        elif attached is not self.lottery and (
+            self.lottery = Lottery(model, self.include, self.exclude, self.pruned, self.seed)
+            return
+        if attached is not self.lottery and (
             self.include or self.exclude or self.pruned is not pruned_actions.zero
         ):
             raise ValueError(
                 f"`include`, `exclude` and `pruned` cannot be given here: the model {model.name!r} "
                 "has masks already. Use `strip(model)` to take them off."
             )
+        attached.attach()
+        attached.check()
         self.lottery = attached
-        self.lottery.attach()
 
     def _begin(self, epoch):
         """The first epoch of this `fit`, after as many were trained before."""

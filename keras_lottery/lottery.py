@@ -1,6 +1,5 @@
 """`Lottery`: the one owner of the masks over a Keras model."""
 
-import zlib
 from collections.abc import Callable, Mapping
 
 import keras
@@ -338,10 +337,9 @@ class Lottery:
                 initial=self._state.point.values[name],
                 mask=self._state.masks[name],
                 previous=self._state.previous[name],
-                rng=np.random.default_rng(
-                    [self.seed, self._state.draws, zlib.crc32(name.encode())]
-                ),
+                # By position, not by name: Keras numbers unnamed layers anew in every build.
+                rng=np.random.default_rng([self.seed, self._state.draws, position]),
                 draw=variables.initializer(self.model, kernel),
             )
-            for name, kernel in self._kernels.items()
+            for position, (name, kernel) in enumerate(self._kernels.items())
         ]

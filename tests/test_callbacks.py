@@ -1,0 +1,483 @@
+"""`Prune` in `model.fit`, alone and beside Keras' own callbacks."""
+
+import csv
+
+import keras
+import numpy as np
+import pytest
+
+import keras_lottery as kl
+from keras_lottery import schedules
+from keras_lottery.core import criteria
+
+
+def weights(model):
+    return [keras.ops.convert_to_numpy(v) for v in model.variables]
+
+
+def optimizer_values(model):
+    return [keras.ops.convert_to_numpy(v) for v in model.optimizer.variables]
+
+
+def fit(model, data, *callbacks, epochs=4, **arguments):
+    """Seven steps an epoch, in a fixed order."""
+    return model.fit(
+        *data,
+        batch_size=12,
+        epochs=epochs,
+        shuffle=False,
+        verbose=0,
+        callbacks=list(callbacks),
+        **arguments,
+    ).history
+
+
+class Do(keras.callbacks.Callback):
+    """Calls a function with the model and the epoch, at the end of every epoch."""
+
+    def __init__(self, action):
+        super().__init__()
+        self.action = action
+
+    def on_epoch_end(self, epoch, logs=None):
+        self.action(self.model, epoch)
+
+
+# The schedule.
+
+
+def test_sparsity_of_every_epoch_is_logged(make_model, data, tmp_path):
+    prune = kl.Prune(schedules.polynomial(0.75, begin=0, end=4, power=1))
+    log = tmp_path / "log.csv"
+    history = fit(make_model(), data, prune, keras.callbacks.CSVLogger(log), epochs=3)
+    expected = [0.0, 0.1875, 0.375]
+    assert history["sparsity"] == expected
+    with log.open() as file:
+        assert [float(row["sparsity"]) for row in csv.DictReader(file)] == expected
+    # Due at the end of the third epoch, and nothing is rewound: pruned after it was logged.
+    assert prune.lottery.sparsity == 0.5625
+
+
+def test_a_kernel_may_have_a_schedule_of_its_own(make_model, data):
+    prune = kl.Prune(
+        schedules.constant(0.75), overrides={"output": schedules.constant(0.25, begin=1)}
+    )
+    sparsities = []
+    look = Do(lambda model, epoch: sparsities.append(prune.lottery.sparsities))
+    fit(make_model(), data, prune, look, epochs=2)
+    assert sparsities == [
+        {"fc1/kernel": 0.75, "output/kernel": 0.0},
+        {"fc1/kernel": 0.75, "output/kernel": 0.25},
+    ]
+
+
+@pytest.mark.parametrize("steps_per_execution", [1, 3])
+def test_a_schedule_of_steps(make_model, data, steps_per_execution):
+    """One of tfmot's kind, that asks once only: at a step inside an execution, too."""
+    asked = []
+
+    def schedule(step):
+        asked.append(step)
+        return (step in (4, 10), 0.25 if step < 10 else 0.5)
+
+    sparsities = {}
+
+    class Look(keras.callbacks.Callback):
+        def on_train_batch_end(self, batch, logs=None):
+            sparsities[self.model.optimizer.iterations.numpy()] = prune.lottery.sparsity
+
+    prune = kl.Prune(schedule, unit="step")
+    model = make_model(steps_per_execution=steps_per_execution)
+    fit(model, data, prune, Look(), epochs=2)
+    # The weights of step n + 1 were pruned after step n. Executions of three end at the epoch's.
+    if steps_per_execution == 1:
+        assert [sparsities[n] for n in (4, 5, 10, 11)] == [0, 0.25, 0.25, 0.5]
+    else:
+        assert sparsities == {3: 0, 6: 0, 7: 0.25, 10: 0.25, 13: 0.5, 14: 0.5}
+    assert sorted(asked) == list(range(15))  # every step is asked about, once
+
+
+def test_steps_of_a_generator_are_counted(make_model, data):
+    x, y = data
+
+    def batches():
+        for start in range(0, 60, 12):
+            yield x[start : start + 12], y[start : start + 12]
+
+    class Endless(keras.utils.PyDataset):
+        def __len__(self):
+            return 5
+
+        def __getitem__(self, index):
+            return list(batches())[index]
+
+    prune = kl.Prune(schedules.constant(0.5, begin=7), unit="step")
+    history = make_model().fit(Endless(), epochs=2, verbose=0, callbacks=[prune])
+    assert history.history["sparsity"] == [0, 0.5]
+
+
+def test_next_event_is_where_something_changes(make_model, data):
+    prune = kl.Prune(schedules.constant(0.5, begin=300), unit="step", rewind=kl.rewind.to_step(20))
+    events = []
+
+    class Ask(keras.callbacks.Callback):
+        def on_train_batch_begin(self, batch, logs=None):
+            if batch == 0:
+                events.extend(prune.next_event(step) for step in (0, 19, 20, 299, 300))
+
+    fit(make_model(), data, prune, Ask(), epochs=1)
+    # With nothing to come it asks to be asked again.
+    assert events == [20, 20, 20 + 128, 300, 300 + 128]
+    assert kl.Prune(schedules.constant(0.5)).unit == "epoch"
+
+
+@pytest.mark.parametrize(
+    "scope, granularity",
+    [("layerwise", kl.granularity.blocks(2)), ("globally", None), ("erdos_renyi", None)],
+)
+def test_any_scope_and_granularity(make_model, data, scope, granularity):
+    prune = kl.Prune(
+        schedules.constant(0.5), criterion="movement", scope=scope, granularity=granularity
+    )
+    assert fit(make_model(), data, prune, epochs=1)["sparsity"] == [0.5]
+
+
+def test_least_change_looks_back_to_the_last_pruning(make_model, data):
+    """Per-epoch pruning: `previous` are the weights of one epoch before."""
+    seen = []
+
+    def criterion(kernel):
+        seen.append((kernel.name, kernel.previous, kernel.current))
+        return criteria.least_change(kernel)
+
+    prune = kl.Prune(schedules.geometric(0.2), criterion=criterion)
+    fit(make_model(), data, prune, epochs=2)
+    fc1 = [(previous, current) for name, previous, current in seen if name == "fc1/kernel"]
+    assert len(fc1) == 2  # before the second epoch, and at the end
+    np.testing.assert_array_equal(fc1[0][0], prune.lottery.state.point.values["fc1/kernel"])
+    pruned = fc1[1][0] == 0
+    assert pruned.sum() == 10  # round(0.2 * 48)
+    np.testing.assert_array_equal(fc1[1][0][~pruned], fc1[0][1][~pruned])
+
+
+# Rewinding. (To a step and to an epoch: test_backends.py.)
+
+
+def schedule_of_rates():
+    return keras.optimizers.SGD(
+        keras.optimizers.schedules.PiecewiseConstantDecay([6, 13], [0.1, 0.01, 0.001]),
+        momentum=0.9,
+    )
+
+
+def test_rewinding_to_the_start_repeats_the_schedule(make_model, data):
+    """Prune, rewind everything; the next epoch equals the first of a fresh masked fit."""
+    model = make_model(schedule_of_rates())
+    rates, prune = [], kl.Prune(schedules.constant(0.5, begin=2), rewind=kl.rewind.to_start())
+    record = Do(lambda model, epoch: rates.append(float(model.optimizer.learning_rate)))
+    start = weights(model)
+    fit(model, data, prune, record, epochs=3)
+    np.testing.assert_allclose(rates, [0.01, 0.001, 0.01], rtol=1e-6)
+    assert model.optimizer.iterations.numpy() == 7
+
+    again = make_model(schedule_of_rates())
+    for variable, value in zip(again.variables, start, strict=True):
+        variable.assign(value)
+    kl.Lottery(again).set_masks(prune.lottery.masks)
+    fit(again, data, epochs=1)
+    for one, other in zip(weights(model), weights(again), strict=True):
+        np.testing.assert_array_equal(one, other)
+
+
+def test_learning_rate_rewinding_keeps_the_weights(make_model, data):
+    model, found = make_model(schedule_of_rates()), {}
+
+    class Look(keras.callbacks.Callback):
+        def on_epoch_end(self, epoch, logs=None):
+            found["trained"] = weights(self.model)
+
+        def on_epoch_begin(self, epoch, logs=None):
+            found["begin"] = weights(self.model)
+            found["optimizer"] = optimizer_values(self.model)
+
+    prune = kl.Prune(schedules.constant(0.5, begin=2), rewind=kl.rewind.learning_rate())
+    fit(model, data, prune, Look(), epochs=3)
+    assert model.optimizer.iterations.numpy() == 7
+    assert prune.lottery.sparsity == 0.5
+
+    model = make_model(schedule_of_rates())
+    prune = kl.Prune(schedules.constant(0.5, begin=1), rewind=kl.rewind.learning_rate())
+
+    class Compare(Look):
+        def on_epoch_begin(self, epoch, logs=None):
+            super().on_epoch_begin(epoch)
+            if epoch == 1:
+                masks = iter(prune.lottery.masks.values())
+                for before, now in zip(found["trained"], found["begin"], strict=True):
+                    mask = next(masks) if before.ndim == 2 else True
+                    np.testing.assert_array_equal(now, before * mask)
+                # Momentum is gone, the step count too.
+                assert not any(value.any() for value in found["optimizer"])
+
+    fit(model, data, prune, Compare(), epochs=2)
+
+
+def test_kept_weights_may_become_something_else(make_model, data):
+    """Zhou et al.'s second variant: one rule for kept and pruned weights."""
+    seen = {}
+    prune = kl.Prune(
+        schedules.constant(0.5, begin=1),
+        rewind=kl.rewind.to_start(),
+        kept="rewind_unless_shrinking",
+        pruned="freeze_unless_shrinking",
+    )
+
+    class Look(keras.callbacks.Callback):
+        def on_epoch_begin(self, epoch, logs=None):
+            seen[epoch] = self.model.get_layer("fc1").kernel.numpy()
+
+        def on_epoch_end(self, epoch, logs=None):
+            seen["trained"] = seen.get("trained", self.model.get_layer("fc1").kernel.numpy())
+
+    fit(make_model(), data, prune, Look(), epochs=2)
+    start, trained, second = seen[0], seen["trained"], seen[1]
+    shrinking = np.abs(start) > np.abs(trained)
+    assert 0 < shrinking.sum() < shrinking.size
+    np.testing.assert_array_equal(second, np.where(shrinking, 0, start))
+    mask = prune.lottery.masks["fc1/kernel"]
+    now = prune.lottery._kernels["fc1/kernel"].numpy()
+    np.testing.assert_array_equal(now[~mask], second[~mask])
+    assert np.all(now[mask] != second[mask])
+
+
+# Beside Keras' callbacks.
+
+
+def stopping(**arguments):
+    return keras.callbacks.EarlyStopping(
+        "sparsity", mode="min", restore_best_weights=True, patience=99, **arguments
+    )
+
+
+def test_early_stopping_that_restores_from_before_the_pruning(make_model, data):
+    """Its best epoch is the dense one: an error, whichever comes first."""
+    with pytest.raises(kl.MaskError, match=r"'fc1/kernel': 24 of 24.*EarlyStopping"):
+        watch = stopping()
+        fit(make_model(), data, _log(watch), kl.Prune(schedules.constant(0.5, begin=2)), epochs=3)
+
+    model = make_model()
+    fit(model, data, kl.Prune(schedules.constant(0.5, begin=2)), stopping(), epochs=3)
+    with pytest.raises(kl.MaskError, match="fc1/kernel"):
+        kl.strip(model)
+    with pytest.raises(kl.MaskError, match="fc1/kernel"):
+        fit(model, data, kl.Prune(schedules.constant(0.5)), epochs=1)
+
+
+def _log(callback):
+    """`EarlyStopping` in front of `Prune` cannot see `sparsity`; an epoch's number does as well."""
+    callback.get_monitor_value = lambda logs: callback._epoch
+    begin = callback.on_epoch_begin
+
+    def on_epoch_begin(epoch, logs=None):
+        callback._epoch = epoch
+        begin(epoch, logs)
+
+    callback.on_epoch_begin = on_epoch_begin
+    return callback
+
+
+def test_early_stopping_that_starts_after_the_last_pruning(make_model, data):
+    model = make_model()
+    prune = kl.Prune(schedules.constant(0.5, begin=1))
+    best = stopping(start_from_epoch=1)
+    fit(model, data, _log(best), prune)
+    assert best.best_epoch == 1
+    assert prune.lottery.sparsity == 0.5
+    kl.strip(model)
+
+
+def test_a_checkpoint_of_the_best_epoch_is_sparse(make_model, data, tmp_path):
+    path = tmp_path / "best.weights.h5"
+    checkpoint = keras.callbacks.ModelCheckpoint(
+        path, "sparsity", mode="max", save_best_only=True, save_weights_only=True
+    )
+    fit(make_model(), data, kl.Prune(schedules.constant(0.5, begin=2)), checkpoint)
+    plain = make_model()
+    plain.load_weights(path)
+    assert np.mean(keras.ops.convert_to_numpy(plain.get_layer("fc1").kernel) == 0) == 0.5
+
+
+def test_a_reduced_learning_rate_is_rewound(make_model, data):
+    rates = []
+    plateau = keras.callbacks.ReduceLROnPlateau("sparsity", factor=0.1, patience=1, mode="min")
+    record = Do(lambda model, epoch: rates.append(float(model.optimizer.learning_rate)))
+    prune = kl.Prune(schedules.constant(0.5, begin=3), rewind=kl.rewind.to_start())
+    fit(make_model(keras.optimizers.SGD(0.1)), data, prune, plateau, record)
+    # Reduced after the second and third epoch, rewound, reduced once by the fourth.
+    np.testing.assert_allclose(rates, [0.1, 0.01, 0.001, 0.01], rtol=1e-5)
+
+
+class Interruption(Exception):
+    pass
+
+
+def interrupt(model, epoch):
+    if epoch == 3:
+        raise Interruption
+
+
+def unnamed_model():
+    """Keras numbers its layers anew each time."""
+    model = keras.Sequential(
+        [
+            keras.Input((6,)),
+            keras.layers.Dense(8, "relu", kernel_initializer=keras.initializers.GlorotNormal(1)),
+            keras.layers.BatchNormalization(),
+            keras.layers.Dense(4, kernel_initializer=keras.initializers.GlorotNormal(2)),
+        ]
+    )
+    model.compile(keras.optimizers.SGD(0.05, momentum=0.9), "mse")
+    return model
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {"schedule": schedules.geometric(0.3), "criterion": "least_change"},
+        {"schedule": schedules.geometric(0.3, every=2), "criterion": "random"},
+        {
+            "schedule": schedules.geometric(0.3, every=2, begin=1),
+            "rewind": kl.rewind.to_epoch(1),
+            "kept": "reshuffle",
+            "pruned": "freeze",
+        },
+    ],
+)
+def test_an_interrupted_fit_goes_on(data, tmp_path, settings):
+    """Killed in its fourth epoch; a new model in a new fit ends as if nothing had happened."""
+
+    def train(*others):
+        prune = kl.Prune(**settings, backup=str(tmp_path / "masks"))
+        restore = keras.callbacks.BackupAndRestore(tmp_path / "backup")
+        model = unnamed_model()
+        return fit(model, data, prune, *others, restore, epochs=6), model, prune.lottery
+
+    whole, expected, lottery = train()
+    with pytest.raises(Interruption):
+        train(Do(interrupt))
+    rest, model, resumed = train()
+    assert len(rest["sparsity"]) == 3
+    assert rest["sparsity"] == whole["sparsity"][3:]
+    assert rest["loss"] == whole["loss"][3:]
+    for one, other in zip(weights(expected), weights(model), strict=True):
+        np.testing.assert_array_equal(one, other)
+    for one, other in zip(lottery.masks.values(), resumed.masks.values(), strict=True):
+        np.testing.assert_array_equal(one, other)
+    assert not list(tmp_path.glob("masks*"))  # nothing is left behind
+
+
+def test_lost_masks_are_an_error(data, tmp_path):
+    folder, masks = tmp_path / "backup", str(tmp_path / "masks")
+
+    def train(*callbacks, **settings):
+        prune = kl.Prune(schedules.geometric(0.3), **settings)
+        fit(unnamed_model(), data, prune, *callbacks)
+
+    with pytest.raises(Interruption):
+        train(Do(interrupt), keras.callbacks.BackupAndRestore(folder), backup=masks)
+    with pytest.raises(ValueError, match=r"goes on from epoch 3.*Give `backup`"):
+        train(keras.callbacks.BackupAndRestore(folder))
+    with pytest.raises(ValueError, match=r"up to epoch 4 or 3, and training goes on from epoch 0"):
+        train(backup=masks)
+
+
+TFMOT = """
+import keras, numpy as np, keras_lottery as kl
+model = keras.Sequential([keras.Input((6,)), keras.layers.Dense(10)])
+model.compile("sgd", "mse")
+import os
+before = os.environ.get("TF_USE_LEGACY_KERAS")
+from tensorflow_model_optimization.python.core.sparsity.keras import pruning_schedule as tfmot
+schedule = tfmot.PolynomialDecay(0.0, 0.5, begin_step=2, end_step=8, frequency=3)
+prune = kl.Prune(schedule, unit="step")
+history = model.fit(np.ones((20, 6)), np.ones((20, 10)), batch_size=4, epochs=2, verbose=0,
+                    callbacks=[prune])
+print(history.history["sparsity"], prune.lottery.sparsity)
+"""
+
+
+def test_a_schedule_of_tfmot(run_python):
+    """As it is: cubic, every third step from the second, to the eighth."""
+    pytest.importorskip("tensorflow_model_optimization", exc_type=ImportError)
+    assert run_python(TFMOT).splitlines()[-1] == "[0.0, 0.5] 0.5"
+
+
+# Errors.
+
+
+@pytest.mark.parametrize(
+    "settings, message",
+    [
+        ({"unit": "batch"}, "`unit` must be 'epoch' or 'step', received 'batch'"),
+        ({"rewind": "start"}, "`rewind` must be None or a policy.*received 'start'"),
+        ({"kept": "reinit"}, "`kept`='reinit' needs a `rewind`"),
+        (
+            {"kept": "reinit", "rewind": kl.rewind.learning_rate()},
+            "`kept`='reinit' needs a `rewind` of the weights",
+        ),
+        ({"criterion": "large_finl"}, "No 'large_finl' in criteria.*large_final"),
+        ({"pruned": "one"}, "No 'one' in pruned"),
+        ({"overrides": {"output": 0.5}}, "`schedule` is 0.5; pass a function"),
+    ],
+)
+def test_wrong_arguments(settings, message):
+    with pytest.raises(ValueError, match=message):
+        kl.Prune(schedules.constant(0.5), **settings)
+
+
+@pytest.mark.parametrize(
+    "settings, message",
+    [
+        ({"include": "fc7"}, "Nothing matched: include='fc7'.*fc1/kernel, output/kernel"),
+        ({"overrides": {"fc7": schedules.constant(0.1)}}, "Nothing matched.*'fc7'"),
+        ({"rewind": kl.rewind.to_epoch(2)}, "prunes at epoch 1, before the rewind point"),
+        (
+            {"rewind": kl.rewind.to_step(3), "unit": "step"},
+            "prunes at step 1, before the rewind point",
+        ),
+    ],
+)
+def test_errors_in_fit(make_model, data, settings, message):
+    with pytest.raises(ValueError, match=message):
+        fit(make_model(), data, kl.Prune(schedules.constant(0.5, begin=1), **settings))
+
+
+def test_a_rewind_point_inside_an_execution_is_an_error(make_model, data):
+    prune = kl.Prune(schedules.constant(0.5, begin=2), rewind=kl.rewind.to_step(4))
+    with pytest.raises(ValueError, match="point, step 4, cannot be saved: training is at step 7"):
+        fit(make_model(steps_per_execution=7), data, prune)
+
+
+def test_masks_made_otherwise_are_not_taken_over(make_model, data):
+    model = make_model()
+    kl.Lottery(model).prune(0.25)
+    with pytest.raises(ValueError, match="`include`, `exclude` and `pruned` cannot be given here"):
+        fit(model, data, kl.Prune(schedules.constant(0.5), pruned="freeze"))
+    prune = kl.Prune(schedules.constant(0.5, begin=1))
+    assert fit(model, data, prune, epochs=2)["sparsity"] == [0.25, 0.5]
+    # The same callback goes on in a second fit.
+    assert fit(model, data, prune, epochs=2)["sparsity"] == [0.5, 0.5]
+
+
+def test_weights_changed_behind_our_back_are_found(make_model, data):
+    def revive(model, epoch):
+        if epoch == 1:
+            model.get_layer("output").kernel.assign(np.ones((8, 4)))
+
+    with pytest.raises(kl.MaskError, match="'output/kernel': 16 of 16 pruned weights"):
+        fit(make_model(), data, Do(revive), kl.Prune(schedules.constant(0.5)))
+
+
+def test_there_is_no_ticket_before_fit():
+    with pytest.raises(ValueError, match="no ticket yet"):
+        _ = kl.Prune(schedules.constant(0.5)).ticket
