@@ -47,7 +47,8 @@ def build(models, output):
         if not (output / "files.js").exists():
             raise FileExistsError(f"{output} is not an earlier build; name another --output")
         shutil.rmtree(output)
-    shutil.copytree(HERE / "page", output)
+    # Without the old modification times: to a browser that asks, what is built now is newer.
+    shutil.copytree(HERE / "page", output, copy_function=shutil.copyfile)
     for model in metadata["models"]:
         shutil.copy(models / model["file"], output / model["file"])
     (output / "metadata.json").write_text(json.dumps(metadata))

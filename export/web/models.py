@@ -143,7 +143,8 @@ def _schedule(rate, between):
 
 def _describe(model, path, dataset):
     """What the page says of a model: its accuracy is that of the file."""
-    (logits,) = runtimes.invoke(path.read_bytes(), [dataset.x_test], "XNNPACK")
+    data = path.read_bytes()
+    (logits,) = runtimes.invoke_apart(data, [dataset.x_test], ["XNNPACK"])["XNNPACK"]
     kernels = [kernel.numpy() for kernel in variables.prunable(model).values()]
     alive = sum(np.count_nonzero(kernel) for kernel in kernels)
     height, width, _ = dataset.shape

@@ -188,7 +188,7 @@ async function measure() {
   $('measure').disabled = true;
   const input = latest?.pixels ?? new Float32Array(FIELD * FIELD);
   const calls = models.map((model) => () => model.run(input));
-  const times = await compareTimes(calls, {rounds: 21, blockMs: 5});
+  const times = await compareTimes(calls, {rounds: 51, blockMs: 2});
   const slowest = Math.max(...times.map(({median}) => median));
   const dense = {bytes: metadata.models.at(-1).bytes, time: times.at(-1).median};
   document.querySelectorAll('.model').forEach((row, i) => {
@@ -216,6 +216,10 @@ function factor(value) {
 
 async function keepOffline(loader) {
   if (!('serviceWorker' in navigator)) return; // an insecure origin, or a private window
+  if (navigator.serviceWorker.controller) {
+    // This page came out of the cache; another worker means that there is a newer one.
+    navigator.serviceWorker.addEventListener('controllerchange', () => location.reload());
+  }
   await navigator.serviceWorker.register(`service-worker.js?loader=${loader}`);
   await navigator.serviceWorker.ready;
   $('offline').textContent = 'It works without a network now.';

@@ -3,8 +3,8 @@
  * that this browser runs.
  *
  * The page registers it as `service-worker.js?loader=litert/wasm/<build>.js`. The build writes
- * `files.js`, which sets `kept = {version, files}`; a new version is a new cache, and takes over
- * once no page uses the old one.
+ * `files.js`, which sets `kept = {version, files}`; a new version is a new cache, and takes over at
+ * once: the page then reloads itself.
  */
 
 /* global kept */
@@ -24,6 +24,7 @@ async function install() {
   const urls = ['./', ...kept.files, loader, loader.replace(/\.js$/, '.wasm')];
   const cache = await caches.open(CACHE);
   await cache.addAll(urls.map((url) => new Request(url, {cache: 'no-cache'})));
+  await self.skipWaiting();
 }
 
 async function activate() {

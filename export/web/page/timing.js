@@ -6,8 +6,9 @@ const WARM_UP_MS = 250;
 /**
  * The median time of one call of each function, in milliseconds.
  *
- * The functions take turns, in blocks long enough for the browser's coarse clock, and the order
- * turns around from round to round, so that a slow moment hits all of them alike.
+ * The functions take turns, in blocks just long enough for the browser's coarse clock, so that most
+ * blocks are not interrupted; the order turns around from round to round, so that a slow moment
+ * hits all of them alike.
  *
  * @param {Array<function(): Promise<*>>} functions
  * @param {{rounds: number, blockMs: number}} effort Number of rounds; length of one block.

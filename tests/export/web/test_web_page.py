@@ -1,13 +1,15 @@
 """The page in a real browser, at the size of a phone and of a desktop, against LiteRT in Python."""
 
 import json
+import shutil
+import time
 
 import numpy as np
 import pytest
 from conftest import needs_litert, serving
 from tracing import trace
 
-from export.web import browser
+from export.web import browser, build
 
 pytestmark = [pytest.mark.long, needs_litert]
 
@@ -79,9 +81,12 @@ def latest(driver):
 
 
 def wait(driver, condition):
+    from selenium.common.exceptions import StaleElementReferenceException
     from selenium.webdriver.support.wait import WebDriverWait
 
-    return WebDriverWait(driver, 30, poll_frequency=0.02).until(lambda _: condition())
+    reloaded = [StaleElementReferenceException]
+    waiting = WebDriverWait(driver, 60, poll_frequency=0.02, ignored_exceptions=reloaded)
+    return waiting.until(lambda _: condition())
 
 
 def click(driver, name):
@@ -281,6 +286,20 @@ def test_works_offline_after_the_first_load(driver, dist, models):
     answer = latest(page)
     expected = in_python(models, "smallest.tflite", answer["pixels"])
     np.testing.assert_allclose(answer["probabilities"], expected, atol=1e-5)
+
+
+def test_new_version_replaces_the_kept_one(driver, models, tmp_path):
+    build.build(models, tmp_path / "dist")
+    with serving(tmp_path / "dist") as site:
+        page = open_page(driver, site, SIZES["desktop"])
+        wait(page, lambda: "without a network" in page.find_element("id", "offline").text)
+        newer = shutil.copytree(models, tmp_path / "models")
+        text = (models / "metadata.json").read_text()
+        (newer / "metadata.json").write_text(text.replace("Smallest ticket", "Newer ticket"))
+        time.sleep(1)  # HTTP's modification times are in seconds
+        build.build(newer, tmp_path / "dist")
+        page.get(site)
+        wait(page, lambda: "Newer ticket" in page.find_element("id", "models").text)
 
 
 def test_old_browser_gets_the_other_build(driver, site):
