@@ -7,7 +7,7 @@ import pytest
 from keras import layers
 
 from keras_lottery.exporters import tflite
-from keras_lottery.exporters.tflite import encode, storage
+from keras_lottery.exporters.tflite import encode, signature, storage
 
 
 @pytest.fixture
@@ -97,7 +97,17 @@ def test_values_that_are_stored_wrongly_are_found(model, tmp_path, monkeypatch):
         return stored + np.float32(0.5), sparsity
 
     monkeypatch.setattr(encode, "encode", one_off)
-    refused(tflite.ExportError, "output 0 of XNNPACK is off by", model, tmp_path / "x.tflite")
+    match = r"'fc1/kernel' has \d+ weights of another value"
+    refused(tflite.ExportError, match, model, tmp_path / "x.tflite")
+
+
+def test_outputs_that_are_not_those_of_keras_are_found(model, tmp_path, monkeypatch):
+    faithful = signature.answers
+    monkeypatch.setattr(
+        signature, "answers", lambda *given: [1.1 * each for each in faithful(*given)]
+    )
+    match = "output 0 of XNNPACK is off by 0.0[89]"
+    refused(tflite.ExportError, match, model, tmp_path / "x.tflite")
 
 
 def test_a_pruned_weight_that_comes_alive_is_found(model, tmp_path, monkeypatch):
