@@ -107,6 +107,11 @@ class Lottery:
         )
 
     @property
+    def holds(self) -> bool:
+        """Whether pruned weights are held at values of their own, rather than zero."""
+        return self._hold is not pruned_actions.zero
+
+    @property
     def state(self) -> State:
         """All that the `Lottery` knows beside the model: what a backup must hold. Not a copy."""
         return self._state
@@ -143,8 +148,7 @@ class Lottery:
                 f"The model {self.model.name!r} has masks already: use `Lottery.of(model)` to go "
                 "on from them, or `strip(model)` to take them off."
             )
-        holds = self._hold is not pruned_actions.zero
-        masking.attach(self, self.model, self._kernels.values(), holds)
+        masking.attach(self, self.model, self._kernels.values(), self.holds)
         self._stateful_optimizer = optimizer
         self._write_masks()
 
@@ -232,7 +236,7 @@ class Lottery:
         self._require_attached()
         self.attach()  # The model may have been compiled anew.
         held = {}
-        if self._hold is not pruned_actions.zero:
+        if self.holds:
             for record in self._records():
                 mask, nothing = masks[record.name], np.zeros_like(record.current)
                 before = self._state.held.get(record.name, nothing)

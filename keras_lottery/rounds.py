@@ -223,11 +223,12 @@ def _move_to(lottery: Lottery, ticket: Ticket, draws: int) -> None:
     )
     values = {names[name]: value for name, value in ticket.values.items()}
     masks = {names[name]: mask for name, mask in ticket.masks.items()}
+    # A ticket has the values that weights are held at in their place.
+    held = {name: np.where(mask, 0, values[name]) for name, mask in masks.items()}
     lottery.load_state(
         State(
             masks=masks,
-            # A ticket has them as the values of pruned weights.
-            held={name: np.where(mask, 0, values[name]) for name, mask in masks.items()},
+            held=held if lottery.holds else {},
             previous={name: values[name] for name in masks},
             point=dataclasses.replace(lottery.state.point, values=values),
             draws=draws,
