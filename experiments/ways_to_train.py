@@ -1,0 +1,96 @@
+"""The ways of training that `benchmark_training` compares.
+
+Each is a function `(model, x, y, batch_size, epochs) -> run`; `run()` trains the compiled model
+for that many epochs, and returns how `kl.fit` fused the steps, or nothing.
+"""
+
+import keras
+import tensorflow as tf
+
+import keras_lottery as kl
+from keras_lottery.training import fit
+
+# The sparsity of the masked ways; what a masked step costs does not depend on it.
+_SPARSITY = 0.8
+
+
+def plain_fit(model, x, y, batch_size, epochs):
+    """`model.fit` over arrays."""
+    return lambda: _silent(model.fit, x, y, batch_size, epochs)
+
+
+def fit_100_steps(model, x, y, batch_size, epochs):
+    """`model.fit` with `steps_per_execution=100`."""
+    model.steps_per_execution = 100
+    return plain_fit(model, x, y, batch_size, epochs)
+
+
+def kl_fit(model, x, y, batch_size, epochs):
+    """`kl.fit`, choosing by itself how to train."""
+
+    def run():
+        history = fit(model, x, y, batch_size=batch_size, epochs=epochs, verbose=0)
+        return history.params["fused"]
+
+    return run
+
+
+def kl_fit_masked(model, x, y, batch_size, epochs):
+    """`kl.fit` of a pruned model."""
+    kl.Lottery(model).prune(_SPARSITY)
+    return kl_fit(model, x, y, batch_size, epochs)
+
+
+def fit_masked(model, x, y, batch_size, epochs):
+    """`model.fit` of a pruned model."""
+    kl.Lottery(model).prune(_SPARSITY)
+    return plain_fit(model, x, y, batch_size, epochs)
+
+
+def fit_masked_by_callback(model, x, y, batch_size, epochs):
+    """`model.fit`, and after every batch Python multiplies the kernels by their masks."""
+    lottery = kl.Lottery(model)
+    lottery.prune(_SPARSITY)
+    masks = lottery.masks
+    lottery.detach()
+    kernels = {kernel.path: kernel for kernel in kl.variables.prunable(model).values()}
+    pairs = list(zip(kernels.values(), map(tf.constant, masks.values()), strict=True))
+
+    def mask(batch, logs):
+        for kernel, alive in pairs:
+            kernel.assign(tf.where(alive, kernel.value, 0.0))
+
+    callback = keras.callbacks.LambdaCallback(on_train_batch_end=mask)
+    return lambda: _silent(model.fit, x, y, batch_size, epochs, [callback])
+
+
+def hand_written(model, x, y, batch_size, epochs):
+    """A `tf.while_loop` over the steps, written for this one model: no metrics, no callbacks."""
+    x, y = tf.constant(x), tf.constant(y)
+    steps = len(x) // batch_size
+    loss_function, optimizer = model.loss, model.optimizer
+    optimizer.build(model.trainable_variables)
+    convolutional = any(isinstance(layer, keras.layers.Conv2D) for layer in model.layers)
+
+    @tf.function(autograph=False, jit_compile=not convolutional)
+    def train(order):
+        def step(number):
+            indices = tf.slice(order, [number * batch_size], [batch_size])
+            with tf.GradientTape() as tape:
+                outputs = model(tf.gather(x, indices), training=True)
+                loss = loss_function(tf.gather(y, indices), outputs)
+            gradients = tape.gradient(loss, model.trainable_variables)
+            optimizer.apply(gradients, model.trainable_variables)
+            return number + 1
+
+        tf.while_loop(lambda number: number < steps, step, [0], parallel_iterations=1)
+
+    def run():
+        for _ in range(epochs):
+            train(tf.random.shuffle(tf.range(len(x))))
+
+    return run
+
+
+def _silent(train, x, y, batch_size, epochs, callbacks=None):
+    train(x, y, batch_size=batch_size, epochs=epochs, callbacks=callbacks, verbose=0)
