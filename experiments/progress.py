@@ -43,5 +43,5 @@ class Progress:
         self._console.print(
             f"seed {result.seed}  round {result.index:2}  {result.variant:17} "
             f"{percent(result.remaining):>5} % left  {100 * result.test_accuracy:6.2f} % right  "
-            f"{result.seconds:6.1f} s",
+            f"{result.seconds:6.1f} s  {result.fused}",
         )

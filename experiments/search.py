@@ -36,9 +36,21 @@ class Search:
     controls: Mapping[str, list[int]]
 
     def __post_init__(self):
-        """Refuses a name that there is not, before anything is trained."""
+        """Refuses what would fail, before anything is trained."""
         for module, name in ((criteria, self.criterion), (kept, self.kept), (pruned, self.pruned)):
             lookup.get(module, name)
+        if self.rewound_to >= self.experiment.iterations:
+            raise ValueError(
+                f"The rewind point is iteration {self.rewound_to:,}, and a round has only "
+                f"{self.experiment.iterations:,}."
+            )
+
+    @property
+    def rewound_to(self):
+        """Iterations that a rewound network has behind it."""
+        if self.rewind is None:
+            return 0
+        return self.rewind.at * (self.experiment.steps if self.rewind.unit == "epoch" else 1)
 
     def rounds(self, seed, count, rate):
         """The rounds of `kl.rounds` with these settings.
@@ -106,9 +118,6 @@ class _Seed:
         self.seed = seed
         self.examples = training.split(search.experiment, seed)
         self.trainers = {}
-        # Iterations that a rewound network has behind it.
-        point, steps = search.rewind, search.experiment.steps
-        self.rewound_to = point.at * (steps if point.unit == "epoch" else 1) if point else 0
 
     def execute(self):
         for r in self.search.scheme(self.search, self.seed):
@@ -123,21 +132,21 @@ class _Seed:
         weights = weights_file(self.run, self.seed, r.index)
         if self.run.find(variant, self.seed, r.index) is None:
             r.ticket.save(ticket_file(self.run, self.seed, r.index))
-            first = self.rewound_to if r.index else 0
+            first = self.search.rewound_to if r.index else 0
             measured = trainer.train(r.callbacks, first)
             r.model.save_weights(weights)
             self.add(r, variant, measured)
             return
         # Trained before the run was interrupted: what came of it is all that pruning needs, and a
         # rewind point that is saved on the way.
-        if self.rewound_to and r.index == 0:
-            trainer.train_to(self.rewound_to + 1, r.callbacks)
+        if self.search.rewound_to and r.index == 0:
+            trainer.train_to(self.search.rewound_to + 1, r.callbacks)
         r.model.load_weights(weights)
 
     def train_control(self, r, kind):
         model = r.control(kind, seed=self.seed)
         trainer = self.trainer(kind, model)
-        first = 0 if kind == "reinit" else self.rewound_to
+        first = 0 if kind == "reinit" else self.search.rewound_to
         measured = trainer.train(first=first)
         kl.Lottery.of(model).check()
         self.add(r, kind, measured)

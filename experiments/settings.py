@@ -111,9 +111,9 @@ class Experiment:
         Args:
             length: How long a round is, in words.
         """
-        count = len(self.seeds)
-        seeds = f"{count} seeds" if count > 1 else "1 seed"
-        return f"{self.name} on {self.dataset.name}, {length} a round, {seeds}"
+        images = f"{self.training_images:,} images of {self.dataset.name}"
+        seeds = f"{len(self.seeds)} seeds" if len(self.seeds) > 1 else "1 seed"
+        return f"{self.name} on {images}, {length} a round, {seeds}"
 
     @property
     def validation(self):
@@ -121,14 +121,20 @@ class Experiment:
         return min(self.network.PRESET.validation, len(self.dataset.x_train) // 5)
 
     @property
+    def training_images(self):
+        """How many are left to train on."""
+        return len(self.dataset.x_train) - self.validation
+
+    @property
     def steps(self):
         """Iterations of an epoch."""
-        return math.ceil((len(self.dataset.x_train) - self.validation) / self.batch_size)
+        return math.ceil(self.training_images / self.batch_size)
 
     def recorded(self):
         """What is left of the flags when the preset has filled them in, as JSON."""
         return {
             "network": self.name,
+            "training_images": self.training_images,
             "iterations": self.iterations,
             "batch_size": self.batch_size,
             "rate": self.rate,

@@ -149,7 +149,7 @@ def _band(point):
 
 
 def _within(tolerance):
-    return f"within {100 * tolerance:g} points of dense on the validation examples"
+    return f"within {100 * tolerance:.2g} points of dense on the validation examples"
 
 
 def _fastest(results, variant):

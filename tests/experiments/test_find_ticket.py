@@ -52,7 +52,7 @@ def test_one_step_leaves_flags_results_tickets_and_figures(run, tmp_path, capsys
     kept = {name: int(mask.sum()) for name, mask in ticket.masks.items()}
     assert kept == results(tmp_path)[1].kept
     output = capsys.readouterr().out
-    assert "digits_mlp on digits, 1 iterations a round, 1 seed" in output
+    assert "digits_mlp on 26 images of digits, 1 iterations a round, 1 seed" in output
     assert "The dense network reaches" in output
 
 
@@ -154,6 +154,7 @@ def test_a_finished_run_trains_nothing_again_and_other_flags_are_refused(
         ("--pruned=x", "No 'x' in pruned; .*zero"),
         ("--scope=x", "No 'x' in scopes; .*globally"),
         ("--rewind=soon", "No rewind point 'soon'; there are start, step:500"),
+        ("--rewind=epoch:3", "rewind point is iteration 3, and a round has only 2"),
         ("--controls=luck", "No control 'luck'; there are reinit"),
         ("--control_rounds=9", "No round '9' to have controls; there are 1 to 2"),
     ],
