@@ -56,6 +56,55 @@ class Point:
     files: dict[str, str]
 
 
+@dataclasses.dataclass(frozen=True)
+class Experiment:
+    """What is trained, and how long.
+
+    Attributes:
+        network: A module of `experiments.networks`.
+        dataset: A `Dataset`.
+        epochs: Of each training.
+        rounds: How often to prune.
+        rate: The fraction of what remains that a round prunes.
+        precision: The lowest precision that a weight may be stored in.
+        seed: Of weights, order and ties.
+    """
+
+    network: object
+    dataset: object
+    epochs: int
+    rounds: int
+    rate: float
+    precision: str
+    seed: int
+
+    @property
+    def title(self):
+        """One line that says what was run."""
+        name = self.network.__name__.rpartition(".")[2]
+        return (
+            f"{name} on {self.dataset.name}, epochs a round: {self.epochs}, {self.precision}, "
+            f"seed {self.seed}"
+        )
+
+    @property
+    def preset(self):
+        """How the network's paper trained it."""
+        return self.network.PRESET
+
+    def make_model(self):
+        """The network, compiled."""
+        import keras
+
+        model = self.network.build(self.dataset.shape, self.dataset.classes, seed=self.seed)
+        steps = math.ceil(len(self.dataset.x_train) / self.preset.batch_size)
+        model.compile(
+            self.preset.optimizer(self.epochs * steps),
+            keras.losses.SparseCategoricalCrossentropy(from_logits=True),
+        )
+        return model
+
+
 def search(granularity, experiment, folder, report):
     """Prunes in rounds and exports every round's ticket, the dense network first.
 
@@ -104,6 +153,7 @@ def search(granularity, experiment, folder, report):
                 r.model,
                 folder / files[target],
                 target=target,
+                precision=experiment.precision,
                 samples=dataset.x_test[:64],
                 overwrite=True,
             )
@@ -123,44 +173,6 @@ def search(granularity, experiment, folder, report):
         )
         report(points[-1])
     return points
-
-
-@dataclasses.dataclass(frozen=True)
-class Experiment:
-    """What is trained, and how long.
-
-    Attributes:
-        network: A module of `experiments.networks`.
-        dataset: A `Dataset`.
-        epochs: Of each training.
-        rounds: How often to prune.
-        rate: The fraction of what remains that a round prunes.
-        seed: Of weights, order and ties.
-    """
-
-    network: object
-    dataset: object
-    epochs: int
-    rounds: int
-    rate: float
-    seed: int
-
-    @property
-    def preset(self):
-        """How the network's paper trained it."""
-        return self.network.PRESET
-
-    def make_model(self):
-        """The network, compiled."""
-        import keras
-
-        model = self.network.build(self.dataset.shape, self.dataset.classes, seed=self.seed)
-        steps = math.ceil(len(self.dataset.x_train) / self.preset.batch_size)
-        model.compile(
-            self.preset.optimizer(self.epochs * steps),
-            keras.losses.SparseCategoricalCrossentropy(from_logits=True),
-        )
-        return model
 
 
 def timed(points, folder, seconds):
@@ -240,10 +252,12 @@ def main(argv):
         sys.exit(f"compare_granularities: {error}")
     steps = math.ceil(len(dataset.x_train) / network.PRESET.batch_size)
     epochs = max(1, round(network.PRESET.iterations * FLAGS.scale / steps))
-    experiment = Experiment(network, dataset, epochs, FLAGS.rounds, FLAGS.rate, FLAGS.seed)
+    experiment = Experiment(
+        network, dataset, epochs, FLAGS.rounds, FLAGS.rate, FLAGS.precision, FLAGS.seed
+    )
     folder = Path(FLAGS.output)
     folder.mkdir(parents=True, exist_ok=True)
-    print(f"{FLAGS.network} on {dataset.name}, {epochs} epochs a round; results go to {folder}")
+    print(f"{experiment.title}; results go to {folder}")
 
     def report(point):
         print(
@@ -261,8 +275,7 @@ def main(argv):
     points = timed(points, folder, FLAGS.seconds)
     content = [dataclasses.asdict(point) for point in points]
     (folder / "results.json").write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
-    title = f"{FLAGS.network} on {dataset.name}, {epochs} epochs a round, seed {FLAGS.seed}"
-    draw(points, title, folder / "granularities.png")
+    draw(points, experiment.title, folder / "granularities.png")
     print(f"Figure: {folder / 'granularities.png'}")
 
 
@@ -279,6 +292,12 @@ if __name__ == "__main__":
         0.1,
         "Multiplies the preset's iterations: 0.1 trains a tenth as long.",
         lower_bound=0,
+    )
+    flags.DEFINE_enum(
+        "precision",
+        "float32",
+        ["float32", "float16", "int8"],
+        "The lowest precision of a stored weight. With int8, blocks of 1x16 have a kernel in int8.",
     )
     flags.DEFINE_float("seconds", 20.0, "How long to time all files.", lower_bound=0)
     flags.DEFINE_integer("seed", 0, "Of the weights, the order of the examples, and ties.")

@@ -177,7 +177,13 @@ def test_the_size_tables_stock_files_are_tried(model):
 def test_granularities_are_compared(tmp_path):
     digits = datasets.load("digits", limit=200)
     experiment = compare_granularities.Experiment(
-        networks.get("digits_mlp"), digits, epochs=1, rounds=1, rate=0.9, seed=0
+        networks.get("digits_mlp"),
+        digits,
+        epochs=1,
+        rounds=1,
+        rate=0.9,
+        precision="float32",
+        seed=0,
     )
     seen = []
     points = compare_granularities.search(
