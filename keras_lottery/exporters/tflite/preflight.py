@@ -19,10 +19,10 @@ _ITEMSIZES = {"float32": 4, "float16": 2, "int8": 1}
 # the gains measured on LeNet-300-100 and on three layers of 1,024 units (x86, one thread, batch 1),
 # and for 1x1 convolutions on MobileNetV1 and V2 as a whole (WebAssembly). Below the first entry
 # the runtime is no faster, and the exporter lets it unpack.
-_MEASURED_ON = "as measured on x86, one example at a time"
 _UNSTRUCTURED = ((0.95, 1.2), (0.98, 4.3))
 _BLOCKS_OF_4 = ((0.8, 2.0), (0.9, 2.8), (0.95, 5.5))
 _BLOCKS_OF_16_INT8 = ((0.95, 1.05),)
+_MEASURED_ON = "as measured on x86, one example at a time"
 _POINTWISE = ((0.7, 2.4), (0.8, 2.8), (0.9, 3.6), (0.95, 4.2))
 
 
