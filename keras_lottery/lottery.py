@@ -85,12 +85,12 @@ class Lottery:
     @property
     def masks(self) -> dict[str, np.ndarray]:
         """The masks by kernel name: boolean, the kernel's shape, True = alive. A copy."""
-        return {name: mask.copy() for name, mask in self._state.masks.items()}
+        return {name: self._state.masks[name].copy() for name in self._kernels}
 
     @property
     def remaining(self) -> dict[str, int]:
         """How many weights of each kernel are alive."""
-        return {name: int(np.count_nonzero(mask)) for name, mask in self._state.masks.items()}
+        return {name: int(np.count_nonzero(self._state.masks[name])) for name in self._kernels}
 
     @property
     def sparsities(self) -> dict[str, float]:
@@ -125,7 +125,8 @@ class Lottery:
         Raises:
             ValueError: If its kernels are others.
         """
-        self._check_masks(state.masks)
+        masking.refuse_misfits(state.masks, self._kernels)
+        self._require_attached()
         self._state = state
         self._write_masks()
         self.enforce()
@@ -171,6 +172,7 @@ class Lottery:
                     f"Nothing keeps the pruned weights of {name!r}: its mask was detached, or its "
                     "constraint replaced. Call `attach()`."
                 )
+        self.attach()  # The model may have been compiled anew.
 
     # Pruning.
 
@@ -232,9 +234,8 @@ class Lottery:
         Raises:
             ValueError: If a kernel is missing or unknown, or a mask has another shape or dtype.
         """
-        self._check_masks(masks)
+        masking.refuse_misfits(masks, self._kernels)
         self._require_attached()
-        self.attach()  # The model may have been compiled anew.
         held = {}
         if self.holds:
             for record in self._records():
@@ -248,12 +249,12 @@ class Lottery:
         self.enforce()
 
     def enforce(self) -> None:
-        """Put every pruned weight, and its moving average if the optimizer keeps one, where it is
+        """Put every pruned weight, and the moving average an optimizer keeps of it, where it is
         held.
 
-        The train step does this by itself; needed after weights were changed from outside
-        (`set_weights`, an average written back by the optimizer).
+        The train step does this by itself; needed after weights were changed from outside.
         """
+        self._require_attached()
         optimizer = variables.optimizer_of(self.model)
         for kernel in self._kernels.values():
             for values in (kernel, masking.average_of(optimizer, kernel)):
@@ -276,18 +277,6 @@ class Lottery:
                     "pruning, for example EarlyStopping(restore_best_weights=True) or "
                     "load_weights, with values from before it: let it start after the last "
                     "pruning, or call `enforce()`."
-                )
-
-    def _check_masks(self, masks: Mapping[str, np.ndarray]) -> None:
-        if set(masks) != set(self._kernels):
-            raise ValueError(
-                f"`masks` must have exactly the kernels {self.names}, received {sorted(masks)}."
-            )
-        for name, mask in masks.items():
-            if mask.dtype != bool or mask.shape != self._state.masks[name].shape:
-                raise ValueError(
-                    f"The mask of {name!r} must be boolean of shape "
-                    f"{self._state.masks[name].shape}, received {mask.dtype} of shape {mask.shape}."
                 )
 
     def _write_masks(self) -> None:

@@ -6,7 +6,7 @@ optimizer, the number of steps per execution or the compiler. Changing a mask is
 variable and retraces nothing.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 import keras
 import numpy as np
@@ -133,6 +133,21 @@ def average_of(
         optimizer._trainable_variables, optimizer._model_variables_moving_average, strict=True
     )
     return next((average for variable, average in averages if variable is kernel), None)
+
+
+def refuse_misfits(masks: Mapping[str, np.ndarray], kernels: Mapping[str, keras.Variable]) -> None:
+    """Raise a `ValueError` if these are not masks for these kernels: by name, shape and dtype."""
+    if set(masks) != set(kernels):
+        raise ValueError(
+            f"`masks` must have exactly the kernels {list(kernels)}, received {sorted(masks)}."
+        )
+    for name, mask in masks.items():
+        shape = tuple(kernels[name].shape)
+        if mask.dtype != bool or mask.shape != shape:
+            raise ValueError(
+                f"The mask of {name!r} must be boolean of shape {shape}, received {mask.dtype} of "
+                f"shape {mask.shape}."
+            )
 
 
 def violations(kernel: Kernel, held: np.ndarray | None) -> int:

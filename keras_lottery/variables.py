@@ -262,31 +262,33 @@ def initializer(
     """
 
     def draw(rng: np.random.Generator) -> np.ndarray:
-        for layer in model._flatten_layers():
-            if any(
-                variable is own
-                for own in (*layer._trainable_variables, *layer._non_trainable_variables)
-            ):
-                break
-        else:
-            raise ValueError(f"{variable.path!r} belongs to no layer of {model.name!r}.")
-        stem = variable.name.removesuffix("_kernel")
-        for attribute in (
-            f"{variable.name}_initializer",
-            f"{stem}_initializer",
-            "depthwise_initializer",
-        ):
-            found = getattr(layer, attribute, None)
-            if found is not None:
-                break
-        else:
-            raise ValueError(
-                f"The layer {layer.name!r} has no attribute `{variable.name}_initializer`, so "
-                f"{variable.path!r} cannot be drawn anew."
-            )
-        config = found.get_config()
+        initializer = _initializer_of(variable, model)
+        config = getattr(initializer, "get_config", dict)()
         if "seed" in config:
-            found = type(found).from_config({**config, "seed": int(rng.integers(2**31))})
-        return keras.ops.convert_to_numpy(found(variable.shape, dtype=variable.dtype))
+            seeded = {**config, "seed": int(rng.integers(2**31))}
+            initializer = type(initializer).from_config(seeded)
+        return keras.ops.convert_to_numpy(initializer(variable.shape, dtype=variable.dtype))
 
     return draw
+
+
+def _initializer_of(variable: keras.Variable, model: keras.Model) -> Callable:
+    # Several layers: one that wraps another, as SpectralNormalization, has its variables as well.
+    owners = [
+        layer
+        for layer in model._flatten_layers()
+        if any(
+            variable is own for own in layer._trainable_variables + layer._non_trainable_variables
+        )
+    ]
+    # `recurrent_kernel` has a `recurrent_initializer`; the `kernel` of DepthwiseConv2D has a
+    # `depthwise_initializer`.
+    stem = variable.name.removesuffix("_kernel")
+    for prefix in (variable.name, stem, "depthwise"):
+        for layer in owners:
+            if getattr(layer, f"{prefix}_initializer", None) is not None:
+                return getattr(layer, f"{prefix}_initializer")
+    raise ValueError(
+        f"No layer of {model.name!r} has an attribute `{variable.name}_initializer` for "
+        f"{variable.path!r}, so it cannot be drawn anew."
+    )

@@ -1,0 +1,238 @@
+"""The owner of the masks: pruning, rewinding, and what it refuses."""
+
+import keras
+import numpy as np
+import pytest
+
+import keras_lottery as kl
+
+
+def kernel_of(model, layer="fc1"):
+    return keras.ops.convert_to_numpy(model.get_layer(layer).kernel)
+
+
+def test_pruning_is_exact_and_masks_only_shrink(make_model):
+    model = make_model()
+    lottery = kl.Lottery(model)
+    before = lottery.masks
+    for sparsity in (0.0, 0.1, 0.5, 0.5, 0.99, 1.0):
+        lottery.prune(sparsity)
+        assert lottery.remaining["fc1/kernel"] == 48 - int(sparsity * 48 + 0.5)
+        assert lottery.remaining["output/kernel"] == 32 - int(sparsity * 32 + 0.5)
+        assert all(not np.any(lottery.masks[n] & ~before[n]) for n in before)
+        before = lottery.masks
+        lottery.check()
+    assert lottery.sparsity == 1
+    assert not kernel_of(model).any()
+
+
+def test_the_numbers_add_up(make_model):
+    lottery = kl.Lottery(make_model())
+    lottery.prune(0.5, overrides={"output": 0.25})
+    assert lottery.names == ["fc1/kernel", "output/kernel"]
+    assert lottery.remaining == {"fc1/kernel": 24, "output/kernel": 24}
+    assert lottery.sparsities == {"fc1/kernel": 0.5, "output/kernel": 0.25}
+    assert lottery.sparsity == pytest.approx(32 / 80)  # biases are not counted
+    lottery.masks["fc1/kernel"][:] = False  # a copy
+    assert lottery.remaining["fc1/kernel"] == 24
+
+
+def test_what_is_pruned_is_the_smallest(make_model):
+    model = make_model()
+    magnitudes = np.abs(kernel_of(model))
+    lottery = kl.Lottery(model)
+    lottery.prune(rate=0.25)
+    mask = lottery.masks["fc1/kernel"]
+    assert magnitudes[~mask].max() < magnitudes[mask].min()
+    lottery.prune(rate=0.25)
+    assert lottery.remaining["fc1/kernel"] == 27  # 48 - 12 - 9
+
+
+def test_pruning_nothing_changes_nothing(make_model):
+    lottery = kl.Lottery(make_model())
+    lottery.prune(0.5)
+    previous, draws = lottery.state.previous, lottery.state.draws
+    lottery.prune(0.25)
+    assert lottery.state.previous is previous
+    assert lottery.state.draws == draws
+
+
+def test_a_criterion_of_ones_own_sees_the_record(make_model, data):
+    model, seen = make_model(), {}
+    start = kernel_of(model)
+    lottery = kl.Lottery(model, include="fc1", seed=7)
+    model.fit(*data, verbose=0)
+    trained = kernel_of(model)
+
+    def criterion(kernel):
+        seen[kernel.name] = kernel
+        return kernel.rng.random(kernel.current.shape)
+
+    lottery.prune(0.5, criterion=criterion)
+    record = seen["fc1/kernel"]
+    np.testing.assert_array_equal(record.initial, start)
+    np.testing.assert_array_equal(record.previous, start)
+    np.testing.assert_array_equal(record.current, trained)
+    first = lottery.masks["fc1/kernel"]
+    lottery.prune(0.75, criterion=criterion)
+    np.testing.assert_array_equal(seen["fc1/kernel"].previous, trained * first)
+
+
+def test_random_choices_depend_on_the_seed_and_on_nothing_else():
+    """Not on the numbers Keras gives to layers; and no two kernels or events are alike."""
+
+    def masks(seed):
+        model = keras.Sequential([keras.Input((8,)), keras.layers.Dense(8), keras.layers.Dense(8)])
+        lottery = kl.Lottery(model, seed=seed)
+        for rate in (0.5, 0.5):
+            lottery.prune(rate=rate, criterion="random")
+            yield from lottery.masks.values()
+
+    first, again, other = (np.array(list(masks(seed))) for seed in (0, 0, 1))
+    np.testing.assert_array_equal(first, again)
+    assert np.any(first != other)
+    assert np.any(first[0] != first[1])
+
+
+def test_rewinding_restores_everything(make_model, data):
+    model = make_model("adam")
+    values = [keras.ops.convert_to_numpy(v) for v in model.variables]
+    lottery = kl.Lottery(model)
+    model.fit(*data, verbose=0)
+    model.optimizer.learning_rate = 0.5
+    lottery.prune(0.5)
+    lottery.rewind()
+    masks = iter(lottery.masks.values())
+    for start, variable in zip(values, model.variables, strict=True):
+        expected = start * next(masks) if start.ndim == 2 else start
+        np.testing.assert_array_equal(keras.ops.convert_to_numpy(variable), expected)
+    assert int(model.optimizer.iterations) == 0
+    assert float(model.optimizer.learning_rate) == pytest.approx(0.001)
+
+
+def test_rewinding_leaves_the_users_constraint_to_training(make_model):
+    """theta_0 is what it was, also where a constraint would have it otherwise."""
+    model = make_model()
+    model.get_layer("fc1").kernel.constraint = keras.constraints.UnitNorm()
+    start = kernel_of(model)
+    lottery = kl.Lottery(model)
+    lottery.prune(0.5)
+    lottery.rewind()
+    np.testing.assert_array_equal(kernel_of(model), start * lottery.masks["fc1/kernel"])
+
+
+def test_a_point_saved_during_training(make_model, data):
+    model = make_model("adam")
+    lottery = kl.Lottery(model)
+    model.fit(*data, verbose=0)
+    lottery.save_rewind_point(step=3)
+    point = kernel_of(model)
+    model.fit(*data, verbose=0)
+    lottery.prune(0.5)
+    lottery.rewind()
+    np.testing.assert_array_equal(kernel_of(model), point * lottery.masks["fc1/kernel"])
+    assert int(model.optimizer.iterations) == 3
+    model.compile("sgd", "mse")
+    with pytest.raises(ValueError, match=r"compiled anew after its rewind point.*step 3"):
+        lottery.rewind()
+
+
+@pytest.mark.parametrize("pruned", ["zero", "freeze"])
+def test_weights_may_come_back(make_model, data, pruned):
+    """Masks set by hand can revive; a revived weight trains on from where it was held."""
+    model = make_model()
+    lottery = kl.Lottery(model, pruned=pruned)
+    start = kernel_of(model)
+    lottery.prune(0.5)
+    lottery.set_masks({name: np.ones_like(mask) for name, mask in lottery.masks.items()})
+    held = np.where(kernel_of(model) == 0, 0, start)
+    np.testing.assert_array_equal(kernel_of(model), held)
+    model.fit(*data, verbose=0)
+    assert np.mean(kernel_of(model) != held) > 0.9
+    assert np.max(np.abs(kernel_of(model) - held)) < 0.1
+
+
+def test_a_second_lottery_is_refused(make_model):
+    model = make_model()
+    lottery = kl.Lottery(model, include="fc1")
+    assert kl.Lottery.of(model) is lottery
+    with pytest.raises(ValueError, match=r"has masks already: use `Lottery.of\(model\)`"):
+        kl.Lottery(model, include="output")
+    lottery.detach()
+    assert kl.Lottery.of(model) is None
+    other = kl.Lottery(model)
+    with pytest.raises(ValueError, match="has masks already"):
+        lottery.attach()
+    assert kl.Lottery.of(model) is other
+    lottery.detach()  # not attached: nothing happens
+    assert kl.Lottery.of(model) is other
+
+
+@pytest.mark.parametrize(
+    "action",
+    [
+        lambda lottery: lottery.prune(0.5),
+        lambda lottery: lottery.rewind(),
+        lambda lottery: lottery.check(),
+        lambda lottery: lottery.enforce(),
+    ],
+)
+def test_after_detach_masks_cannot_be_used(make_model, action):
+    lottery = kl.Lottery(make_model())
+    lottery.detach()
+    with pytest.raises(kl.MaskError, match=r"Nothing keeps the pruned weights of 'fc1/kernel'"):
+        action(lottery)
+
+
+def test_a_constraint_set_over_ours_is_found(make_model):
+    model = make_model()
+    lottery = kl.Lottery(model)
+    own = keras.constraints.NonNeg()
+    model.get_layer("output").kernel.constraint = own
+    with pytest.raises(kl.MaskError, match="'output/kernel': its mask was detached, or its const"):
+        lottery.check()
+    lottery.attach()
+    lottery.check()
+    lottery.detach()
+    assert model.get_layer("output").kernel.constraint is own
+
+
+def test_wrong_masks(make_model):
+    lottery = kl.Lottery(make_model())
+    masks = lottery.masks
+    for wrong, message in (
+        ({}, r"must have exactly the kernels \['fc1/kernel', 'output/kernel'\], received \[\]"),
+        ({**masks, "fc1/kernel": np.ones((6, 8))}, "'fc1/kernel' must be boolean .*float64"),
+        ({**masks, "fc1/kernel": np.ones((8, 6), bool)}, r"of shape \(6, 8\), .* \(8, 6\)"),
+    ):
+        with pytest.raises(ValueError, match=message):
+            lottery.set_masks(wrong)
+
+
+@pytest.mark.parametrize(
+    "settings, message",
+    [
+        ({}, "Give `sparsity` or `rate`"),
+        ({"sparsity": 0.5, "rate": 0.5}, "Give `sparsity` or `rate`"),
+        ({"sparsity": 1.5}, "1.5"),
+        ({"rate": -0.1}, "-0.1"),
+        ({"sparsity": 0.5, "overrides": {"fc9": 0.1}}, "Nothing matched.*'fc9'"),
+        ({"sparsity": 0.5, "criterion": "largest"}, "No 'largest' in criteria"),
+        ({"sparsity": 0.5, "scope": "local"}, "No 'local' in scopes.*layerwise"),
+    ],
+)
+def test_wrong_prunings_change_nothing(make_model, settings, message):
+    lottery = kl.Lottery(make_model())
+    with pytest.raises(ValueError, match=message):
+        lottery.prune(**settings)
+    assert lottery.sparsity == 0
+
+
+def test_weights_that_diverged_are_refused_by_name(make_model):
+    model = make_model()
+    lottery = kl.Lottery(model)
+    kernel = kernel_of(model)
+    kernel[0, 0] = np.nan
+    model.get_layer("fc1").kernel.assign(kernel)
+    with pytest.raises(ValueError, match="'fc1/kernel' has weights that are not finite"):
+        lottery.prune(0.5)

@@ -1,0 +1,42 @@
+"""A plain Keras model out of a pruned one."""
+
+import keras
+import numpy as np
+import pytest
+
+import keras_lottery as kl
+
+
+def test_the_same_model_plain_again(make_model, data, tmp_path):
+    model = make_model("adam")
+    kl.Lottery(model).prune(0.5)
+    model.fit(*data, verbose=0)
+    predictions = model.predict(data[0], verbose=0)
+    assert kl.strip(model) is model
+    assert kl.Lottery.of(model) is None
+    assert all(variable.constraint is None for variable in model.variables)
+    np.testing.assert_array_equal(model.predict(data[0], verbose=0), predictions)
+    assert np.mean(keras.ops.convert_to_numpy(model.get_layer("fc1").kernel) == 0) == 0.5
+    model.save(tmp_path / "plain.keras")
+    loaded = keras.saving.load_model(tmp_path / "plain.keras")
+    np.testing.assert_array_equal(loaded.predict(data[0], verbose=0), predictions)
+    assert int(loaded.optimizer.iterations) == int(model.optimizer.iterations)
+
+
+def test_a_stripped_model_trains_densely(make_model, data):
+    model = make_model()
+    kl.Lottery(model).prune(0.5)
+    model.fit(*data, verbose=0)
+    kl.strip(model).fit(*data, verbose=0)
+    assert keras.ops.convert_to_numpy(model.get_layer("fc1").kernel).all()
+
+
+def test_what_cannot_be_stripped(make_model):
+    model = make_model()
+    with pytest.raises(ValueError, match="has no masks to strip"):
+        kl.strip(model)
+    kl.Lottery(model).prune(0.5)
+    model.get_layer("output").kernel.assign(np.ones((8, 4)))
+    with pytest.raises(kl.MaskError, match="'output/kernel': 16 of 16 pruned weights"):
+        kl.strip(model)
+    assert kl.Lottery.of(model) is not None  # still there, to be looked at
