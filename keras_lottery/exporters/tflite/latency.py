@@ -24,9 +24,10 @@ from keras_lottery.exporters.tflite import (
 from keras_lottery.exporters.tflite import encode as sparsity
 from keras_lottery.exporters.tflite.source import Built
 
-# Nanoseconds for each weight, stored weight or stored block, measured on an x86 core with AVX-512,
-# where dense float computation is at its fastest: elsewhere a sparse kernel gains more.
-_DENSE, _SINGLE, _BLOCK_OF_4, _BLOCK_OF_16 = 0.042, 0.65, 0.55, 1.0
+# Nanoseconds for each weight computed with densely, and for each stored block by its length, on an
+# x86 core with AVX-512. Dense float is at its fastest there: elsewhere a sparse kernel gains more.
+DENSE_NANOSECONDS = 0.042
+BLOCK_NANOSECONDS = {1: 0.65, 4: 0.55, 16: 1.0}
 
 # A form of more bytes has to be faster by more than this.
 _WORTH_BYTES = 1.4
@@ -46,30 +47,38 @@ class _Form:
     values: np.ndarray
     scales: np.ndarray | None
     plan: sparsity.Plan
-    nanoseconds: float
+
+    @property
+    def nanoseconds(self):
+        """The estimate of what computing with it takes."""
+        length = self.plan.block[1] if self.plan.block else 1
+        return BLOCK_NANOSECONDS[length] * self.plan.count / length
 
 
-def build(origin, precision):
+def build(origin, precision, slowest=1.0):
     """Builds the fastest file; see `encode`.
 
     Args:
         origin: The `Source`.
         precision: The lowest precision a weight may take: `"float32"`, `"float16"`, `"int8"`.
+        slowest: How much longer than a dense kernel a sparse one may take.
 
     Returns:
         A `Built`.
     """
     model = flatbuffer.read(origin.dense)
-    reasons = encode(model, precision)
+    reasons = encode(model, precision, slowest)
     return Built(flatbuffer.write(model), reasons, precision)
 
 
-def encode(model, precision):
+def encode(model, precision, slowest=1.0):
     """Stores the weights of a dense float32 model in the forms that are computed fastest.
 
     Args:
         model: The `ModelT`, changed in place.
         precision: With `"int8"`, blocks of sixteen are computed in int8.
+        slowest: How much longer than a dense kernel a sparse one may take. As it takes less memory,
+            more than 1 can be wanted.
 
     Returns:
         `dict`: tensor name -> why it is stored as it is.
@@ -77,10 +86,10 @@ def encode(model, precision):
     reasons = {}
     for weight in weights.find(model):
         forms = _forms(weight, precision)
-        dense = _DENSE * weight.values.size
+        dense = DENSE_NANOSECONDS * weight.values.size
         best = _best(forms)
         name = levels.title(weight.tensor)
-        if best is not None and best.nanoseconds < dense:
+        if best is not None and best.nanoseconds < slowest * dense:
             _store(model, weight, best)
             gain = f"estimated {dense / best.nanoseconds:.1f} times as fast as dense float32 on x86"
             reasons[name] = f"{best.name}, {gain}"
@@ -105,14 +114,11 @@ def _forms(weight, precision):
     if precision == "int8" and inputs % 16 == 0 and inputs // 16 <= _MOST_BLOCKS:
         integers, scales = quantize.to_int8(values)
         plan = sparsity.by_rows(integers, 1, length=16)
-        time = _BLOCK_OF_16 * plan.count / 16
-        forms.append(_Form("int8 blocks of 16 inputs", integers, scales, plan, time))
+        forms.append(_Form("int8 blocks of 16 inputs", integers, scales, plan))
     if inputs % 4 == 0:
-        plan = sparsity.by_rows(values, 4, length=4)
-        forms.append(_Form("blocks of 4 inputs", values, None, plan, _BLOCK_OF_4 * plan.count / 4))
-    plan = sparsity.by_rows(values, 4)
-    forms.append(_Form("single weights", values, None, plan, _SINGLE * plan.count))
-    return forms
+        forms.append(_Form("blocks of 4 inputs", values, None, sparsity.by_rows(values, 4, 4)))
+    forms.append(_Form("single weights", values, None, sparsity.by_rows(values, 4)))
+    return [form for form in forms if form.plan.bytes < values.nbytes]
 
 
 def _is_dense_on_one_example(weight, name, operator):
@@ -122,7 +128,7 @@ def _is_dense_on_one_example(weight, name, operator):
 
 def _why_not(weight, forms):
     if not forms:
-        return "no sparse kernel of its own"
+        return "no sparse kernel computes it"
     return "too few zeros for a sparse kernel to be faster"
 
 
