@@ -4,6 +4,7 @@ The data stays in memory as tensors, and the body of the loop gathers a batch by
 Python and no input pipeline runs between two steps.
 """
 
+import textwrap
 from collections.abc import Callable
 
 import keras
@@ -63,7 +64,7 @@ class Steps:
                 return self._loop(step, batch_size, True)(self.data, order, begin, count)
             except (tf.errors.InvalidArgumentError, tf.errors.UnimplementedError) as error:
                 # XLA compiles a chunk before it runs any of it: no weight has changed yet.
-                refusal = error.message.partition("\n")[0]
+                refusal = textwrap.shorten(error.message, 200)
                 self.choice = Choice("graph", f"XLA refuses the model ({refusal})")
         return self._loop(step, batch_size, False)(self.data, order, begin, count)
 

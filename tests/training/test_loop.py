@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 import tiny
 
+import keras_lottery as kl
 from keras_lottery.training import fit
 
 pytestmark = pytest.mark.skipif(
@@ -106,6 +107,20 @@ def test_a_callback_may_change_weights_and_masks_between_chunks():
     assert np.count_nonzero(kernel.numpy() == 0) == 42
 
 
+def test_prune_falls_exactly_on_its_step():
+    x, y = tiny.samples()
+    arguments = {"batch_size": 8, "epochs": 3, "shuffle": False, "verbose": 0}
+
+    def prune():
+        return kl.Prune(kl.schedules.polynomial(0.75, begin=4, end=16, every=5), unit="step")
+
+    model, other = tiny.dense(), tiny.dense()
+    history = fit(model, x, y, callbacks=[prune()], **arguments)
+    plain = other.fit(x, y, callbacks=[prune()], **arguments)
+    assert 0 < history.history["sparsity"][1] < history.history["sparsity"][2] == 0.75
+    tiny.assert_same(model, history, other, plain, 1e-6)
+
+
 def test_stop_training_stops_after_the_chunk():
     class Stop(Record):
         def on_train_batch_end(self, batch, logs=None):
@@ -144,6 +159,12 @@ def test_the_usual_callbacks_do_as_in_model_fit(tmp_path):
     best = [keras.saving.load_model(tmp_path / f"{name}.keras") for name in ("fused", "plain")]
     for ours, theirs in zip(best[0].get_weights(), best[1].get_weights(), strict=True):
         np.testing.assert_allclose(ours, theirs, rtol=0, atol=1e-5)
+
+
+def test_tensorboard_writes_every_epoch(tmp_path):
+    pytest.importorskip("tensorboard")
+    train(keras.callbacks.TensorBoard(tmp_path, update_freq=1, write_graph=False))
+    assert list(tmp_path.glob("train/events*"))
 
 
 def test_an_interrupted_training_goes_on_where_it_was(tmp_path):
