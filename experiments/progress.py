@@ -20,6 +20,7 @@ class Progress:
             progress.TaskProgressColumn(),
             progress.TimeRemainingColumn(compact=True),
             console=console,
+            transient=True,
             disable=not console.is_terminal,
         )
         self._task = self._bar.add_task("training", total=iterations)
@@ -41,7 +42,7 @@ class Progress:
     def announce(self, result):
         """Prints the line of a `Result`."""
         self._console.print(
-            f"seed {result.seed}  round {result.index:2}  {result.variant:17} "
-            f"{percent(result.remaining):>5} % left  {100 * result.test_accuracy:6.2f} % right  "
-            f"{result.seconds:6.1f} s  {result.fused}",
+            f"seed {result.seed} round {result.index:2} {result.variant:17} "
+            f"{percent(result.remaining):>5} % left {100 * result.test_accuracy:6.2f} % right "
+            f"{result.seconds:6.1f} s {result.fused}"
         )

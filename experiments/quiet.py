@@ -22,7 +22,9 @@ def import_tensorflow():
     # TensorFlow Datasets tells of every file it looks for at the level below.
     logging.set_verbosity(logging.WARNING)
     with _without_log_lines():
-        import tensorflow  # noqa: F401
+        import tensorflow
+    # It takes the tracing of one model after the other for the retracing of one.
+    tensorflow.get_logger().setLevel("ERROR")
 
 
 @contextlib.contextmanager

@@ -16,19 +16,24 @@ def ticket(console, run, title, tolerance):
     """
     figures.accuracy(run.results, title, run.file("accuracy.png"))
     figures.early_stopping(run.results, title, run.file("early_stopping.png"))
-    console.print(summary.table(run.results, title, summary.COLUMNS))
+    console.print(f"\n{title}", summary.table(run.results, summary.COLUMNS), sep="\n")
+    console.print(
+        "test: accuracy after the last iteration; stops at: iteration of minimum validation loss; "
+        "means over the seeds\n"
+    )
     for sentence in summary.findings(run.results, search.TICKET, tolerance):
         console.print(sentence)
-    console.print(f"Figures: {run.file('accuracy.png')}, {run.file('early_stopping.png')}")
+    console.print(f"\nFigures: {run.file('accuracy.png')}, {run.file('early_stopping.png')}")
 
 
 def comparison(console, run, title):
     """The same for a comparison of methods of pruning, which have no early stopping."""
     figures.accuracy(run.results, title, run.file("accuracy.png"))
-    console.print(summary.table(run.results, title, ["test_accuracy"]))
+    console.print(f"\n{title}", summary.table(run.results, ["test_accuracy"]), sep="\n")
+    console.print("test: accuracy at the end of the round; means over the seeds\n")
     for sentence in summary.comparison(run.results):
         console.print(sentence)
-    console.print(f"Figure: {run.file('accuracy.png')}")
+    console.print(f"\nFigure: {run.file('accuracy.png')}")
 
 
 def export(console, run, experiment, tolerance):

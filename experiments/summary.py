@@ -59,15 +59,14 @@ def smallest_within(results, variant, tolerance):
     return min(near, key=lambda point: point.remaining, default=None)
 
 
-def table(results, title, quantities):
+def table(results, quantities):
     """Means over the seeds: a row for each round, for each quantity a column of every variant.
 
     Args:
         results: `Result` records of one run.
-        title: What was run.
         quantities: Names out of `COLUMNS`.
     """
-    rendered = Table(title=title, title_justify="left", box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0))
+    rendered = Table(box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0))
     rendered.add_column("round", justify="right")
     rendered.add_column("weights\nleft, %", justify="right")
     left, dense, columns = {}, [], []

@@ -41,9 +41,7 @@ RESULTS = [
     result("random_mask", 2, 1, 0.96, 9000),
 ]
 
-TABLE = """\
-mlp, 2 seeds
-
+TABLE = """
                            random              random
         weights   ticket     mask    ticket      mask
  round  left, %  test, %  test, %  stops at  stops at
@@ -76,7 +74,7 @@ def test_the_smallest_ticket_is_chosen_by_validation(tolerance, index):
 
 def test_the_table():
     output = io.StringIO()
-    Console(file=output, width=80).print(summary.table(RESULTS, "mlp, 2 seeds", summary.COLUMNS))
+    Console(file=output, width=80).print(summary.table(RESULTS, summary.COLUMNS))
     lines = [line.rstrip() for line in output.getvalue().splitlines()]
     assert "\n".join(lines).strip("\n") == TABLE.strip("\n")
 
