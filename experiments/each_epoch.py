@@ -13,7 +13,7 @@ import keras
 
 import keras_lottery as kl
 from experiments import summary, training
-from experiments.results import Result
+from experiments.results import Network
 from experiments.settings import Experiment
 from keras_lottery import variables
 from keras_lottery.core import criteria, lookup, schedules
@@ -103,18 +103,11 @@ def execute(comparison, run, progress):
         model = training.make_model(experiment, seed)
         trainer = training.Trainer(model, training.split(experiment, seed), experiment, seed)
         prune = comparison.pruning(variant)
-        rounds = Rounds(trainer, comparison, prune, progress.advance)
+        rounds = Rounds(comparison, trainer, variant, prune, progress.advance)
         fused = trainer.fit(comparison.total, [*filter(None, [prune]), rounds])
-        for index, (sparsity, kept, measured) in enumerate(rounds.measured):
-            result = Result(
-                index=index,
-                variant=variant,
-                seed=seed,
-                sparsity=sparsity,
-                kept=kept,
-                **dataclasses.asdict(dataclasses.replace(measured, fused=fused)),
-            )
-            if run.find(variant, seed, index) is None:
+        for result in rounds.results:
+            if run.find(variant, seed, result.index) is None:
+                result = dataclasses.replace(result, fused=fused)
                 run.add(result)
                 progress.announce(result)
 
@@ -122,17 +115,21 @@ def execute(comparison, run, progress):
 class Rounds(keras.callbacks.Callback):
     """Measures the network at the end of every round.
 
+    Its `results` are `results.Result` records; the way that `kl.fit` took is not known yet.
+
     Args:
-        trainer: The `Trainer` of the model.
         comparison: `Comparison`.
+        trainer: The `Trainer` of the model.
+        variant: The method.
         prune: The callback that prunes, or `None`: then the end of training is the only round's.
         report: Called with the number of iterations done since it was last called.
     """
 
-    def __init__(self, trainer, comparison, prune, report):
+    def __init__(self, comparison, trainer, variant, prune, report):
         super().__init__()
-        self.measured = []
+        self.results = []
         self._trainer = trainer
+        self._variant = variant
         self._epochs = comparison.epochs if prune else comparison.total
         self._prune = prune
         self._report = report
@@ -141,24 +138,26 @@ class Rounds(keras.callbacks.Callback):
         """Starts a round."""
         if epoch % self._epochs == 0:
             self._begin = time.perf_counter()
-            self._best = training.Best(0, math.inf, [])
+            self._best = training.Best()
 
     def on_epoch_end(self, epoch, logs=None):
         """Evaluates on the validation examples; ends a round."""
         iterations = (epoch + 1) * self._trainer.experiment.steps
         loss, _ = self._trainer.evaluate(self._trainer.examples.validation)
-        if loss < self._best.loss:
-            self._best = training.Best(iterations, loss, self.model.get_weights())
+        self._best = self._best.or_now(iterations, loss, self.model)
         self._report(self._trainer.experiment.steps)
         if (epoch + 1) % self._epochs == 0:
             seconds = time.perf_counter() - self._begin
-            measured = self._trainer.measure(self._best, seconds, iterations, fused="")
-            self.measured.append((*self._left(), measured))
+            self.results.append(
+                self._trainer.measure(self._network(), self._best, iterations, seconds, fused="")
+            )
 
-    def _left(self):
+    def _network(self):
         if self._prune is None:
-            return 0.0, {
-                name: math.prod(kernel.shape)
-                for name, kernel in variables.prunable(self.model).items()
-            }
-        return self._prune.lottery.sparsity, self._prune.lottery.remaining
+            kernels = variables.prunable(self.model)
+            kept = {name: math.prod(kernel.shape) for name, kernel in kernels.items()}
+            sparsity = 0.0
+        else:
+            kept = self._prune.lottery.remaining
+            sparsity = self._prune.lottery.sparsity
+        return Network(len(self.results), self._variant, self._trainer.seed, sparsity, kept)

@@ -17,15 +17,34 @@ class ResultsError(ValueError):
 
 
 @dataclasses.dataclass(frozen=True)
-class Result:
-    """One trained network. Accuracies are fractions, losses are means over the examples.
+class Network:
+    """A network of a run.
 
     Args:
         index: Round; 0 is the dense network.
-        variant: What was trained: `"ticket"`, the name of a control, or a method.
-        seed: Seed of the run that the network belongs to.
+        variant: What it is: `"ticket"`, the name of a control, or a method.
+        seed: Seed of all networks that it is compared with.
         sparsity: Fraction of all prunable weights that is pruned.
         kept: Weights left, by kernel.
+    """
+
+    index: int
+    variant: str
+    seed: int
+    sparsity: float
+    kept: dict[str, int]
+
+    @property
+    def remaining(self):
+        """Fraction of the prunable weights that is left."""
+        return 1.0 - self.sparsity
+
+
+@dataclasses.dataclass(frozen=True)
+class Result(Network):
+    """A network that was trained. Accuracies are fractions, losses are means over the examples.
+
+    Args:
         train_loss, train_accuracy: On the training examples, after the last iteration.
         validation_loss, validation_accuracy: The same, on the validation examples.
         test_loss, test_accuracy: The same, on the test examples.
@@ -37,11 +56,6 @@ class Result:
         fused: The way that `kl.fit` trained: `"xla"`, `"graph"` or `"plain"`.
     """
 
-    index: int
-    variant: str
-    seed: int
-    sparsity: float
-    kept: dict[str, int]
     train_loss: float
     train_accuracy: float
     validation_loss: float
@@ -53,11 +67,6 @@ class Result:
     iterations: int
     seconds: float
     fused: str
-
-    @property
-    def remaining(self):
-        """Fraction of the prunable weights that is left."""
-        return 1.0 - self.sparsity
 
 
 class Run:

@@ -5,7 +5,7 @@ from collections.abc import Callable, Mapping
 
 import keras_lottery as kl
 from experiments import summary, training
-from experiments.results import Result
+from experiments.results import Network
 from experiments.settings import Experiment
 from keras_lottery.core import criteria, kept, lookup, pruned
 
@@ -133,9 +133,9 @@ class _Seed:
         if self.run.find(variant, self.seed, r.index) is None:
             r.ticket.save(ticket_file(self.run, self.seed, r.index))
             first = self.search.rewound_to if r.index else 0
-            measured = trainer.train(r.callbacks, first)
+            result = trainer.train(self.network(r, variant), r.callbacks, first)
             r.model.save_weights(weights)
-            self.add(r, variant, measured)
+            self.add(result)
             return
         # Trained before the run was interrupted: what came of it is all that pruning needs, and a
         # rewind point that is saved on the way.
@@ -147,9 +147,9 @@ class _Seed:
         model = r.control(kind, seed=self.seed)
         trainer = self.trainer(kind, model)
         first = 0 if kind == "reinit" else self.search.rewound_to
-        measured = trainer.train(first=first)
+        result = trainer.train(self.network(r, kind), first=first)
         kl.Lottery.of(model).check()
-        self.add(r, kind, measured)
+        self.add(result)
 
     def trainer(self, kind, model):
         if kind not in self.trainers or self.trainers[kind].model is not model:
@@ -158,15 +158,10 @@ class _Seed:
             )
         return self.trainers[kind]
 
-    def add(self, r, variant, measured):
-        result = Result(
-            index=r.index,
-            variant=variant,
-            seed=self.seed,
-            sparsity=r.sparsity,
-            kept=r.kept,
-            **dataclasses.asdict(measured),
-        )
+    def network(self, r, variant):
+        return Network(r.index, variant, self.seed, r.sparsity, r.kept)
+
+    def add(self, result):
         self.run.add(result)
         self.progress.announce(result)
 

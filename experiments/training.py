@@ -9,6 +9,7 @@ import numpy as np
 import tensorflow as tf
 
 from experiments import datasets
+from experiments.results import Result
 from keras_lottery.training import fit
 
 # Examples in one forward pass of an evaluation: enough to keep the cores busy with small layers,
@@ -25,23 +26,6 @@ class Examples:
     test: tuple[tf.Tensor, tf.Tensor]
 
 
-@dataclasses.dataclass(frozen=True)
-class Measured:
-    """What came of one training; the fields are those of `results.Result`."""
-
-    train_loss: float
-    train_accuracy: float
-    validation_loss: float
-    validation_accuracy: float
-    test_loss: float
-    test_accuracy: float
-    early_stopping_iteration: int
-    early_stopping_accuracy: float
-    iterations: int
-    seconds: float
-    fused: str
-
-
 def split(experiment, seed):
     """The examples of an experiment, some of the training ones set aside for validation.
 
@@ -51,16 +35,9 @@ def split(experiment, seed):
     """
     dataset = experiment.dataset
     rest, validation = datasets.split_validation(dataset, experiment.validation, seed)
-    return Examples(
-        *(
-            (tf.constant(x), tf.constant(y))
-            for x, y in (
-                (rest.x_train, rest.y_train),
-                validation,
-                (rest.x_test, rest.y_test),
-            )
-        )
-    )
+    train = rest.x_train, rest.y_train
+    test = rest.x_test, rest.y_test
+    return Examples(*(tuple(map(tf.constant, pair)) for pair in (train, validation, test)))
 
 
 def make_model(experiment, seed):
@@ -98,15 +75,16 @@ class Trainer:
         loss, accuracy = self._evaluate(*examples)
         return float(loss), float(accuracy)
 
-    def train(self, callbacks=(), first=0):
+    def train(self, network, callbacks=(), first=0):
         """Trains the model from its present weights to the last iteration, and measures it.
 
         Args:
+            network: `results.Network`: what the model is at present.
             callbacks: Keras callbacks.
             first: Iterations that the present weights have had already (late rewinding).
 
         Returns:
-            `Measured`. The iterations in it include the first ones.
+            `results.Result`. The iterations in it include the first ones.
 
         Raises:
             ValueError: If the loss stops being a number.
@@ -114,7 +92,7 @@ class Trainer:
         begin = time.perf_counter()
         last = self.experiment.iterations
         best, fused = self.train_to(last, callbacks, first)
-        return self.measure(best, time.perf_counter() - begin, last, fused)
+        return self.measure(network, best, last, time.perf_counter() - begin, fused)
 
     def train_to(self, last, callbacks=(), first=0):
         """Trains the model to an iteration.
@@ -148,27 +126,35 @@ class Trainer:
         )
         return history.params["fused"]
 
-    def measure(self, best, seconds, iterations, fused):
+    def measure(self, network, best, iterations, seconds, fused):
         """Measures the model as it is, and as it was at its minimum validation loss.
 
         Args:
+            network: `results.Network`: what the model is at present.
             best: `Best`.
-            seconds: How long the training took.
-            iterations: How many there were.
+            iterations: How many it was trained.
+            seconds: How long that took.
             fused: The way that `kl.fit` took.
+
+        Returns:
+            `results.Result`.
         """
         examples = self.examples
-        train, validation, test = map(
-            self.evaluate, (examples.train, examples.validation, examples.test)
-        )
+        train_loss, train_accuracy = self.evaluate(examples.train)
+        validation_loss, validation_accuracy = self.evaluate(examples.validation)
+        test_loss, test_accuracy = self.evaluate(examples.test)
         trained = self.model.get_weights()
         self.model.set_weights(best.weights)
         early_stopping_accuracy = self.evaluate(examples.test)[1]
         self.model.set_weights(trained)
-        return Measured(
-            *train,
-            *validation,
-            *test,
+        return Result(
+            **vars(network),
+            train_loss=train_loss,
+            train_accuracy=train_accuracy,
+            validation_loss=validation_loss,
+            validation_accuracy=validation_accuracy,
+            test_loss=test_loss,
+            test_accuracy=test_accuracy,
             early_stopping_iteration=best.iteration,
             early_stopping_accuracy=early_stopping_accuracy,
             iterations=iterations,
@@ -181,9 +167,21 @@ class Trainer:
 class Best:
     """The minimum of the validation loss, where it was, and the weights there."""
 
-    iteration: int
-    loss: float
-    weights: list[np.ndarray]
+    iteration: int = 0
+    loss: float = math.inf
+    weights: list[np.ndarray] = dataclasses.field(default_factory=list)
+
+    def or_now(self, iteration, loss, model):
+        """This, or the model's present state if its loss is lower.
+
+        Raises:
+            ValueError: If the loss is not a number any more.
+        """
+        if not math.isfinite(loss):
+            raise ValueError(
+                f"Training diverged: the validation loss is {loss} at iteration {iteration}."
+            )
+        return Best(iteration, loss, model.get_weights()) if loss < self.loss else self
 
 
 class Checkpoints(keras.callbacks.Callback):
@@ -199,7 +197,7 @@ class Checkpoints(keras.callbacks.Callback):
 
     def __init__(self, trainer, first, last, every, report):
         super().__init__()
-        self.best = Best(0, math.inf, [])
+        self.best = Best()
         self._trainer = trainer
         self._first = first
         self._last = last
@@ -221,12 +219,7 @@ class Checkpoints(keras.callbacks.Callback):
         if iteration % self._every and iteration != self._last:
             return
         loss, _ = self._trainer.evaluate(self._trainer.examples.validation)
-        if not math.isfinite(loss):
-            raise ValueError(
-                f"Training diverged: the validation loss is {loss} at iteration {iteration}."
-            )
-        if loss < self.best.loss:
-            self.best = Best(iteration, loss, self.model.get_weights())
+        self.best = self.best.or_now(iteration, loss, self.model)
         self._report((iteration - 1) % self._every + 1)
         self.model.stop_training = iteration == self._last
 

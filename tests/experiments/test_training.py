@@ -1,4 +1,3 @@
-import dataclasses
 import types
 
 import keras
@@ -7,7 +6,10 @@ import pytest
 
 from experiments import networks, training
 from experiments.datasets import Dataset
+from experiments.results import Network
 from experiments.settings import Experiment
+
+NETWORK = Network(0, "dense", 0, 0.0, {"output/kernel": 48})
 
 
 def experiment(**changed):
@@ -85,7 +87,8 @@ def test_evaluation_is_that_of_keras(monkeypatch):
 def test_training_ends_at_the_last_iteration_and_finds_the_minimum_of_the_validation_loss(fused):
     subject = trainer(fused=fused)
     recorded = Recorded(subject)
-    measured = subject.train([recorded])
+    measured = subject.train(NETWORK, [recorded])
+    assert (measured.variant, measured.kept) == (NETWORK.variant, NETWORK.kept)
     assert int(subject.model.optimizer.iterations) == measured.iterations == 9
     assert len(recorded.losses) == 9
     looked_at = {iteration: recorded.losses[iteration - 1] for iteration in (3, 6, 9)}
@@ -101,7 +104,7 @@ def test_training_ends_at_the_last_iteration_and_finds_the_minimum_of_the_valida
 
 def test_the_last_iteration_is_looked_at_though_it_is_not_due():
     subject = trainer(iterations=2)
-    assert subject.train().early_stopping_iteration == 2
+    assert subject.train(NETWORK).early_stopping_iteration == 2
     assert int(subject.model.optimizer.iterations) == 2
 
 
@@ -109,7 +112,7 @@ def test_late_rewinding_trains_what_is_left():
     subject = trainer()
     done = []
     subject = training.Trainer(subject.model, subject.examples, subject.experiment, 0, done.append)
-    measured = subject.train(first=4)
+    measured = subject.train(NETWORK, first=4)
     assert int(subject.model.optimizer.iterations) == 5
     assert measured.iterations == 9
     assert measured.early_stopping_iteration in (6, 9)
@@ -118,15 +121,17 @@ def test_late_rewinding_trains_what_is_left():
 def test_progress_is_reported_in_iterations():
     subject = trainer(iterations=8)
     done = []
-    training.Trainer(subject.model, subject.examples, subject.experiment, 0, done.append).train()
+    training.Trainer(subject.model, subject.examples, subject.experiment, 0, done.append).train(
+        NETWORK
+    )
     assert done == [3, 3, 2]
 
 
 def test_nothing_is_traced_again_in_a_second_training():
     subject = trainer()
-    subject.train()
+    subject.train(NETWORK)
     traces = subject._evaluate.experimental_get_tracing_count()
-    subject.train()
+    subject.train(NETWORK)
     assert subject._evaluate.experimental_get_tracing_count() == traces
 
 
@@ -134,11 +139,4 @@ def test_a_training_that_diverges_says_where():
     subject = trainer()
     subject.model.set_weights([weights * np.nan for weights in subject.model.get_weights()])
     with pytest.raises(ValueError, match="validation loss is nan at iteration 3"):
-        subject.train()
-
-
-def test_the_fields_are_those_of_a_result():
-    from experiments.results import Result
-
-    fields = {field.name for field in dataclasses.fields(Result)}
-    assert {field.name for field in dataclasses.fields(training.Measured)} < fields
+        subject.train(NETWORK)
