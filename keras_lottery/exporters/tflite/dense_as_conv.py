@@ -51,6 +51,9 @@ def rewrite(model, subgraph, operator, shape):
         subgraph: The operator's subgraph.
         operator: The operator. Its weight may be stored in any form.
         shape: The convolution's kernel shape, see `kernel_shape`.
+
+    Returns:
+        The convolution.
     """
     source, weight = (int(index) for index in operator.inputs[:2])
     (target,) = (int(index) for index in operator.outputs)
@@ -83,6 +86,7 @@ def rewrite(model, subgraph, operator, shape):
         convolution,
         _reshape(model, subgraph, pixel, target),
     ]
+    return convolution
 
 
 def join_reshapes(model, subgraph):

@@ -3,7 +3,15 @@
 Compute stays in float32 at full speed; the runtimes unpack the weights when they load the file.
 """
 
-from keras_lottery.exporters.tflite import dense_as_conv, edit, flatbuffer, levels, storage, weights
+from keras_lottery.exporters.tflite import (
+    dense_as_conv,
+    edit,
+    flatbuffer,
+    half_biases,
+    levels,
+    storage,
+    weights,
+)
 from keras_lottery.exporters.tflite.source import Built
 
 
@@ -51,19 +59,25 @@ def store(model, weight, precision):
     Returns:
         Why it is stored as it is.
     """
-    choices = storage.choices(weight.values, weight.axis, precision)
+    operators = [operator for _, operator in weight.operators]
+    beside = half_biases.cost(model, weight) if precision == "float16" else 0
+    choices = storage.choices(weight.values, weight.axis, precision, beside)
     best = smallest(choices)
     reason = _reason(best, choices)
     shape = _convolution_shape(weight)
     if shape is not None:
-        narrow = smallest(storage.choices(weight.values.reshape(shape), 0, precision))
-        cost = sum(dense_as_conv.cost(op, shape[0]) for _, op in weight.operators)
+        narrow = smallest(storage.choices(weight.values.reshape(shape), 0, precision, beside))
+        cost = sum(dense_as_conv.cost(operator, shape[0]) for operator in operators)
         if narrow.bytes + cost < best.bytes:
             best = narrow
             reason = f"{_reason(best, choices)}; as a convolution its indices are narrower"
-            for _, operator in weight.operators:
+            operators = [
                 dense_as_conv.rewrite(model, weight.subgraph, operator, shape)
+                for operator in operators
+            ]
     storage.store(model, weight.subgraph, weight.index, best)
+    if best.precision == "float16":
+        half_biases.rewrite(model, weight, operators)
     return reason
 
 

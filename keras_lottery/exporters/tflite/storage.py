@@ -5,6 +5,7 @@ operators that use a weight do not change: what was a constant becomes the outpu
 DEQUANTIZE operators, which the runtimes run once, when they load the file.
 """
 
+import dataclasses
 from dataclasses import dataclass
 
 import numpy as np
@@ -37,6 +38,7 @@ class Storage:
         scales: For int8, one scale or one for each index of `axis`; otherwise `None`.
         axis: The axis of the output channels, if it has any.
         plan: How the array is stored sparsely, an `encode.Plan`; `None` for densely.
+        beside: The bytes of what this precision needs beside the weight.
     """
 
     precision: str
@@ -44,13 +46,16 @@ class Storage:
     scales: np.ndarray | None
     axis: int | None
     plan: encode.Plan | None
+    beside: float = 0
 
     @property
     def bytes(self):
         """What the weight takes in the file, with the operators that unpack it."""
-        total = self.values.nbytes
+        total = self.beside
         if self.plan:
-            total = self.plan.bytes + SPARSITY_BYTES + OPERATOR_BYTES
+            total += self.plan.bytes + SPARSITY_BYTES + OPERATOR_BYTES
+        else:
+            total += self.values.nbytes
         if self.precision != "float32":
             total += OPERATOR_BYTES
         if self.scales is not None:
@@ -58,13 +63,14 @@ class Storage:
         return total
 
 
-def choices(values, axis, precision):
+def choices(values, axis, precision, beside=0):
     """The ways to store a weight: in float32 or the precision given, densely or sparsely.
 
     Args:
         values: The weight, float32.
         axis: The axis of its output channels; `None` if it has to stay float32.
         precision: `"float32"`, `"float16"` or `"int8"`.
+        beside: The bytes of what that precision needs beside the weight.
 
     Returns:
         A list of `Storage`.
@@ -73,16 +79,16 @@ def choices(values, axis, precision):
     if axis is None:
         precision = "float32"
     if precision == "float16" and (halves := quantize.to_float16(values)) is not None:
-        dense.append(Storage("float16", halves, None, axis, None))
+        dense.append(Storage("float16", halves, None, axis, None, beside))
     if precision == "int8":
-        dense.append(Storage("int8", *quantize.to_int8(values, axis), axis, None))
+        dense.append(Storage("int8", *quantize.to_int8(values, axis), axis, None, beside))
     return dense + [sparse(storage) for storage in dense]
 
 
 def sparse(storage):
     """The same values stored sparsely, at the fewest bytes."""
     plan = encode.cheapest(storage.values, storage.values.itemsize)
-    return Storage(storage.precision, storage.values, storage.scales, storage.axis, plan)
+    return dataclasses.replace(storage, plan=plan)
 
 
 def store(model, subgraph, index, storage):

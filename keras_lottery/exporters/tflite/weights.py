@@ -9,15 +9,16 @@ from keras_lottery.exporters.tflite import flatbuffer
 from keras_lottery.exporters.tflite.graph import Graph
 
 # Operators that take their weights from a DENSIFY or DEQUANTIZE operator in every runtime: the
-# position of the weights among their inputs, and the axis of the output channels. A table has none:
-# XNNPACK would take over its DEQUANTIZE operator but not GATHER, which then reads nothing.
+# position of the weights among their inputs, the axis of the output channels, and the position of
+# the bias. A table has no channels: XNNPACK would take over its DEQUANTIZE operator but not
+# GATHER, which then reads nothing.
 _OPERATORS = {
-    "FULLY_CONNECTED": (1, 0),
-    "CONV_2D": (1, 0),
-    "DEPTHWISE_CONV_2D": (1, 3),
-    "TRANSPOSE_CONV": (1, 0),
-    "CONV_3D": (1, 4),
-    "GATHER": (0, None),
+    "FULLY_CONNECTED": (1, 0, 2),
+    "CONV_2D": (1, 0, 2),
+    "DEPTHWISE_CONV_2D": (1, 3, 2),
+    "TRANSPOSE_CONV": (1, 0, 3),
+    "CONV_3D": (1, 4, 2),
+    "GATHER": (0, None, None),
 }
 
 
@@ -29,6 +30,7 @@ class Weight:
         subgraph: The subgraph it is in.
         index: Its tensor's index there.
         axis: The axis of its output channels; `None` for a table, which has to stay float32.
+        bias: The position of the bias among the inputs of its operators, if they can have one.
         values: Its values.
         operators: `(name, operator)` for every operator that reads it.
     """
@@ -36,6 +38,7 @@ class Weight:
     subgraph: schema.SubGraphT
     index: int
     axis: int | None
+    bias: int | None
     values: np.ndarray
     operators: tuple[tuple[str, schema.OperatorT], ...]
 
@@ -65,8 +68,8 @@ def find(model, kind=schema.TensorType.FLOAT32):
                 continue
             if None in places or index in subgraph.outputs:
                 continue
-            ((place, axis),) = places
+            ((place, axis, bias),) = places
             if all(list(op.inputs).index(index) == place for _, op in users):
                 values = flatbuffer.dense(model, tensor)
-                found.append(Weight(subgraph, index, axis, values, tuple(users)))
+                found.append(Weight(subgraph, index, axis, bias, values, tuple(users)))
     return found

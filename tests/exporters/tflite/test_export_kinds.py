@@ -6,6 +6,7 @@ import keras
 import model_kinds
 import numpy as np
 import pytest
+from keras import layers
 
 from keras_lottery.exporters import tflite
 
@@ -30,6 +31,34 @@ def test_a_model_of_any_kind_is_exported_and_proven(kind, precision, tmp_path):
         np.testing.assert_array_equal(value, variable.numpy())
 
 
+@pytest.mark.filterwarnings("ignore:.*tf.lite.Interpreter is deprecated:UserWarning")
+@pytest.mark.parametrize("precision", PRECISIONS)
+@pytest.mark.parametrize("use_bias", [True, False])
+def test_the_runtime_in_tensorflow_agrees(precision, use_bias, tmp_path):
+    """Its XNNPACK is another version: beside float16 weights it needs float16 biases."""
+    import tensorflow as tf
+
+    stack = [
+        keras.Input((8, 8, 4)),
+        layers.Conv2D(30, 3, use_bias=use_bias),
+        layers.DepthwiseConv2D(3, use_bias=use_bias),
+        layers.Conv2DTranspose(8, 3, use_bias=use_bias),
+        layers.Flatten(),
+        layers.Dense(300, use_bias=use_bias),
+        layers.Dense(10, use_bias=use_bias),
+    ]
+    model = model_kinds.prune(keras.Sequential(stack))
+    tflite.export(model, tmp_path / "model.tflite", precision=precision)
+    interpreter = tf.lite.Interpreter(str(tmp_path / "model.tflite"))
+    interpreter.allocate_tensors()
+    x = np.random.default_rng(0).random((1, 8, 8, 4), np.float32)
+    interpreter.set_tensor(interpreter.get_input_details()[0]["index"], x)
+    interpreter.invoke()
+    got = interpreter.get_tensor(interpreter.get_output_details()[0]["index"])
+    expected = model(x).numpy()
+    assert np.abs(got - expected).max() < 0.05 * np.abs(expected).max()
+
+
 def test_nothing_is_printed(tmp_path, capfd):
     model = model_kinds.prune(model_kinds.sequential())
     samples = np.random.default_rng(0).random((8, 8, 8, 1), np.float32)
@@ -43,8 +72,8 @@ def test_constants_carry_the_names_of_keras(tmp_path):
     model = keras.Sequential(
         [
             keras.Input((40,), name="image"),
-            keras.layers.Dense(30, name="fc1"),
-            keras.layers.Dense(30, name="output"),
+            layers.Dense(30, name="fc1"),
+            layers.Dense(30, name="output"),
         ]
     )
     report = tflite.export(model_kinds.prune(model), tmp_path / "model.tflite")
@@ -53,7 +82,7 @@ def test_constants_carry_the_names_of_keras(tmp_path):
 
 def test_samples_give_a_subclassed_model_its_inputs_and_open_axes_their_length(tmp_path):
     sequence = keras.Input((None, 12))
-    model = keras.Model(sequence, keras.layers.Dense(40)(sequence))
+    model = keras.Model(sequence, layers.Dense(40)(sequence))
     model_kinds.prune(model)
     with pytest.raises(tflite.ExportError, match="every axis but the first: pass `samples`"):
         tflite.export(model, tmp_path / "model.tflite")
