@@ -41,7 +41,21 @@ flags.DEFINE_list(
     "What to compare the ticket with: reinit, random_mask, shuffle_layerwise.",
 )
 flags.DEFINE_list("control_rounds", [], "Rounds that have controls, as in 5,10,15. Default: all.")
+flags.DEFINE_float(
+    "within",
+    None,
+    "Points of accuracy below the dense network that count as none. Default: 0.3, or what one "
+    "validation image weighs if that is more.",
+    lower_bound=0,
+)
 flags.DEFINE_bool("export", False, "Export the best ticket, trained, to TFLite and verify it.")
+
+
+def tolerance(experiment):
+    """The difference in accuracy that counts as none, a fraction."""
+    if FLAGS.within is not None:
+        return FLAGS.within / 100
+    return max(0.003, 1 / experiment.validation)
 
 
 def main(argv):
@@ -81,10 +95,9 @@ def main(argv):
             searches.execute(search, run, progress)
     except KeyboardInterrupt:
         sys.exit(f"Interrupted. The same command continues the run in {run.folder}.")
-    tolerance = settings.tolerance(experiment)
-    report.ticket(console, run, title, tolerance)
+    report.ticket(console, run, title, tolerance(experiment))
     if FLAGS.export:
-        report.export(console, run, experiment, tolerance)
+        report.export(console, run, experiment, tolerance(experiment))
 
 
 if __name__ == "__main__":

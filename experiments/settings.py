@@ -59,13 +59,6 @@ flags.DEFINE_integer("batch_size", None, "Images in a step. Default: the preset'
 flags.DEFINE_enum(
     "fused", "auto", ["auto", "always", "never"], "Whether many training steps are one call."
 )
-flags.DEFINE_float(
-    "within",
-    None,
-    "Points of accuracy below the dense network that count as none. Default: 0.3, or what one "
-    "validation image weighs if that is more.",
-    lower_bound=0,
-)
 flags.DEFINE_string(
     "output", None, "Folder of the run. Default: runs/ and the names of script, data and network."
 )
@@ -182,13 +175,6 @@ def experiment():
         seeds=range(FLAGS.seed, FLAGS.seed + FLAGS.seeds),
         fused=FLAGS.fused,
     )
-
-
-def tolerance(experiment):
-    """The difference in accuracy that counts as none, a fraction."""
-    if FLAGS.within is not None:
-        return FLAGS.within / 100
-    return max(0.003, 1 / experiment.validation)
 
 
 def network_for(dataset):
