@@ -78,7 +78,7 @@ def copy_runtime(folder):
         shutil.copy(PACKAGES / "core/wasm" / f"{name}.js", target / "wasm")
         code = (PACKAGES / "core/wasm" / f"{name}.wasm").read_bytes()
         (target / "wasm" / f"{name}.wasm").write_bytes(code)
-        (target / "wasm" / f"{name}.wasm.gz").write_bytes(gzip.compress(code, mtime=0))
+        (target / "wasm" / f"{name}.wasm.gz").write_bytes(gzip.compress(code, 6, mtime=0))
 
 
 def pack_mask(mask, height, width):

@@ -12,11 +12,10 @@ from pathlib import Path
 
 import keras
 import numpy as np
-from scipy import ndimage
 
 import keras_lottery as kl
 from experiments import datasets, networks
-from export.web import build
+from export.web import build, small_digits
 from keras_lottery import variables
 from keras_lottery.exporters import tflite
 from keras_lottery.exporters.tflite import runtimes
@@ -52,22 +51,10 @@ def load(data_dir=None, limit=None):
     Returns:
         A `Dataset` of images [n, 28, 28, 1], its name as the page shall say it.
     """
-    if data_dir is not None:
-        dataset = datasets.load("mnist", data_dir=data_dir, limit=limit)
-        return dataclasses.replace(dataset, name="MNIST")
-    dataset = datasets.load("digits", limit=limit)
-    return dataclasses.replace(
-        dataset,
-        x_train=_enlarge(dataset.x_train),
-        x_test=_enlarge(dataset.x_test),
-        name="scikit-learn's digits, enlarged from 8x8",
-    )
-
-
-def _enlarge(images):
-    """Images of 8x8 pixels as 20x20 ones in the middle of 28x28, about where MNIST has them."""
-    large = np.clip(ndimage.zoom(images, (1, 2.5, 2.5, 1), order=1), 0, 1)
-    return np.pad(large, ((0, 0), (4, 4), (4, 4), (0, 0)))
+    if data_dir is None:
+        return small_digits.load(limit)
+    dataset = datasets.load("mnist", data_dir=data_dir, limit=limit)
+    return dataclasses.replace(dataset, name="MNIST")
 
 
 def write_models(folder, dataset, effort=Effort(), seed=0):

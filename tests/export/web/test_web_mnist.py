@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 from conftest import node
 
-from export.web import build
+from export.web import build, small_digits
 
 SCRIPT = """
 const {toMnist} = await import(process.argv[1]);
@@ -83,6 +83,21 @@ def test_golden_line():
     expected = np.zeros((28, 28))
     expected[4:24, 13:15] = 1
     np.testing.assert_allclose(to_mnist(ink)[0], expected, atol=1e-6)
+
+
+def test_python_does_the_same(blots):
+    for ink, image in zip(blots, to_mnist(*blots), strict=True):
+        np.testing.assert_allclose(small_digits.to_mnist(ink), image, atol=1e-6)
+
+
+def test_small_digits_look_like_mnist():
+    dataset = small_digits.load(limit=30)
+    assert dataset.x_train.shape == (300, 28, 28, 1) and dataset.x_test.shape == (30, 28, 28, 1)
+    assert len(dataset.y_train) == 300
+    for image in [*dataset.x_train[..., 0], *dataset.x_test[..., 0]]:
+        assert max(box(image)) == 20
+        assert centre(image) == [14, 14]
+    assert 0.08 < dataset.x_train.mean() < 0.17  # MNIST has 0.13
 
 
 def test_empty_pad():
