@@ -256,10 +256,12 @@ class Lottery:
         """
         self._require_attached()
         optimizer = variables.optimizer_of(self.model)
-        for kernel in self._kernels.values():
-            for values in (kernel, masking.average_of(optimizer, kernel)):
-                if values is not None:
-                    values.assign(kernel.constraint.mask(values))
+        for name, kernel in self._kernels.items():
+            for variable in (kernel, masking.average_of(optimizer, kernel)):
+                if variable is not None:
+                    now = array(variable)
+                    held = self._state.held.get(name, np.zeros_like(now))
+                    variable.assign(np.where(self._state.masks[name], now, held))
 
     def check(self) -> None:
         """Verify that every pruned weight has exactly the value it is held at.
