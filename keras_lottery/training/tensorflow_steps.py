@@ -82,7 +82,9 @@ class Steps:
     def _loop(self, step, batch_size, jit_compile):
         def loop(data, order, begin, count):
             def body(number, _):
-                indices = tf.slice(order, [begin + number * batch_size], [batch_size])
+                # Not a slice: XLA takes its start for a constant, and compiles anew for each one.
+                first = begin + number * batch_size
+                indices = tf.gather(order, first + tf.range(batch_size))
                 return number + 1, step(indices, data)
 
             no_logs = keras.tree.map_structure(
