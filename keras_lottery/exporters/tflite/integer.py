@@ -14,18 +14,17 @@ from keras_lottery.exporters.tflite import (
     dense_as_conv,
     flatbuffer,
     levels,
+    quantize,
     size,
     storage,
     weights,
 )
 from keras_lottery.exporters.tflite import encode as sparsity
+from keras_lottery.exporters.tflite.errors import ExportError
 from keras_lottery.exporters.tflite.source import Built
 
 # The most examples that activations are calibrated on.
 _CALIBRATED = 256
-
-# The largest difference between an integer and what it is rounded from, in steps.
-_ROUNDED = 0.51
 
 
 def quantized(origin, kind="float32"):
@@ -44,6 +43,13 @@ def quantized(origin, kind="float32"):
     """
     if not origin.real:
         raise ValueError("This target quantises activations: pass `samples`, real inputs.")
+    dense = flatbuffer.read(origin.dense)
+    if len(dense.subgraphs) > 1:
+        # Its calibration does not survive one: the whole process ends.
+        raise ExportError(
+            f"TensorFlow cannot quantise {origin.model.name!r}, which has a loop: build its "
+            "recurrent layers with unroll=True."
+        )
     import tensorflow as tf
 
     converter = convert.frozen(origin.model, origin.signature)
@@ -52,7 +58,7 @@ def quantized(origin, kind="float32"):
     converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS_INT8]
     converter.inference_input_type = converter.inference_output_type = tf.as_dtype(kind)
     model = flatbuffer.read(convert.run(converter, origin.model))
-    _name(model, flatbuffer.read(origin.dense))
+    _name(model, dense)
     return model
 
 
@@ -109,23 +115,24 @@ def _examples(samples):
 
 
 def _name(model, dense):
-    """Gives constants the names of the float32 ones that they are rounded from."""
+    """Gives constants the names of the float32 ones that they are, or are rounded from."""
     floats = [
         (levels.title(tensor), flatbuffer.dense(dense, tensor))
         for _, _, tensor in flatbuffer.constants(dense)
         if tensor.type == schema.TensorType.FLOAT32
     ]
     for _, _, tensor in flatbuffer.constants(model):
-        if tensor.type != schema.TensorType.INT8:
+        if tensor.type not in (schema.TensorType.FLOAT32, schema.TensorType.INT8):
             continue
-        values = flatbuffer.dense(model, tensor)
-        shape = [1] * values.ndim
-        shape[tensor.quantization.quantizedDimension] = -1
-        scale = np.reshape(tensor.quantization.scale, shape)
-        for position, (name, rounded) in enumerate(floats):
-            if rounded.shape != values.shape:
-                continue
-            if (np.abs(values * scale - rounded) <= _ROUNDED * scale).all():
+        values, step = flatbuffer.dense(model, tensor), 0.0
+        if tensor.type == schema.TensorType.INT8:
+            values, step = quantize.restored(values, tensor.quantization)
+        for position, (name, wanted) in enumerate(floats):
+            if wanted.shape == values.shape and _is_rounded(values, wanted, step):
                 tensor.name = name.encode()
                 del floats[position]
                 break
+
+
+def _is_rounded(values, wanted, step):
+    return (np.abs(values - wanted) <= quantize.HALF_A_STEP * step).all()

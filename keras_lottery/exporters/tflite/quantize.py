@@ -1,6 +1,9 @@
-"""Weights in fewer bits: `to_float16(values)` and `to_int8(values, axis) -> (integers, scales)`."""
+"""Weights in fewer bits: `to_float16(values)`, `to_int8(values, axis) -> (integers, scales)`."""
 
 import numpy as np
+
+# How far rounding moves a value at most, in steps, with what computing the step itself rounds.
+HALF_A_STEP = 0.51
 
 # Symmetric, so that zero stays zero without an offset.
 LARGEST = 127
@@ -39,6 +42,25 @@ def to_int8(values, axis=None):
         shape[axis] = scales.size
     integers = np.round(values / scales.reshape(shape))
     return np.clip(integers, -LARGEST, LARGEST).astype(np.int8), scales
+
+
+def restored(integers, parameters):
+    """What quantised values stand for.
+
+    Args:
+        integers: An integer array.
+        parameters: The schema's `QuantizationParametersT` of its tensor.
+
+    Returns:
+        The float values, and the size of a step: one, or of a shape that fits the array's.
+    """
+    scales = np.asarray(parameters.scale, np.float32)
+    zero_points = np.asarray(parameters.zeroPoint, np.int64)
+    if scales.size > 1:
+        shape = [1] * integers.ndim
+        shape[parameters.quantizedDimension] = -1
+        scales, zero_points = scales.reshape(shape), zero_points.reshape(shape)
+    return (integers - zero_points) * scales, scales
 
 
 def _largest(values, axis):

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from ai_edge_litert import schema_py_generated as schema
 
-from keras_lottery.exporters.tflite import flatbuffer, levels, runtimes
+from keras_lottery.exporters.tflite import flatbuffer, levels, quantize, runtimes
 from keras_lottery.exporters.tflite.errors import ExportError
 from keras_lottery.exporters.tflite.graph import Graph
 
@@ -106,11 +106,10 @@ def _real_values(model, subgraph, index):
     unpacked = [tensor] + [
         subgraph.tensors[copy] for use in Graph(model, subgraph).uses(index) for copy in use.copies
     ]
-    quantization = next(t.quantization for t in unpacked if _has_scale(t))
-    shape = [1] * values.ndim
-    shape[quantization.quantizedDimension] = -1
-    scale = np.asarray(quantization.scale, np.float32).reshape(shape)
-    return (values * scale).reshape(-1), np.broadcast_to(0.51 * scale, values.shape).reshape(-1)
+    parameters = next(t.quantization for t in unpacked if _has_scale(t))
+    real, step = quantize.restored(values, parameters)
+    rounding = np.broadcast_to(quantize.HALF_A_STEP * step, values.shape)
+    return real.reshape(-1), rounding.reshape(-1)
 
 
 def _has_scale(tensor):

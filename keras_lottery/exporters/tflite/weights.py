@@ -10,14 +10,14 @@ from keras_lottery.exporters.tflite.graph import Graph
 
 # Operators that take their weights from a DENSIFY or DEQUANTIZE operator in every runtime: the
 # position of the weights among their inputs, the axis of the output channels, and the position of
-# the bias. A table has no channels: XNNPACK would take over its DEQUANTIZE operator but not
-# GATHER, which then reads nothing.
+# the bias. The last two have no axis, and keep their precision: XNNPACK does not compute them, but
+# would take over the first of a DENSIFY and a DEQUANTIZE before them, whose output they then miss.
 _OPERATORS = {
     "FULLY_CONNECTED": (1, 0, 2),
     "CONV_2D": (1, 0, 2),
     "DEPTHWISE_CONV_2D": (1, 3, 2),
     "TRANSPOSE_CONV": (1, 0, 3),
-    "CONV_3D": (1, 4, 2),
+    "CONV_3D": (1, None, None),
     "GATHER": (0, None, None),
 }
 
@@ -29,7 +29,7 @@ class Weight:
     Attributes:
         subgraph: The subgraph it is in.
         index: Its tensor's index there.
-        axis: The axis of its output channels; `None` for a table, which has to stay float32.
+        axis: The axis of its output channels; `None` if it has to stay float32.
         bias: The position of the bias among the inputs of its operators, if they can have one.
         values: Its values.
         operators: `(name, operator)` for every operator that reads it.

@@ -101,7 +101,8 @@ def check(folder, recipe, sparsity, block, mode, seed):
     report = tflite.export(
         model, path, target=target, precision=precision, samples=samples, overwrite=True
     )
-    assert path.stat().st_size <= report.dense.raw
+    if target in ("size", "latency"):
+        assert path.stat().st_size <= report.dense.raw
     assert not report.inspection.defects
 
 
