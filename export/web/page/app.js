@@ -27,7 +27,11 @@ const bars = Array.from({length: 10}, (_, digit) => {
   return item;
 });
 
-const pad = createPad($('pad'), {changed: scheduleClassify, finished: announce});
+const pad = createPad($('pad'), {
+  changed: scheduleClassify,
+  // Screen readers read the status out at the end of a stroke, not at every point of it.
+  drawing: (now) => $('status').setAttribute('aria-busy', now),
+});
 
 listModels();
 choose(0);
@@ -98,9 +102,9 @@ function paintSeen() {
 
 function listen() {
   matchMedia('(prefers-color-scheme: dark)').addEventListener('change', paint);
-  $('clear').addEventListener('click', clear);
+  $('clear').addEventListener('click', () => pad.clear());
   document.addEventListener('keydown', (event) => {
-    if (event.key === 'Escape') clear();
+    if (event.key === 'Escape') pad.clear();
   });
   $('undo').addEventListener('click', () => pad.undo());
   $('example').addEventListener('click', showExample);
@@ -112,7 +116,6 @@ async function start() {
   try {
     const loader = await startRuntime();
     for (const {file} of metadata.models) models.push(await loadModel(file));
-    $('status').textContent = '';
     await classify();
     keepOffline(loader);
     await measure();
@@ -122,18 +125,12 @@ async function start() {
   }
 }
 
-function clear() {
-  pad.clear();
-  $('status').textContent = models.length ? '' : $('status').textContent;
-}
-
 function showExample() {
   const {count, pixels} = metadata.examples;
   const bytes = Uint8Array.from(atob(pixels), (character) => character.charCodeAt(0));
   const begin = (nextExample++ % count) * FIELD * FIELD;
   const digit = bytes.subarray(begin, begin + FIELD * FIELD);
   pad.show(Float32Array.from(digit, (byte) => byte / 255));
-  requestAnimationFrame(announce);
 }
 
 /** At most one answer a frame. */
@@ -152,7 +149,7 @@ async function classify() {
   const pixels = toMnist(ink, width);
   $('hint').hidden = pixels !== null;
   let answer = null;
-  if (pixels !== null && models.length > 0) {
+  if (pixels !== null && ready()) {
     const probabilities = asProbabilities(await models[chosen].run(pixels));
     answer = {pixels, probabilities, digit: probabilities.indexOf(Math.max(...probabilities))};
   }
@@ -166,14 +163,16 @@ async function classify() {
     bar.querySelector('.percent').textContent = latest ? percent(p) : '';
   });
   $('digit').textContent = latest?.digit ?? '–';
+  if (ready()) $('status').textContent = latest ? sentence(latest) : '';
 }
 
-/** Says the answer at the end of a stroke, not at every point of it: screen readers read it out. */
-async function announce() {
-  await classify();
-  if (latest === null) return;
-  const sure = percent(latest.probabilities[latest.digit]);
-  $('status').textContent = `${sure} sure it is a ${latest.digit}`;
+/** Until then the status says what is being loaded, or went wrong. */
+function ready() {
+  return models.length === metadata.models.length;
+}
+
+function sentence({probabilities, digit}) {
+  return `${percent(probabilities[digit])} sure it is a ${digit}`;
 }
 
 function asProbabilities(values) {

@@ -17,15 +17,15 @@ const SMALLEST = 0.15;
  * Lets the user draw on `canvas`.
  *
  * @param {HTMLCanvasElement} canvas A square canvas; styled with `touch-action: none`.
- * @param {{changed: function(), finished: function()}} listeners `changed` follows every new piece
- *     of line, `finished` the end of a stroke.
+ * @param {{changed: function(), drawing: function(boolean)}} listeners `changed` follows every new
+ *     piece of line, `drawing` tells when a stroke begins (true) and ends (false).
  * @return {{clear: function(), undo: function(), redraw: function(),
  *     show: function(Float32Array), ink: function(): {pixels: Float32Array, width: number}}}
  */
-export function createPad(canvas, {changed, finished}) {
+export function createPad(canvas, {changed, drawing}) {
   let strokes = [];
   let picture = null; // 28x28 pixels shown in place of strokes
-  let drawing = null; // the pointer that draws; a second finger is ignored
+  let pointer = null; // the one that draws; a second finger is ignored
 
   const position = (event) => {
     const frame = canvas.getBoundingClientRect();
@@ -51,47 +51,45 @@ export function createPad(canvas, {changed, finished}) {
     changed();
   };
 
+  /** Whatever is being drawn ends, and this is on the pad. */
+  const replace = (newStrokes, newPicture) => {
+    strokes = newStrokes;
+    picture = newPicture;
+    pointer = null;
+    drawing(false);
+    update();
+  };
+
   canvas.addEventListener('pointerdown', (event) => {
-    if (drawing !== null || event.button !== 0) return;
+    if (pointer !== null || event.button !== 0) return;
     event.preventDefault();
-    drawing = event.pointerId;
-    canvas.setPointerCapture(drawing);
+    pointer = event.pointerId;
+    canvas.setPointerCapture(pointer);
+    drawing(true);
     picture = null;
     strokes.push([position(event)]);
     update();
   });
   canvas.addEventListener('pointermove', (event) => {
-    if (event.pointerId !== drawing) return;
+    if (event.pointerId !== pointer) return;
     // A fast finger moves several points between two frames.
     const steps = event.getCoalescedEvents?.() ?? [];
     strokes.at(-1).push(...(steps.length ? steps : [event]).map(position));
     update();
   });
   const end = (event) => {
-    if (event.pointerId !== drawing) return;
-    drawing = null;
-    finished();
+    if (event.pointerId !== pointer) return;
+    pointer = null;
+    drawing(false);
   };
   canvas.addEventListener('pointerup', end);
   canvas.addEventListener('pointercancel', end);
 
   return {
     redraw,
-    clear() {
-      strokes = [];
-      picture = null;
-      update();
-    },
-    undo() {
-      strokes.pop();
-      picture = null;
-      update();
-    },
-    show(pixels) {
-      strokes = [];
-      picture = pixels;
-      update();
-    },
+    clear: () => replace([], null),
+    undo: () => replace(strokes.slice(0, -1), null),
+    show: (pixels) => replace([], pixels),
     ink: () => (picture ? {pixels: picture, width: FIELD} : strokesAsInk(strokes)),
   };
 }

@@ -17,6 +17,7 @@ SIZES = {
     "phone": {"width": 390, "height": 844, "scale": 3.0, "mobile": True},
     "desktop": {"width": 1280, "height": 800},
 }
+FRAME = "await new Promise(requestAnimationFrame);"
 LATEST = "const {latest} = await import('./app.js');"
 # Each text's colour against the nearest background behind it, as WCAG 2 computes the ratio.
 CONTRAST = """
@@ -73,7 +74,8 @@ def run(driver, code, *arguments):
 
 
 def latest(driver):
-    """The last answer, once it has been said: input, probabilities and digit."""
+    """The answer to what is on the pad now: input, probabilities and digit."""
+    run(driver, FRAME + FRAME)  # answers are given frame by frame
     wait(driver, lambda: driver.find_element("id", "status").text)
     found = run(driver, LATEST + "return {...latest, pixels: Array.from(latest.pixels)};")
     found["pixels"] = np.reshape(found["pixels"], (28, 28)).astype(np.float32)
@@ -156,7 +158,6 @@ def test_every_model_answers_as_in_python(driver, site, models):
     answers = [latest(page)]
     for choice in page.find_elements("css selector", ".model input"):
         choice.click()
-        run(page, "await new Promise((done) => setTimeout(done, 200));")
         answers.append(latest(page))
     metadata = json.loads((models / "metadata.json").read_text())
     for model, answer in zip(metadata["models"], answers[1:], strict=True):
@@ -209,6 +210,21 @@ def test_undo_clear_and_escape(page, size):
         wait(page, lambda: run(page, LATEST + "return latest === null;"))
         assert page.find_element("id", "digit").text == "\N{EN DASH}"
         assert page.find_element("id", "status").text == ""
+        assert page.find_element("id", "status").get_attribute("aria-busy") == "false"
+
+
+def test_cleared_in_the_middle_of_a_stroke(driver, site):
+    from selenium.webdriver import ActionChains, Keys
+
+    page = open_page(driver, site, SIZES["desktop"])
+    pad = page.find_element("id", "pad")
+    pen = ActionChains(page, duration=0)
+    pen.move_to_element(pad).click_and_hold().move_by_offset(40, 40).send_keys(Keys.ESCAPE)
+    pen.move_by_offset(20, 20).release().perform()
+    run(page, FRAME + FRAME)
+    assert run(page, LATEST + "return latest === null;")
+    pen.move_to_element(pad).click_and_hold().move_by_offset(0, 60).release().perform()
+    assert latest(page)["pixels"].sum() > 0
 
 
 def test_fits_the_screen(page, size):
