@@ -50,6 +50,26 @@ def test_a_long_training_of_a_dense_network_is_compiled():
     tiny.assert_same(model, history, other, plain, 1e-4)
 
 
+def test_xla_compiles_one_program_for_chunks_at_any_position():
+    import tensorflow as tf
+
+    from keras_lottery.training.data import Samples
+    from keras_lottery.training.tensorflow_steps import Steps
+
+    x, y = tiny.samples(count=40)
+    steps = Steps(tiny.dense(compiled="sgd"), Samples((x, y), 8), "train", choose=None)
+    loop = steps._loop(steps._step(), 8, True)
+    order = tf.range(40)
+    # What XLA takes for a constant is written into the program.
+    programs = {
+        loop.experimental_get_compiler_ir(
+            steps.data, order, tf.constant(begin), tf.constant(count)
+        )(stage="hlo")
+        for begin, count in [(0, 2), (16, 3)]
+    }
+    assert len(programs) == 1
+
+
 def test_the_model_and_its_data_are_freed():
     import gc
     import weakref
