@@ -119,12 +119,8 @@ def test_a_pruned_weight_that_comes_alive_is_found(model, tmp_path, monkeypatch)
         revived = storage.Storage(choice.precision, choice.values, None, 0, plan)
         faithful(model, subgraph, index, revived)
 
-    dense = storage.choices
-    monkeypatch.setattr(
-        storage,
-        "choices",
-        lambda values, axis, precision: dense(values.copy(), axis, precision),
-    )
+    choices = storage.choices
+    monkeypatch.setattr(storage, "choices", lambda w, *rest: choices(w.copy(), *rest))
     monkeypatch.setattr(storage, "store", revive)
     match = "'fc1/kernel' has 1 pruned weights that are alive"
     refused(tflite.ExportError, match, model, tmp_path / "x.tflite")

@@ -59,6 +59,35 @@ def test_the_runtime_in_tensorflow_agrees(precision, use_bias, tmp_path):
     assert np.abs(got - expected).max() < 0.05 * np.abs(expected).max()
 
 
+@pytest.mark.parametrize("kind", [model_kinds.two_inputs_two_outputs, model_kinds.attention])
+def test_a_model_of_any_kind_in_full_integers(kind, tmp_path):
+    model = model_kinds.prune(kind())
+    rng = np.random.default_rng(0)
+    samples = keras.tree.map_structure(
+        lambda tensor: rng.standard_normal((32, *tensor.shape[1:])), model.input
+    )
+    report = tflite.export(model, tmp_path / "model.tflite", target="int8", samples=samples)
+    assert max(report.errors.values()) < 0.1
+
+
+def test_a_table_in_full_integers(tmp_path):
+    """Its integers have an offset, which stands for zero."""
+    model = model_kinds.prune(model_kinds.embedding())
+    tokens = np.random.default_rng(0).integers(0, 80, (200, 6))
+    report = tflite.export(model, tmp_path / "model.tflite", target="int8", samples=tokens)
+    assert max(report.errors.values()) < 0.1
+
+
+def test_a_loop_in_full_integers_is_refused(tmp_path):
+    """TensorFlow's calibration would end the process."""
+    model = model_kinds.prune(model_kinds.lstm())
+    samples = np.zeros((4, 6, 12), np.float32)
+    with pytest.raises(
+        tflite.ExportError, match="has a loop: build its recurrent layers with unroll"
+    ):
+        tflite.export(model, tmp_path / "model.tflite", target="int8", samples=samples)
+
+
 def test_nothing_is_printed(tmp_path, capfd):
     model = model_kinds.prune(model_kinds.sequential())
     samples = np.random.default_rng(0).random((8, 8, 8, 1), np.float32)

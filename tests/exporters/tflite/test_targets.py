@@ -8,10 +8,12 @@ from keras import layers
 
 from keras_lottery.exporters import tflite
 from keras_lottery.exporters.tflite import (
+    auto,
     flatbuffer,
     inspection,
     integer,
     latency,
+    measure,
     micro,
     size,
     source,
@@ -197,12 +199,34 @@ def test_micro_refuses_an_operator_that_the_runtime_lacks():
         micro.build(source.prepare(magnitude_pruned(model), samples), "int8")
 
 
-def test_auto_weighs_what_it_is_told_to_and_says_why(tmp_path):
+@pytest.mark.parametrize(
+    ("weigh", "chosen"),
+    [
+        ({"bytes": 1}, "size, by bytes 1."),
+        ({"time": 2}, "latency, by time 2."),
+        ({"memory": 1}, "latency, by memory 1."),
+        ({"bytes": 1, "time": 1}, "int8, by bytes 1, time 1."),
+    ],
+)
+def test_auto_weighs_what_it_is_told_to_and_says_why(weigh, chosen, monkeypatch):
+    took = {"size": (9e-6, 900), "latency": (3e-6, 300), "int8": (4e-6, 800)}
+
+    def measured(files, **_):
+        return [
+            measure.Measurement(
+                path.name, "XNNPACK", median=took[path.stem][0], memory=took[path.stem][1]
+            )
+            for path in files
+        ]
+
+    monkeypatch.setattr(measure, "measure", measured)
     model = sample_files.dense_network(inputs=256, hidden=256, sparsity=0.9, block=4)
-    chosen = {}
-    for what in ("bytes", "time"):
-        path = tmp_path / f"{what}.tflite"
-        report = tflite.export(model, path, target="auto", precision="int8", weigh={what: 1})
-        chosen[what] = report.notes[0]
-    assert chosen["bytes"].startswith("Chosen: target size, by bytes 1.")
-    assert chosen["time"].startswith("Chosen: target latency, by time 1.")
+    samples = np.random.default_rng(0).random((8, 256), np.float32)
+    built = auto.build(source.prepare(model, samples), "int8", weigh)
+    assert built.notes[0].startswith(f"Chosen: target {chosen}")
+
+
+def test_auto_measures_and_proves_what_it_chose(tmp_path):
+    report = tflite.export(sample_files.dense_network(), tmp_path / "model.tflite", target="auto")
+    assert report.notes[0].startswith("Chosen: target ")
+    assert max(report.errors.values()) < 1e-5
