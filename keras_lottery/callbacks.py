@@ -82,9 +82,6 @@ class Prune(keras.callbacks.Callback):
     [0.0, 0.44, 0.5, 0.5]
     """
 
-    # At the end of a batch it only counts, so Keras need not wait for each step's logs.
-    async_safe = True
-
     def __init__(
         self,
         schedule: Callable,
@@ -132,33 +129,29 @@ class Prune(keras.callbacks.Callback):
 
     # Keras calls these.
 
+    # No `on_train_batch_end`: for one, Keras would wait for every step's logs, or call it from
+    # threads, in any order.
+
     def on_train_begin(self, logs=None):
         """Attach the masks."""
         self._adopt(self.model)
         self._begun = False
-        self._steps_before = 0
-        self._trained = 0
         self._epochs_done = 0
+        self._steps_done = 0  # at the beginning of the epoch
+        self._batch = 0
         self._served = None
         self._due = None
 
     def on_epoch_begin(self, epoch, logs=None):
         """Take up an interrupted training; prune and rewind, if an epoch's schedule asks for it."""
-        if self._begun:
-            self._steps_before += self._trained
-        else:
+        if not self._begun:
             self._begin(epoch)
-        self._trained = 0
         self._arrive("epoch", epoch)
 
     def on_train_batch_begin(self, batch, logs=None):
         """Prune and rewind, if a step's schedule asks for it."""
-        self._arrive("step", self._steps_before + batch)
-
-    def on_train_batch_end(self, batch, logs=None):
-        """Count the steps."""
-        # An execution at the end of an epoch may be told to have more steps than were left.
-        self._trained = min(batch + 1, self.params.get("steps") or batch + 1)
+        self._batch = batch
+        self._arrive("step", self._steps_done + batch)
 
     def on_epoch_end(self, epoch, logs=None):
         """Verify the masks, and log the sparsity with which the epoch was trained."""
@@ -166,6 +159,10 @@ class Prune(keras.callbacks.Callback):
         if logs is not None:
             logs["sparsity"] = self.lottery.sparsity
         self._epochs_done = epoch + 1
+        # Of an epoch of unknown length, what is known is where its last execution began.
+        self._steps_done += (
+            self.params.get("steps") or self._batch + self.lottery.model.steps_per_execution
+        )
         if self.backup is not None:
             backups.save(self.backup, self.lottery, self._epochs_done)
 
@@ -173,8 +170,7 @@ class Prune(keras.callbacks.Callback):
         """Verify the masks; prune a last time, if it is due and nothing is rewound."""
         self.lottery.check()
         if self.rewind is None:
-            steps_done = self._steps_before + self._trained
-            self._prune_if_due(self._epochs_done if self.unit == "epoch" else steps_done)
+            self._prune_if_due(self._epochs_done if self.unit == "epoch" else self._steps_done)
         if self.backup is not None:
             backups.remove(self.backup)
 
@@ -225,9 +221,9 @@ class Prune(keras.callbacks.Callback):
                 "give `steps_per_epoch` to `fit`."
             )
         self._begun = True
-        self._steps_before = epoch * (steps or 0)
+        self._steps_done = epoch * (steps or 0)
         resumed = self.backup is not None and backups.restore(self.backup, self.lottery, epoch)
-        done = epoch if self.unit == "epoch" else self._steps_before
+        done = epoch if self.unit == "epoch" else self._steps_done
         # Masks of an interrupted training that are lost would revive what was pruned.
         if not resumed and done and self.lottery.sparsity == 0:
             if any(self._targets(done - 1, done - 1).values()):
@@ -251,7 +247,7 @@ class Prune(keras.callbacks.Callback):
                     "`steps_per_execution` steps."
                 )
             self._sync()
-            self.lottery.save_rewind_point(step=done if unit == "step" else self._steps_before)
+            self.lottery.save_rewind_point(step=done if unit == "step" else self._steps_done)
             self._point_saved = True
         if unit == self.unit:
             self._prune_if_due(done)

@@ -15,10 +15,6 @@ def weights(model):
     return [keras.ops.convert_to_numpy(v) for v in model.variables]
 
 
-def optimizer_values(model):
-    return [keras.ops.convert_to_numpy(v) for v in model.optimizer.variables]
-
-
 def fit(model, data, *callbacks, epochs=4, **arguments):
     """Seven steps an epoch, in a fixed order."""
     return model.fit(
@@ -84,7 +80,7 @@ def test_a_schedule_of_steps(make_model, data, steps_per_execution):
 
     class Look(keras.callbacks.Callback):
         def on_train_batch_end(self, batch, logs=None):
-            sparsities[self.model.optimizer.iterations.numpy()] = prune.lottery.sparsity
+            sparsities[int(self.model.optimizer.iterations)] = prune.lottery.sparsity
 
     prune = kl.Prune(schedule, unit="step")
     model = make_model(steps_per_execution=steps_per_execution)
@@ -178,7 +174,7 @@ def test_rewinding_to_the_start_repeats_the_schedule(make_model, data):
     start = weights(model)
     fit(model, data, prune, record, epochs=3)
     np.testing.assert_allclose(rates, [0.01, 0.001, 0.01], rtol=1e-6)
-    assert model.optimizer.iterations.numpy() == 7
+    assert int(model.optimizer.iterations) == 7
 
     again = make_model(schedule_of_rates())
     for variable, value in zip(again.variables, start, strict=True):
@@ -198,11 +194,11 @@ def test_learning_rate_rewinding_keeps_the_weights(make_model, data):
 
         def on_epoch_begin(self, epoch, logs=None):
             found["begin"] = weights(self.model)
-            found["optimizer"] = optimizer_values(self.model)
+            found["momenta"] = [v.numpy() for v in self.model.optimizer.momentums]
 
     prune = kl.Prune(schedules.constant(0.5, begin=2), rewind=kl.rewind.learning_rate())
     fit(model, data, prune, Look(), epochs=3)
-    assert model.optimizer.iterations.numpy() == 7
+    assert int(model.optimizer.iterations) == 7
     assert prune.lottery.sparsity == 0.5
 
     model = make_model(schedule_of_rates())
@@ -216,8 +212,7 @@ def test_learning_rate_rewinding_keeps_the_weights(make_model, data):
                 for before, now in zip(found["trained"], found["begin"], strict=True):
                     mask = next(masks) if before.ndim == 2 else True
                     np.testing.assert_array_equal(now, before * mask)
-                # Momentum is gone, the step count too.
-                assert not any(value.any() for value in found["optimizer"])
+                assert not any(momentum.any() for momentum in found["momenta"])
 
     fit(model, data, prune, Compare(), epochs=2)
 
