@@ -6,6 +6,7 @@ import tempfile
 from pathlib import Path
 
 from keras_lottery.exporters.tflite import integer, latency, measure, runtimes, size
+from keras_lottery.exporters.tflite.errors import ExportError
 
 # What can be weighed, with the unit that the choice is explained in and how many make one.
 _UNITS = {"bytes": ("bytes", 1), "time": ("us", 1e-6), "memory": ("bytes of memory", 1)}
@@ -40,6 +41,9 @@ def build(origin, precision, weigh):
 
     Returns:
         The `Built` chosen, with a note that says why.
+
+    Raises:
+        ExportError: None of them could be measured here.
     """
     built = {
         "size": size.build(origin, precision),
@@ -51,6 +55,8 @@ def build(origin, precision, weigh):
     if precision == "int8" and origin.real:
         built["int8"] = integer.build(origin, precision)
     costs = _measure({name: each.data for name, each in built.items()})
+    if not costs:
+        raise ExportError("No candidate could be measured on this machine; choose a target.")
     chosen = min(costs, key=lambda name: _score(costs[name], weigh))
     found = "; ".join(f"{name} {_describe(cost)}" for name, cost in costs.items())
     note = f"Chosen: target {chosen}, by {_weights(weigh)}. Measured on this machine: {found}."

@@ -85,20 +85,21 @@ def export(
         else:
             built = TARGETS[target](origin, precision)
         agreements = prove(built, origin, target)
+        classes = [each.classes for each in agreements.values() if each.classes is not None]
+        made = report.of(
+            built.data,
+            path=path,
+            target=target,
+            precision=precision,
+            dense=origin.dense,
+            dense_int8=size.dense_int8(origin.dense),
+            reasons=built.reasons,
+            errors={runtime: each.error for runtime, each in agreements.items()},
+            agreement=min(classes, default=None),
+            notes=(*built.notes, *_notes(target, origin)),
+        )
         file.write(built.data)
-    classes = [each.classes for each in agreements.values() if each.classes is not None]
-    return report.of(
-        built.data,
-        path=path,
-        target=target,
-        precision=precision,
-        dense=origin.dense,
-        dense_int8=size.dense_int8(origin.dense),
-        reasons=built.reasons,
-        errors={runtime: each.error for runtime, each in agreements.items()},
-        agreement=min(classes, default=None),
-        notes=(*built.notes, *_notes(target, origin)),
-    )
+    return made
 
 
 def prove(built, origin, target):

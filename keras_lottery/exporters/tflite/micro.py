@@ -66,22 +66,27 @@ def undecoded(data):
         data: A flatbuffer.
 
     Returns:
-        A flatbuffer.
+        A flatbuffer; `data` itself if it has none.
     """
     model = flatbuffer.read(data)
-    for subgraph in model.subgraphs:
-        graph = Graph(model, subgraph)
-        decoders = [each for each in subgraph.operators if graph.name(each) == DECODE]
-        for operator in decoders:
-            tensor = subgraph.tensors[operator.outputs[0]]
-            mask, table = (
-                flatbuffer.stored(model, subgraph.tensors[index]) for index in operator.inputs
-            )
-            values = np.zeros(levels.size(tensor), np.int8)
-            alive = np.unpackbits(mask, count=values.size).astype(bool)
-            values[alive] = table[len(_HEAD) :].view(np.int8)
-            tensor.buffer = edit.add_buffer(model, values)
-            subgraph.operators.remove(operator)
+    decoders = [
+        (subgraph, operator)
+        for subgraph in model.subgraphs
+        for operator in subgraph.operators
+        if model.operatorCodes[operator.opcodeIndex].customCode == DECODE.encode()
+    ]
+    if not decoders:
+        return data
+    for subgraph, operator in decoders:
+        tensor = subgraph.tensors[operator.outputs[0]]
+        mask, table = (
+            flatbuffer.stored(model, subgraph.tensors[index]) for index in operator.inputs
+        )
+        values = np.zeros(levels.size(tensor), np.int8)
+        alive = np.unpackbits(mask, count=values.size).astype(bool)
+        values[alive] = table[len(_HEAD) :].view(np.int8)
+        tensor.buffer = edit.add_buffer(model, values)
+        subgraph.operators.remove(operator)
     return flatbuffer.write(model)
 
 
