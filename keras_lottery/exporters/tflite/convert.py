@@ -36,7 +36,18 @@ def convert(model, signature):
         ExportError: A weight is not finite, or an operation cannot be expressed by TFLite's
             built-in operators.
     """
-    return run(frozen(model, signature), model)
+    try:
+        return run(frozen(model, signature), model)
+    except ExportError as error:
+        # TensorFlow 2.21 fails on Dense layers over a sequence of single values, unless the batch
+        # is open; the file is made for one example all the same.
+        any_batch = keras.tree.map_structure(
+            lambda t: keras.KerasTensor((None, *t.shape[1:]), t.dtype), signature
+        )
+        try:
+            return run(frozen(model, any_batch), model)
+        except ExportError:
+            raise error from None
 
 
 def run(converter, model):

@@ -79,6 +79,9 @@ def prepare(model, samples=None):
     for name, tensor in kernels.find(values, dense).items():
         tensor.name = name.encode()
     _name_ends(dense.subgraphs[0], model, called_with)
+    for subgraph in dense.subgraphs:
+        for tensor in subgraph.tensors:
+            tensor.shapeSignature = None  # no axis is open
     return Source(model, called_with, samples, real, values, flatbuffer.write(dense))
 
 

@@ -138,6 +138,10 @@ def dense_over_a_sequence():
     return _stack((6, 20), layers.Dense(30, "relu"), layers.Dense(5))
 
 
+def dense_over_single_values():
+    return _stack((6, 1), layers.Dense(30, "relu"), layers.Dense(30))
+
+
 def grouped_and_dilated():
     return _stack(
         (9, 9, 4),
@@ -172,5 +176,6 @@ KINDS = [
     convolution_3d,
     einsum,
     dense_over_a_sequence,
+    dense_over_single_values,
     grouped_and_dilated,
 ]
