@@ -287,6 +287,5 @@ class Prune(keras.callbacks.Callback):
         return {None: most(self.schedule), **{p: most(s) for p, s in self.overrides.items()}}
 
     def _sync(self):
-        # On JAX the variables are empty while an epoch runs, until the trainer writes them back.
-        if hasattr(self.model, "jax_state_sync"):
-            self.model.jax_state_sync()
+        # On JAX the variables are empty while an epoch runs: reading `Callback.model` fills them.
+        return self.model

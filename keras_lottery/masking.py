@@ -118,7 +118,6 @@ def lottery_of(variable: keras.Variable):
 def step_variables(kernels: Iterable[keras.Variable]) -> list[keras.Variable]:
     """The variables that the masks of these kernels need in the train step."""
     constraints = [kernel.constraint for kernel in kernels]
-    # In the order of `attach`: a step that JAX has compiled knows its variables by position.
     return [v for c in constraints for v in (c.alive, c.held) if v is not None]
 
 
@@ -188,6 +187,7 @@ def _hide_from_files(optimizer: keras.optimizers.Optimizer, ours: list[keras.Var
             try:
                 method(part, store)
             finally:
+                # In the same order: a compiled step knows its variables by their position.
                 for variable in ours:
                     _stepping(optimizer)._track_variable(variable)
 
