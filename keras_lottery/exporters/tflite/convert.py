@@ -21,13 +21,15 @@ from keras_lottery.exporters.tflite import signature as signatures
 from keras_lottery.exporters.tflite.errors import ExportError
 
 
-def convert(model, signature):
-    """Converts a built Keras model to a dense float32 TFLite flatbuffer.
+def convert(model, signature, configure=None):
+    """Converts a built Keras model to a TFLite flatbuffer.
 
     Args:
         model: A built `keras.Model` of any kind. One of mixed precision is converted as it
             computes in float32.
         signature: The structure of tensors it is called with, see `signature.of`.
+        configure: A function that sets options of the `tf.lite.TFLiteConverter` it is called with.
+            By default the file is dense and float32.
 
     Returns:
         The flatbuffer, `bytes`.
@@ -36,8 +38,9 @@ def convert(model, signature):
         ExportError: A weight is not finite, or an operation cannot be expressed by TFLite's
             built-in operators.
     """
+    check_finite(model)
     try:
-        return run(frozen(model, signature), model)
+        return _convert(model, signature, configure)
     except ExportError as error:
         # TensorFlow 2.21 fails on Dense layers over a sequence of single values, unless the batch
         # is open; the file is made for one example all the same.
@@ -45,23 +48,20 @@ def convert(model, signature):
             lambda t: keras.KerasTensor((None, *t.shape[1:]), t.dtype), signature
         )
         try:
-            return run(frozen(model, any_batch), model)
+            return _convert(model, any_batch, configure)
         except ExportError:
             raise error from None
 
 
-def run(converter, model):
-    """What a converter makes of a model.
-
-    Raises:
-        ExportError: It cannot.
-    """
-    with _no_chatter():
+def _convert(model, signature, configure):
+    converter = _frozen(model, signature)
+    if configure is not None:
+        configure(converter)
+    with _no_chatter(), warnings.catch_warnings():
+        # It asks for statistics of inputs, then takes them from the representative data.
+        warnings.filterwarnings("ignore", message="Statistics for quantized inputs")
         try:
-            with warnings.catch_warnings():
-                # It asks for statistics of inputs, then takes them from the representative data.
-                warnings.filterwarnings("ignore", message="Statistics for quantized inputs")
-                return converter.convert()
+            return converter.convert()
         except Exception as error:  # the converter raises undocumented kinds of its own
             # Of pages of text, the first line that says what is wrong names the operation.
             reason = re.search("error: (.*)", str(error))
@@ -71,7 +71,7 @@ def run(converter, model):
             ) from error
 
 
-def frozen(model, signature):
+def _frozen(model, signature):
     """A `tf.lite.TFLiteConverter` over the model's call with its variables frozen in."""
     if keras.backend.backend() != "tensorflow":
         raise ExportError(
@@ -80,7 +80,6 @@ def frozen(model, signature):
         )
     import tensorflow as tf
 
-    check_finite(model)
     specs = keras.tree.map_structure(lambda t: tf.TensorSpec(t.shape, t.dtype), signature)
     with signatures.in_float32(model):
         call = tf.function(

@@ -52,12 +52,13 @@ def quantized(origin, kind="float32"):
         )
     import tensorflow as tf
 
-    converter = convert.frozen(origin.model, origin.signature)
-    converter.optimizations = [tf.lite.Optimize.DEFAULT]
-    converter.representative_dataset = lambda: _examples(origin.samples)
-    converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS_INT8]
-    converter.inference_input_type = converter.inference_output_type = tf.as_dtype(kind)
-    model = flatbuffer.read(convert.run(converter, origin.model))
+    def configure(converter):
+        converter.optimizations = [tf.lite.Optimize.DEFAULT]
+        converter.representative_dataset = lambda: _examples(origin.samples)
+        converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS_INT8]
+        converter.inference_input_type = converter.inference_output_type = tf.as_dtype(kind)
+
+    model = flatbuffer.read(convert.convert(origin.model, origin.signature, configure))
     _name(model, dense)
     return model
 
