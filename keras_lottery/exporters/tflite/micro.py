@@ -117,7 +117,10 @@ def encode(model):
         dense, live = weight.values.nbytes, np.count_nonzero(weight.values)
         cost = -(-dense // 8) + live + _DECODE_BYTES * len(weight.operators)
         name = levels.title(weight.tensor)
-        if cost < dense:
+        if np.any(weight.tensor.quantization.zeroPoint):
+            # The runtime would fill the gaps with it.
+            reasons[name] = f"{dense:,} bytes; its zero is not stored as zero"
+        elif cost < dense:
             _decode(model, weight)
             reasons[name] = f"{cost:,} bytes, against {dense:,} stored densely"
         else:

@@ -184,6 +184,18 @@ def test_micro_decodes_bitmasks_to_the_same_integers(lenet):
         np.testing.assert_array_equal(after[name], values)
 
 
+def test_micro_stores_a_table_with_an_offset_densely(monkeypatch):
+    """The runtime would fill the gaps of its bitmask with the offset."""
+    tokens = keras.Input((6,), dtype="int32")
+    table = layers.Embedding(80, 16, name="table")
+    model = keras.Model(tokens, layers.Dense(3)(keras.ops.mean(table(tokens), axis=1)))
+    samples = np.random.default_rng(0).integers(0, 80, (200, 6))
+    full = integer.quantized(source.prepare(magnitude_pruned(model, 0.8), samples), kind="int8")
+    monkeypatch.setattr(micro, "check_operators", lambda model: None)
+    reasons = micro.encode(full)
+    assert reasons["table/embeddings"] == "1,280 bytes; its zero is not stored as zero"
+
+
 @pytest.mark.skipif(not micro.is_installed(), reason="tflite_micro is not installed")
 def test_micro_runs_in_tensorflow_lite_micro(lenet, tmp_path):
     path = tmp_path / "model.tflite"
