@@ -199,5 +199,5 @@ def test_another_architecture(shapes, message):
 def test_a_layer_without_an_initializer_says_so():
     model = keras.Sequential([keras.Input((4,)), Custom(name="custom")])
     draw = variables.initializer(model, model.layers[0].w)
-    with pytest.raises(ValueError, match="has an attribute `w_initializer` for '.*custom/w'"):
+    with pytest.raises(ValueError, match=r"has an attribute `w_initializer` for '.*custom/w'"):
         draw(np.random.default_rng(0))
