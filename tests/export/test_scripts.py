@@ -23,6 +23,14 @@ def run(monkeypatch, capsys):
 
     def script(name, *arguments):
         known = set(flags.FLAGS)
+        # Tests of other scripts in this process may have defined flags of the same name.
+        others = {
+            name: flags.FLAGS[name]
+            for name in known
+            if flags.FLAGS.find_module_defining_flag(name).startswith("experiments")
+        }
+        for name in others:
+            delattr(flags.FLAGS, name)
         monkeypatch.setattr(sys, "argv", [name, *map(str, arguments)])
         # runpy warns of what the tests have imported themselves.
         monkeypatch.delitem(sys.modules, f"export.{name}", raising=False)
@@ -33,8 +41,10 @@ def run(monkeypatch, capsys):
         except SystemExit as end:
             code = end.code or 0
         finally:
-            for flag in set(flags.FLAGS) - known:
+            for flag in set(flags.FLAGS) - (known - set(others)):
                 delattr(flags.FLAGS, flag)
+            for name, flag in others.items():
+                flags.FLAGS[name] = flag
             flags.FLAGS.unparse_flags()
         said = capsys.readouterr()
         return code, said.out, said.err
