@@ -24,13 +24,14 @@ def run(monkeypatch, capsys):
     def script(name, *arguments):
         known = set(flags.FLAGS)
         # Tests of other scripts in this process may have defined flags of the same name.
+        defined_in = {flag: flags.FLAGS.find_module_defining_flag(flag) for flag in known}
         others = {
-            name: flags.FLAGS[name]
-            for name in known
-            if flags.FLAGS.find_module_defining_flag(name).startswith("experiments")
+            flag: flags.FLAGS[flag]
+            for flag, module in defined_in.items()
+            if module.startswith("experiments")
         }
-        for name in others:
-            delattr(flags.FLAGS, name)
+        for flag in others:
+            delattr(flags.FLAGS, flag)
         monkeypatch.setattr(sys, "argv", [name, *map(str, arguments)])
         # runpy warns of what the tests have imported themselves.
         monkeypatch.delitem(sys.modules, f"export.{name}", raising=False)
@@ -43,8 +44,8 @@ def run(monkeypatch, capsys):
         finally:
             for flag in set(flags.FLAGS) - (known - set(others)):
                 delattr(flags.FLAGS, flag)
-            for name, flag in others.items():
-                flags.FLAGS[name] = flag
+            for flag, definition in others.items():
+                flags.DEFINE_flag(definition, module_name=defined_in[flag])
             flags.FLAGS.unparse_flags()
         said = capsys.readouterr()
         return code, said.out, said.err
