@@ -5,6 +5,13 @@ says before training what which pruning would pay, `symmetric(layer)` makes a st
 as XNNPACK's sparse path needs it, and `inspect(data)` reads any file, whoever wrote it.
 """
 
+from importlib import util
+
+if missing := [name for name in ("ai_edge_litert", "flatbuffers") if util.find_spec(name) is None]:
+    raise ImportError(
+        f"The TFLite exporter needs {' and '.join(missing)}: pip install 'keras_lottery[tflite]'."
+    )
+
 from keras_lottery.exporters.tflite.errors import ExportError
 from keras_lottery.exporters.tflite.export import export
 from keras_lottery.exporters.tflite.inspection import inspect
