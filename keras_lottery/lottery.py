@@ -14,6 +14,13 @@ from keras_lottery.core.kernel import Kernel
 from keras_lottery.core.prune import prune
 from keras_lottery.snapshot import Snapshot, State, array
 
+_DIVERGED = "Those that are alive are not finite either: training diverged."
+_OVERWRITTEN = (
+    "Something wrote to the weights after the last pruning, for example "
+    "EarlyStopping(restore_best_weights=True) or load_weights, with values from before it: let it "
+    "start after the last pruning, or call `enforce()`."
+)
+
 
 class Lottery:
     """The masks over a Keras model's kernels, and the values they rewind to.
@@ -267,18 +274,17 @@ class Lottery:
         """Verify that every pruned weight has exactly the value it is held at.
 
         Raises:
-            MaskError: If one has not, naming its kernel.
+            MaskError: If one has not, naming its kernel. So it is too where training diverged: a
+                mask does not hide NaN.
         """
         self._require_attached()
         for record in self._records():
             broken = masking.violations(record, self._state.held.get(record.name))
             if broken:
+                diverged = not np.all(np.isfinite(record.current[record.mask]))
                 raise masking.MaskError(
                     f"{record.name!r}: {broken} of {np.count_nonzero(~record.mask)} pruned weights "
-                    "are not where they are held. Something wrote to the weights after the last "
-                    "pruning, for example EarlyStopping(restore_best_weights=True) or "
-                    "load_weights, with values from before it: let it start after the last "
-                    "pruning, or call `enforce()`."
+                    f"are not where they are held. {_DIVERGED if diverged else _OVERWRITTEN}"
                 )
 
     def _write_masks(self) -> None:
