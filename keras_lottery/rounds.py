@@ -16,7 +16,7 @@ from keras_lottery.core import kept as kept_actions
 from keras_lottery.core.granularity import Granularity
 from keras_lottery.core.schedules import constant
 from keras_lottery.lottery import Lottery
-from keras_lottery.snapshot import State
+from keras_lottery.snapshot import Snapshot, State
 from keras_lottery.ticket import Ticket
 
 _NOTHING = constant(0.0)
@@ -58,10 +58,12 @@ class Round:
         """A compiled model of the same sparsity that is no ticket, to compare with.
 
         Args:
-            kind: `"reinit"` (the ticket's masks, weights drawn anew), `"random_mask"` (the ticket's
-                initial values under a random mask with the same counts in each kernel, drawn at the
-                same granularity) or `"shuffle_layerwise"` (likewise, each kernel's mask permuted
-                weight by weight).
+            kind: `"reinit"` (the ticket's masks on a model of its own, weights drawn anew: train it
+                from step 0 whatever the rewind point), `"random_mask"` (the ticket's initial values
+                under a random mask with the same counts in each kernel, drawn at the same
+                granularity; in blocks that do not divide their axis the counts may differ a little,
+                as the last ones are smaller) or `"shuffle_layerwise"` (likewise, each kernel's mask
+                permuted weight by weight: the counts are the same).
             seed: Seed of the control's random choices.
 
         Returns:
@@ -240,25 +242,34 @@ def _controls(
     lottery: Lottery, make_control: Callable[[], Lottery], granularity: Granularity | None
 ) -> Callable[[int], dict[str, Callable[[int], keras.Model]]]:
     """The functions behind `Round.control`, by the index of the round."""
-    # One model for each kind, so that Keras compiles its train step once.
-    made: dict[str, Lottery] = {}
+    # One model for each kind, so that Keras compiles its train step once; and its own start.
+    made: dict[str, tuple[Lottery, Snapshot]] = {}
 
-    def dense(kind: str, index: int, seed: int) -> Lottery:
-        """A control where the ticket starts, but dense; `make_model` may draw other values."""
+    def control_of(kind: str) -> tuple[Lottery, Snapshot]:
         if kind not in made:
-            made[kind] = make_control()
-        control = made[kind]
+            control = make_control()
+            made[kind] = control, control.state.point
+        return made[kind]
+
+    def start(control: Lottery, point: Snapshot, index: int, seed: int) -> None:
+        """Put a control at a point, without masks."""
         control.seed = seed
-        point = lottery.state.point.moved_to(control.model)
         masks = {name: np.ones_like(mask) for name, mask in control.masks.items()}
         previous = {name: point.values[name] for name in masks}
         # The same draws whichever controls were made before.
         control.load_state(State(masks, {}, previous, point, draws=index))
         control.rewind()
+
+    def dense(kind: str, index: int, seed: int) -> Lottery:
+        """A control where the ticket starts, but dense; `make_model` may draw other values."""
+        control, _ = control_of(kind)
+        start(control, lottery.state.point.moved_to(control.model), index, seed)
         return control
 
     def reinit(index: int, seed: int) -> keras.Model:
-        control = dense("reinit", index, seed)
+        # Not where the ticket starts: late in training, biases and slots know the dense network.
+        control, own = control_of("reinit")
+        start(control, own, index, seed)
         control.set_masks(_renamed(lottery.masks, control))
         control.rewind("reinit")
         return control.model

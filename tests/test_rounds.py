@@ -68,7 +68,7 @@ def test_every_round_starts_anew(make_model, data):
         masks = iter(r.ticket.masks.values())
         for start, now in zip(dense, values, strict=True):
             expected = start * next(masks) if start.ndim == 2 else start
-            assert now.tobytes() == (expected + 0).tobytes()
+            np.testing.assert_array_equal(now, expected)
         assert int(r.model.optimizer.iterations) == 0
         assert float(r.model.optimizer.learning_rate) == pytest.approx(0.01)
         slots = r.model.optimizer._momentums + r.model.optimizer._velocities
@@ -187,6 +187,27 @@ def test_reinit_has_the_masks_but_not_the_weights(second_round):
         alive = kernels(control)[name][mask]
         assert np.all(alive != second_round.ticket.values[name][mask])
     lottery.check()
+
+
+def test_reinit_is_fresh_under_late_rewinding(make_model, data):
+    """Biases, normalisation, slots and iterations of no training, also when it is set up again."""
+    fresh = [keras.ops.convert_to_numpy(v) for v in make_model("adam").weights]
+    search = kl.rounds(lambda: make_model("adam"), count=1, rate=0.5, rewind=kl.rewind.to_step(3))
+    first = next(search)
+    fit(first, data, callbacks=first.callbacks)
+    r = next(search)
+    assert int(r.model.optimizer.iterations) == 3
+    for _ in range(2):
+        control = r.control("reinit")
+        assert int(control.optimizer.iterations) == 0
+        slots = control.optimizer._momentums + control.optimizer._velocities
+        assert not any(keras.ops.convert_to_numpy(slot).any() for slot in slots)
+        for start, variable in zip(fresh, control.weights, strict=True):
+            if variable.name != "kernel":
+                np.testing.assert_array_equal(keras.ops.convert_to_numpy(variable), start)
+        for name, mask in kl.Lottery.of(control).masks.items():
+            np.testing.assert_array_equal(mask, r.ticket.masks[name])
+        control.fit(*data, batch_size=12, verbose=0, callbacks=r.callbacks)
 
 
 @pytest.mark.parametrize("kind", ["random_mask", "shuffle_layerwise"])
