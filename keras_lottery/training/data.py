@@ -1,6 +1,7 @@
 """What a model is trained on: arrays held in memory, and the order in which a seed visits them."""
 
 import math
+import sys
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
@@ -147,6 +148,27 @@ def are_arrays(structure) -> bool:
         else keras.ops.is_tensor(leaf) and hasattr(leaf, "__array__")
         for leaf in leaves
     )
+
+
+def have_shapes(structure) -> bool:
+    """Whether all leaves of `structure` are arrays of whatever kind, not a source of batches.
+
+    >>> have_shapes([np.array(["a"])]), have_shapes(iter([np.zeros(3)]))
+    (True, False)
+    """
+    return all(hasattr(leaf, "shape") for leaf in keras.tree.flatten(structure))
+
+
+def from_pandas(leaf):
+    """A pandas object as the array that Keras takes it for, a series as one column.
+
+    Anything else is returned as it is; pandas is not imported to find out.
+    """
+    pandas = sys.modules.get("pandas")
+    if pandas is None or not isinstance(leaf, pandas.DataFrame | pandas.Series):
+        return leaf
+    array = leaf.to_numpy()
+    return array[:, None] if array.ndim == 1 else array
 
 
 def _in_floatx(array):

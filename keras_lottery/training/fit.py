@@ -43,11 +43,12 @@ def fit(
     `jit_compile=True` gives where it compiles with XLA, and up to rounding otherwise. The order
     of the batches depends on `seed` and the epoch alone.
 
-    What cannot be fused is trained by `model.fit`, with the same batches where the data is arrays.
+    What cannot be fused is trained by `model.fit`, with the same batches where the data is arrays
+    of numbers.
 
     Args:
         model: A compiled `keras.Model`.
-        x: Inputs: arrays or tensors, or a `tf.data.Dataset`. A finite dataset is read once and
+        x: Inputs: arrays, tensors or pandas objects, or a `tf.data.Dataset`. A finite dataset is read once and
             kept as arrays; its own batch size holds, and its samples are shuffled from `seed` if
             it shuffles them itself.
         y: Targets, if `x` is arrays.
@@ -90,11 +91,15 @@ def fit(
     say = _say_once if verbose else lambda message: None
 
     samples, why_not = None, obstacle(model)
-    if data.are_arrays((x, y, sample_weight)):
+    x, y, sample_weight = keras.tree.map_structure(data.from_pandas, (x, y, sample_weight))
+    named = {"x": x, "y": y, "sample_weight": sample_weight}
+    others = [name for name, structure in named.items() if not data.are_arrays(structure)]
+    if not others:
         arrays = data.pack(x, y, sample_weight, class_weight)
         samples = data.Samples(arrays, batch_size, seed if shuffle else None)
     elif not dataset.is_dataset(x):
-        why_not = why_not or f"the data ({type(x).__name__}) is not numeric arrays"
+        kind = type(named[others[0]]).__name__
+        why_not = why_not or f"`{others[0]}` ({kind}) is not arrays of numbers"
     elif y is not None or sample_weight is not None:
         raise ValueError("`y` and `sample_weight` must be part of the tf.data.Dataset `x`.")
     elif not why_not and fused != "never":
@@ -111,13 +116,17 @@ def fit(
     if why_not:
         choice = Choice("plain", why_not)
         say(str(choice))
-        shuffle = shuffle and isinstance(x, keras.utils.PyDataset)
         if samples:
             x, y, sample_weight, class_weight = Batches(samples), None, None, None
             callbacks = [x.epoch_setter(), *callbacks]
+            shuffle = False
+        elif not data.have_shapes(x):
+            # It comes in batches, and Keras warns where it cannot shuffle them.
+            batch_size, shuffle = None, shuffle and isinstance(x, keras.utils.PyDataset)
         model.fit(
             x,
             y,
+            batch_size=batch_size,
             epochs=epochs,
             verbose=verbose,
             callbacks=callbacks,
