@@ -9,6 +9,12 @@ import numpy as np
 from keras_lottery.training import data
 
 
+# Stages that pass on all samples, in whatever order these come.
+_KEEP_ALL = frozenset(
+    ["Batch", "Cache", "Map", "Options", "ParallelBatch", "ParallelMap", "Prefetch", "Shuffle"]
+)
+
+
 def is_dataset(x) -> bool:
     """Whether `x` is a `tf.data.Dataset`; TensorFlow is not imported to find out."""
     tensorflow = sys.modules.get("tensorflow")
@@ -61,12 +67,19 @@ def _obstacle(dataset):
     }
     if stateful:
         return f"the tf.data set runs {', '.join(sorted(stateful))} anew at each pass"
+    for stage in filter(_shuffles, _stages(dataset)):
+        if _name(stage) not in _KEEP_ALL or getattr(stage, "_drop_remainder", False):
+            return f"the tf.data set shuffles, and {_name(stage)} may then drop other samples"
     return None
 
 
 def _shuffles(dataset):
     """Whether the dataset gives its samples in another order each time it is read."""
-    return any("Shuffle" in type(stage).__name__ for stage in _stages(dataset))
+    return any("Shuffle" in _name(stage) for stage in _stages(dataset))
+
+
+def _name(stage):
+    return type(stage).__name__.strip("_").removesuffix("Dataset")
 
 
 def _stages(dataset) -> Iterator:

@@ -18,6 +18,10 @@ def of(x, y):
     return tf.data.Dataset.from_tensor_slices((x, y)).batch(8)
 
 
+def shuffled(x, y):
+    return tf.data.Dataset.from_tensor_slices((x, y)).shuffle(50)
+
+
 def test_a_dataset_is_kept_as_arrays_in_its_order():
     x, y = tiny.samples()
     samples, reason = dataset.cache(of(x, y).map(lambda x, y: ({"a": x}, y)), None, 0, LIMIT)
@@ -28,8 +32,15 @@ def test_a_dataset_is_kept_as_arrays_in_its_order():
 
 
 def test_a_dataset_that_shuffles_is_shuffled_from_the_seed():
-    samples, _ = dataset.cache(of(*tiny.samples()).unbatch().shuffle(9).batch(8), None, 11, LIMIT)
+    x, y = tiny.samples()
+    samples, _ = dataset.cache(shuffled(x, y).batch(8).prefetch(1), None, 11, LIMIT)
     assert samples.seed == 11
+    np.testing.assert_array_equal(np.sort(samples.arrays[0], axis=0), np.sort(x, axis=0))
+
+
+def test_what_is_taken_before_the_shuffle_is_always_the_same():
+    samples, _ = dataset.cache(of(*tiny.samples()).take(2).shuffle(2), None, 11, LIMIT)
+    assert samples.count == 16
 
 
 def test_class_weights_become_sample_weights():
@@ -57,6 +68,21 @@ def test_what_cannot_be_kept_and_why(change, reason):
     samples, why_not = dataset.cache(change(of(*tiny.samples())), None, 0, LIMIT)
     assert samples is None
     assert re.search(reason, why_not)
+
+
+@pytest.mark.parametrize(
+    ("change", "stage"),
+    [
+        (lambda d: d.batch(8).take(5), "Take"),
+        (lambda d: d.batch(8, drop_remainder=True), "Batch"),
+        (lambda d: d.batch(8, drop_remainder=True, num_parallel_calls=2), "ParallelBatch"),
+        (lambda d: d.filter(lambda x, y: y > 0).batch(8), "Filter"),
+    ],
+)
+def test_a_random_part_of_the_samples_is_not_kept_for_ever(change, stage):
+    samples, why_not = dataset.cache(change(shuffled(*tiny.samples())), None, 0, LIMIT)
+    assert samples is None
+    assert why_not == f"the tf.data set shuffles, and {stage} may then drop other samples"
 
 
 def test_fit_says_the_bytes_and_equals_model_fit(capsys):

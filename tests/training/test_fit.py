@@ -1,26 +1,18 @@
 """`fit` computes what `model.fit` computes over the same batches."""
 
+import sys
+import types
+
 import keras
 import numpy as np
 import pytest
 import tiny
 
+import keras_lottery as kl
 from keras_lottery.training import fit
 
 BACKEND = keras.backend.backend()
 pytestmark = pytest.mark.skipif(BACKEND == "torch", reason="on torch, fit is model.fit")
-
-
-class Mask(keras.constraints.Constraint):
-    """Keeps half of a kernel at a value; the mask is a variable of nobody's."""
-
-    def __init__(self, shape, held):
-        alive = np.arange(np.prod(shape)).reshape(shape) % 2
-        self.alive = keras.Variable(alive.astype("float32"), trainable=False)
-        self.held = held
-
-    def __call__(self, kernel):
-        return self.alive * kernel + (1 - self.alive) * self.held
 
 
 class OwnStep(keras.Sequential):
@@ -71,10 +63,9 @@ def accumulating():
     )
 
 
-def masked(held=0.0):
+def masked(pruned="zero"):
     model = tiny.dense()
-    hidden = model.get_layer("hidden")
-    hidden.kernel.constraint = Mask(hidden.kernel.shape, held)
+    kl.Lottery(model, pruned=pruned).prune(0.5)
     return model
 
 
@@ -90,7 +81,7 @@ CASES = {
     "loss scaling": (loss_scaled, {}, 1e-6),
     "gradient accumulation": (accumulating, {}, 1e-6),
     "masked": (masked, {}, 1e-6),
-    "held at a value": (lambda: masked(0.5), {}, 1e-6),
+    "held at their values": (lambda: masked("freeze"), {}, 1e-6),
     "own train step": (own_step, {}, 1e-6),
     "sample weights": (tiny.dense, {"sample_weight": np.linspace(0, 2, 50)}, 1e-6),
     "class weights": (tiny.dense, {"class_weight": {0: 3.0, 2: 0.5}}, 1e-6),
@@ -162,13 +153,13 @@ def test_a_model_trained_again_is_not_traced_again_until_it_changes():
     assert model.traced == traced
 
     kernel = model.layers[0].kernel
-    kernel.constraint = Mask(kernel.shape, 0.0)
+    kernel.constraint = keras.constraints.NonNeg()
     if BACKEND == "jax":
         # Keras' JAX trainer has to be told; on TensorFlow we see it.
         model.make_train_function(force=True)
     fit(model, x, y, batch_size=10, verbose=0)
     assert model.traced > traced
-    assert np.count_nonzero(keras.ops.convert_to_numpy(kernel)) == 9
+    assert keras.ops.convert_to_numpy(kernel).min() == 0
 
     before = tiny.state(model)
     model.compile(keras.optimizers.SGD(0.0), "sparse_categorical_crossentropy")
@@ -206,5 +197,38 @@ def test_what_cannot_be_fused_is_trained_by_model_fit_and_said_once(capsys):
     plain = fit(other, x, y, memory_limit=10, epochs=2, verbose=2)
     tiny.assert_same(model, history, other, plain, 1e-7)
     said = capsys.readouterr().out
-    assert said.count("ordinary model.fit: the data (generator) is not numeric arrays.") == 1
+    assert said.count("ordinary model.fit: `x` (generator) is not arrays of numbers.") == 1
     assert said.count("ordinary model.fit: the data exceeds memory_limit=10 bytes.") == 1
+
+
+class Series:
+    """The part of a pandas series that is read."""
+
+    def __init__(self, array):
+        self.array = array
+
+    def to_numpy(self):
+        return self.array
+
+
+def test_pandas_is_taken_for_arrays(monkeypatch):
+    pandas = types.SimpleNamespace(Series=Series, DataFrame=type("DataFrame", (Series,), {}))
+    monkeypatch.setitem(sys.modules, "pandas", pandas)
+    x, y = tiny.samples()
+    model, other = tiny.dense(), tiny.dense()
+    history = fit(model, pandas.DataFrame(x), Series(y), batch_size=10, verbose=0, fused="always")
+    tiny.assert_same(model, history, other, fit(other, x, y[:, None], batch_size=10, verbose=0), 0)
+
+
+@pytest.mark.parametrize("shuffle", [True, False])
+@pytest.mark.parametrize("name", ["x", "y"])
+def test_other_arrays_keep_their_batch_size_and_shuffling(monkeypatch, name, shuffle):
+    model, seen = tiny.dense(), {}
+    model.history = keras.callbacks.History()
+    model.history.params = {}
+    monkeypatch.setattr(model, "fit", lambda *data, **arguments: seen.update(arguments))
+    x, y = tiny.samples()
+    arrays = {"x": x, "y": y} | {name: np.array(["a"] * len(x))}
+    history = fit(model, **arrays, batch_size=10, shuffle=shuffle, verbose=0)
+    assert (seen["batch_size"], seen["shuffle"]) == (10, shuffle)
+    assert history.params["fused_reason"] == f"`{name}` (ndarray) is not arrays of numbers"
