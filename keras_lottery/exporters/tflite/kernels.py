@@ -34,13 +34,15 @@ def find(weights, model):
         if tensor.type == schema.TensorType.FLOAT32:
             constants.setdefault(math.prod(levels.shape(tensor)), []).append(tensor)
     found = {}
-    for name, weight in weights.items():
-        candidates = constants.get(weight.size, [])
-        for tensor in candidates:
-            if holds(flatbuffer.dense(model, tensor), weight):
-                found[name] = tensor
-                candidates.remove(tensor)
-                break
+    # Of several that a weight may be, the one that it surely is: so exact matches go first.
+    for matches in (_is, holds):
+        for name, weight in weights.items():
+            candidates = [] if name in found else constants.get(weight.size, [])
+            for tensor in candidates:
+                if matches(flatbuffer.dense(model, tensor), weight):
+                    found[name] = tensor
+                    candidates.remove(tensor)
+                    break
     return found
 
 
@@ -50,11 +52,26 @@ def holds(constant, weight):
     >>> kernel = np.array([[1.0, 0.0, 2.0], [0.0, 3.0, 4.0]])
     >>> holds(kernel.T * [[2.0], [3.0], [5.0]], kernel)
     True
-    >>> holds(kernel.T + 1, kernel)
-    False
+    >>> holds(kernel.T + 1, kernel), holds(0 * kernel, kernel)
+    (False, False)
     """
-    orders = itertools.permutations(range(weight.ndim))
-    return any(_proportional(constant, weight.transpose(order)) for order in orders)
+    if weight.any() and not constant.any():
+        return False  # Factors of zero would make it any weight.
+    return any(_proportional(constant, turned) for turned in _turned(weight))
+
+
+def _is(constant, weight):
+    """Whether a constant is a weight, its axes in some order."""
+    flat = constant.reshape(-1)
+    return any(
+        np.array_equal(flat[:_HEAD], turned.flat[:_HEAD])
+        and np.array_equal(flat, turned.reshape(-1))
+        for turned in _turned(weight)
+    )
+
+
+def _turned(weight):
+    return (weight.transpose(order) for order in itertools.permutations(range(weight.ndim)))
 
 
 def _proportional(constant, turned):
