@@ -5,5 +5,5 @@ class ExportError(RuntimeError):
     """The model could not be exported, or the exported file failed its proof.
 
     The message names the model's weight or the file's tensor, and the runtime, where it went wrong.
-    No file is left under the name that was asked for.
+    Nothing was written: a file of before, which was to be replaced, is still there.
     """

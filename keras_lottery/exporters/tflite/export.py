@@ -47,10 +47,11 @@ def export(
 
     The file is run in LiteRT with XNNPACK and with the built-in kernels, and its outputs are
     compared with Keras's. Every weight is read back: it is zero where the model's is. A file that
-    fails is not left under its name.
+    fails never takes its name: what was there before, with `overwrite`, is still there.
 
     Args:
-        model: A built `keras.Model` of any kind, its pruned weights zero. It is left unchanged.
+        model: A built `keras.Model` of any kind, its pruned weights zero. Masks that are attached
+            must hold; they stay, and the model is left unchanged.
         path: The file to write.
         target: What the file should be good at.
             `"size"`: the fewest bytes; computes in float32.
@@ -169,6 +170,10 @@ def _notes(target, origin):
     notes = []
     if all(kernel.all() for kernel in origin.kernels.values()):
         notes.append("The model has no pruned weight; every weight is stored densely.")
+    if origin.held:
+        notes.append(
+            f"{origin.held:,} pruned weights are held at values that are not zero, and stored so."
+        )
     if not origin.real:
         notes.append("Compared on made-up inputs; pass samples to compare on real ones.")
     if target == "micro" and not micro.is_installed():

@@ -8,6 +8,9 @@ import numpy as np
 
 from keras_lottery import variables
 from keras_lottery.exporters.tflite import convert, flatbuffer, kernels, signature
+from keras_lottery.exporters.tflite.errors import ExportError
+from keras_lottery.lottery import Lottery
+from keras_lottery.masking import MaskError
 
 # Examples to compare on where the user gives none.
 _MADE_UP = 8
@@ -22,7 +25,8 @@ class Source:
         signature: What it is called with, at a batch of one; see `signature.of`.
         samples: Inputs in the structure of `signature`, from the user or made up.
         real: Whether the user gave them.
-        kernels: Name -> values, as Keras has them.
+        kernels: Name -> values, as Keras has them, of every weight that can be pruned.
+        held: How many pruned weights are held at values that are not zero.
         dense: The model as a dense float32 flatbuffer. Constants that hold a kernel, and the
             inputs and outputs, carry Keras's names.
     """
@@ -32,6 +36,7 @@ class Source:
     samples: Any
     real: bool
     kernels: dict[str, np.ndarray]
+    held: int
     dense: bytes
 
 
@@ -63,10 +68,11 @@ def prepare(model, samples=None):
         A `Source`.
 
     Raises:
-        ExportError: See `convert.convert` and `signature.of`.
+        ExportError: The model's masks are violated; or see `convert.convert` and `signature.of`.
         ValueError: The samples do not fit the model's inputs.
     """
     called_with = signature.of(model, samples)
+    masks = _checked_masks(model)
     real = samples is not None
     if real:
         samples = keras.tree.map_structure(
@@ -74,7 +80,8 @@ def prepare(model, samples=None):
         )
     else:
         samples = signature.made_up(called_with, _MADE_UP)
-    values = {name: variable.numpy() for name, variable in variables.prunable(model).items()}
+    values = _kernels(model)
+    held = sum(np.count_nonzero(values[name][~mask]) for name, mask in masks.items())
     dense = flatbuffer.read(convert.convert(model, called_with))
     for name, tensor in kernels.find(values, dense).items():
         tensor.name = name.encode()
@@ -82,7 +89,30 @@ def prepare(model, samples=None):
     for subgraph in dense.subgraphs:
         for tensor in subgraph.tensors:
             tensor.shapeSignature = None  # no axis is open
-    return Source(model, called_with, samples, real, values, flatbuffer.write(dense))
+    return Source(model, called_with, samples, real, values, held, flatbuffer.write(dense))
+
+
+def _checked_masks(model):
+    """The masks on a model, none if it has none, after a check that its weights obey them."""
+    lottery = Lottery.of(model)
+    if lottery is None:
+        return {}
+    try:
+        lottery.check()
+    except MaskError as error:
+        raise ExportError(f"The model's masks are violated. {error}") from error
+    return lottery.masks
+
+
+def _kernels(model):
+    """Values by name of all that a `Lottery` can prune, whatever a layer calls it."""
+    return {
+        name: variable.numpy()
+        for name, variable in variables.named(model).items()
+        if len(variable.shape) >= 2
+        and keras.backend.is_float_dtype(variable.dtype)
+        and not name.endswith("bias")  # of two axes in GRU and MultiHeadAttention
+    }
 
 
 def _name_ends(subgraph, model, called_with):

@@ -1,0 +1,79 @@
+"""The masks on a model, and weights of any name, are part of what an export proves."""
+
+import keras
+import numpy as np
+import pytest
+from keras import layers
+
+import keras_lottery as kl
+from keras_lottery.exporters import tflite
+from keras_lottery.exporters.tflite import storage
+
+
+class Linear(layers.Layer):
+    """A layer whose weights are called neither kernel nor embeddings."""
+
+    def build(self, shape):
+        self.w = self.add_weight(shape=(shape[-1], 40), name="w")
+
+    def call(self, x):
+        return keras.ops.matmul(x, self.w)
+
+
+@pytest.fixture
+def model():
+    return keras.Sequential([keras.Input((40,)), layers.Dense(40, name="fc1"), layers.Dense(3)])
+
+
+@pytest.fixture
+def custom():
+    return keras.Sequential([keras.Input((30,)), Linear(name="linear")])
+
+
+def test_masks_that_are_violated_are_refused(model, tmp_path):
+    dense = model.get_weights()
+    kl.Lottery(model).prune(0.9)
+    model.set_weights(dense)
+    with pytest.raises(tflite.ExportError, match=r"'fc1/kernel': \d+ of 1440 pruned weights"):
+        tflite.export(model, tmp_path / "x.tflite")
+    assert not list(tmp_path.iterdir())
+
+
+def test_masks_that_hold_stay_attached(model, tmp_path):
+    lottery = kl.Lottery(model)
+    lottery.prune(0.9)
+    report = tflite.export(model, tmp_path / "x.tflite")
+    assert report.inspection.sparsity == pytest.approx(0.9, abs=0.001)
+    assert not any("held" in note for note in report.notes)
+    assert kl.Lottery.of(model) is lottery
+
+
+def test_pruned_weights_that_are_not_zero_are_noted(model, tmp_path):
+    kl.Lottery(model, include="fc1", pruned="freeze").prune(0.5)
+    report = tflite.export(model, tmp_path / "x.tflite")
+    match = "800 pruned weights are held at values that are not zero, and stored so."
+    assert match in report.notes
+
+
+def test_weights_of_any_name_are_proven(custom, tmp_path, monkeypatch):
+    kl.Lottery(custom, include=lambda name, shape: True).prune(0.9)
+    report = tflite.export(custom, tmp_path / "x.tflite")
+    [weight] = report.inspection.weights
+    assert (weight.name, weight.sparsity) == ("linear/w", 0.9)
+    choices = storage.choices
+
+    def revived(values, *rest):
+        values = values.copy()
+        values.reshape(-1)[np.argmin(np.abs(values))] = 1e-12
+        return choices(values, *rest)
+
+    monkeypatch.setattr(storage, "choices", revived)
+    with pytest.raises(tflite.ExportError, match="'linear/w' has 1 pruned weights"):
+        tflite.export(custom, tmp_path / "y.tflite")
+
+
+def test_a_model_without_kernels_is_exported(custom, tmp_path):
+    note = "The model has no pruned weight; every weight is stored densely."
+    assert note in tflite.export(custom, tmp_path / "x.tflite").notes
+    scales = keras.Sequential([keras.Input((8,)), layers.LayerNormalization()])
+    assert note in tflite.export(scales, tmp_path / "y.tflite").notes
