@@ -8,7 +8,6 @@ import numpy as np
 
 from keras_lottery.training import data
 
-
 # Stages that pass on all samples, in whatever order these come.
 _KEEP_ALL = frozenset(
     ["Batch", "Cache", "Map", "Options", "ParallelBatch", "ParallelMap", "Prefetch", "Shuffle"]

@@ -48,9 +48,9 @@ def fit(
 
     Args:
         model: A compiled `keras.Model`.
-        x: Inputs: arrays, tensors or pandas objects, or a `tf.data.Dataset`. A finite dataset is read once and
-            kept as arrays; its own batch size holds, and its samples are shuffled from `seed` if
-            it shuffles them itself.
+        x: Inputs: arrays, tensors or pandas objects, or a `tf.data.Dataset`. A finite dataset is
+            read once and kept as arrays; its own batch size holds, and its samples are shuffled
+            from `seed` if it shuffles them itself.
         y: Targets, if `x` is arrays.
         batch_size: Samples in a batch, if `x` is arrays.
         epochs: Epoch to stop before.
