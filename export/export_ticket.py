@@ -7,7 +7,8 @@
 
 A ticket holds weights from before their training. So it is trained first, on the data set, as long
 as the network's preset says or --epochs; or --weights brings what it was trained to.
-Beside F.tflite this writes the report, as F.json and F.md.
+Beside F.tflite this writes the report, as F.json and F.md. None of the three may be there already,
+unless --overwrite says so.
 """
 
 import math
@@ -19,6 +20,9 @@ from absl import app, flags
 from export import data_flags
 
 FLAGS = flags.FLAGS
+
+# Of the files written: the model, and its report twice.
+_SUFFIXES = (".tflite", ".json", ".md")
 
 
 def trained_ticket(path, network, dataset, weights=None, epochs=None, seed=0):
@@ -90,19 +94,36 @@ def weights_of(entries):
         ) from error
 
 
+def unfit_settings():
+    """What is wrong with the flags, on one line; empty if nothing is."""
+    if (FLAGS.model is None) == (FLAGS.ticket is None):
+        return "give --model=M.keras or --ticket=T, one of them."
+    if FLAGS.ticket and (FLAGS.network is None or FLAGS.dataset is None):
+        return "--ticket needs --network, what it is of, and --dataset."
+    for flag in ("network", "weights", "epochs"):
+        if FLAGS.model and FLAGS[flag].value is not None:
+            return f"--{flag} is for --ticket; a --model comes trained."
+    output = Path(FLAGS.output)
+    if output.suffix != ".tflite":
+        return f"--output is {FLAGS.output!r}; it must end in .tflite."
+    taken = [path for path in map(output.with_suffix, _SUFFIXES) if path.exists()]
+    if taken and not FLAGS.overwrite:
+        return f"{taken[0]} exists already; --overwrite replaces it."
+    return ""
+
+
 def main(argv):
     """Writes the file and its report."""
     if len(argv) > 1:
         sys.exit(f"Unexpected {argv[1]!r}: every setting is a flag, as in --model=M. See --help.")
-    if (FLAGS.model is None) == (FLAGS.ticket is None):
-        sys.exit("export_ticket: give --model=M.keras or --ticket=T, one of them.")
-    if FLAGS.ticket and (FLAGS.network is None or FLAGS.dataset is None):
-        sys.exit("export_ticket: --ticket needs --network, what it is of, and --dataset.")
+    if unfit := unfit_settings():
+        sys.exit(f"export_ticket: {unfit}")
     from experiments import quiet
 
     quiet.import_tensorflow()
     import keras
 
+    import keras_lottery as kl
     from keras_lottery.exporters import tflite
     from keras_lottery.exporters.tflite import measure
 
@@ -124,12 +145,12 @@ def main(argv):
             samples=None if dataset is None else dataset.x_train[: FLAGS.samples],
             overwrite=FLAGS.overwrite,
         )
-    except (OSError, ValueError, tflite.ExportError) as error:
-        sys.exit(f"export_ticket: {error}")
-    if FLAGS.measure:
-        report = report.measured(measure.measure([output]))
-    output.with_suffix(".json").write_text(report.json(), encoding="utf-8")
-    output.with_suffix(".md").write_text(report.markdown(), encoding="utf-8")
+        if FLAGS.measure:
+            report = report.measured(measure.measure([output]))
+        output.with_suffix(".json").write_text(report.json(), encoding="utf-8")
+        output.with_suffix(".md").write_text(report.markdown(), encoding="utf-8")
+    except (OSError, ValueError, kl.MaskError, tflite.ExportError) as error:
+        sys.exit(f"export_ticket: {' '.join(str(error).split())}")
     print(report)
 
 
@@ -167,6 +188,6 @@ if __name__ == "__main__":
         "all alike.",
     )
     flags.DEFINE_string("output", None, "The .tflite file to write.", required=True)
-    flags.DEFINE_bool("overwrite", False, "Replace the file if it is already there.")
+    flags.DEFINE_bool("overwrite", False, "Replace the files if they are already there.")
     flags.DEFINE_bool("measure", False, "Measure time and memory on this machine as well.")
     app.run(main)

@@ -85,12 +85,15 @@ def test_export_a_model(run, folder, tmp_path):
     assert "## Weights" in output.with_suffix(".md").read_text()
 
 
-def test_an_existing_file_is_kept(run, folder, tmp_path):
-    output = tmp_path / "F.tflite"
-    output.write_bytes(b"mine")
-    code, _, _ = run("export_ticket", f"--model={folder / 'M.keras'}", f"--output={output}")
-    assert "exists" in code
-    assert output.read_bytes() == b"mine"
+@pytest.mark.parametrize("taken", ["F.tflite", "F.json", "F.md"])
+def test_an_existing_file_is_kept(run, folder, tmp_path, taken):
+    (tmp_path / taken).write_bytes(b"mine")
+    code, _, _ = run(
+        "export_ticket", f"--model={folder / 'M.keras'}", f"--output={tmp_path / 'F.tflite'}"
+    )
+    assert f"{taken} exists" in code
+    assert (tmp_path / taken).read_bytes() == b"mine"
+    assert [path.name for path in tmp_path.iterdir()] == [taken]
 
 
 def test_export_a_ticket(run, tmp_path):
@@ -113,16 +116,40 @@ def test_export_a_ticket(run, tmp_path):
     assert content["inspection"]["sparsity"] == pytest.approx(0.5, abs=0.01)
 
 
+def test_weights_that_violate_a_tickets_masks_are_refused_on_one_line(run, tmp_path):
+    network = networks.get("digits_mlp")
+    model = network.build((8, 8, 1), classes=10)
+    model.compile(network.PRESET.optimizer(1))
+    model.optimizer.build(model.trainable_variables)
+    model.save_weights(tmp_path / "dense.weights.h5")
+    lottery = kl.Lottery(model)
+    lottery.prune(0.5)
+    kl.Ticket.of(lottery).save(tmp_path / "T")
+    code, _, _ = run(
+        "export_ticket",
+        f"--ticket={tmp_path / 'T'}",
+        f"--weights={tmp_path / 'dense.weights.h5'}",
+        "--network=digits_mlp",
+        "--dataset=digits",
+        f"--output={tmp_path / 'F.tflite'}",
+    )
+    assert "pruned weights are not where they are held" in code
+    assert "\n" not in code
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["--output=F"], "--model=M.keras or --ticket=T"),
-        (["--output=F", "--model=M", "--ticket=T"], "one of them"),
-        (["--output=F", "--ticket=T"], "--network"),
-        (["--output=F", "M.keras"], "every setting is a flag"),
-        (["--output=F", "--model=nowhere.keras"], "nowhere.keras"),
+        (["--output=F.json", "--model=M"], "'F.json'; it must end in .tflite"),
+        (["--output=F.tflite", "--model=M", "--epochs=3"], "--epochs is for --ticket"),
+        (["--output=F.tflite", "--model=M", "--network=lenet"], "--network is for --ticket"),
+        (["--output=F.tflite"], "--model=M.keras or --ticket=T"),
+        (["--output=F.tflite", "--model=M", "--ticket=T"], "one of them"),
+        (["--output=F.tflite", "--ticket=T"], "--network"),
+        (["--output=F.tflite", "M.keras"], "every setting is a flag"),
+        (["--output=F.tflite", "--model=nowhere.keras"], "nowhere.keras"),
         (
-            ["--output=F", "--ticket=T", "--network=lenet", "--dataset=digits"],
+            ["--output=F.tflite", "--ticket=T", "--network=lenet", "--dataset=digits"],
             "there are .*lenet_300_100",
         ),
     ],
