@@ -61,7 +61,7 @@ class Comparison:
             if run.find(variant, seed, 0 if variant == summary.DENSE else self.count) is None
         ]
 
-    def pruning(self, variant):
+    def pruning(self, variant, seed):
         """The callback that prunes as a method does, or `None` for the dense network."""
         if variant == summary.DENSE:
             return None
@@ -74,6 +74,7 @@ class Comparison:
             scope=self.experiment.scope,
             exclude=self.experiment.network.PRESET.exclude,
             rewind=None if every else kl.rewind.to_start(),
+            seed=seed,
         )
 
     def every_round(self, rate):
@@ -102,7 +103,7 @@ def execute(comparison, run, progress):
         experiment = comparison.experiment
         model = training.make_model(experiment, seed)
         trainer = training.Trainer(model, training.split(experiment, seed), experiment, seed)
-        prune = comparison.pruning(variant)
+        prune = comparison.pruning(variant, seed)
         rounds = Rounds(comparison, trainer, variant, prune, progress.advance)
         fused = trainer.fit(comparison.total, [*filter(None, [prune]), rounds])
         for result in rounds.results:
@@ -154,7 +155,8 @@ class Rounds(keras.callbacks.Callback):
 
     def _network(self):
         if self._prune is None:
-            kernels = variables.prunable(self.model)
+            exclude = self._trainer.experiment.network.PRESET.exclude
+            kernels = variables.prunable(self.model, exclude=exclude)
             kept = {name: math.prod(kernel.shape) for name, kernel in kernels.items()}
             sparsity = 0.0
         else:

@@ -1,8 +1,13 @@
+import dataclasses
 import json
+import types
 
+import keras
+import numpy as np
 import pytest
 
 from experiments import each_epoch, prune_each_epoch
+from experiments.networks import digits_mlp
 from experiments.results import Result
 
 METHODS = ["large_final", "least_change", "movement", "rewinding"]
@@ -59,6 +64,41 @@ def test_a_method_that_was_interrupted_is_trained_again(run, tmp_path):
 def test_an_unknown_criterion_is_answered_with_those_there_are(run, tmp_path):
     with pytest.raises(SystemExit, match=r"No .magnitude. in criteria; .*large_final"):
         run(prune_each_epoch, "--criteria=magnitude", f"--output={tmp_path}")
+
+
+def test_random_pruning_differs_from_seed_to_seed():
+    experiment = types.SimpleNamespace(
+        rate=0.5,
+        overrides={},
+        scope="layerwise",
+        network=types.SimpleNamespace(PRESET=types.SimpleNamespace(exclude=None)),
+    )
+    comparison = each_epoch.Comparison(experiment, 1, ["random"], epochs=1)
+    masks = []
+    for seed in (0, 1, 1):
+        model = keras.Sequential([keras.Input((8,)), keras.layers.Dense(10, name="fc1")])
+        model.compile("sgd", "mse")
+        model.fit(
+            np.ones((4, 8)),
+            np.ones((4, 10)),
+            epochs=2,
+            callbacks=[comparison.pruning("random", seed)],
+            verbose=0,
+        )
+        masks.append(model.get_layer("fc1").kernel.numpy() != 0)
+    assert not np.array_equal(masks[0], masks[1])
+    assert np.array_equal(masks[1], masks[2])
+
+
+def test_the_dense_network_counts_the_kernels_that_are_pruned(run, tmp_path, monkeypatch):
+    preset = dataclasses.replace(digits_mlp.PRESET, exclude="output")
+    monkeypatch.setattr(digits_mlp, "PRESET", preset)
+    run(
+        prune_each_epoch,
+        *("--examples=32", "--epochs=1", "--rounds=1", "--criteria=movement"),
+        f"--output={tmp_path}",
+    )
+    assert {tuple(r.kept) for r in results(tmp_path)} == {("fc1/kernel", "fc2/kernel")}
 
 
 @pytest.mark.parametrize("epochs", [1, 3, 7])
