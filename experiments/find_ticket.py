@@ -33,7 +33,8 @@ flags.DEFINE_string(
     "rewind",
     "start",
     "Where to rewind to: start, step:500, epoch:2; learning_rate rewinds only the optimizer, none "
-    "trains on.",
+    "trains on. From an epoch, training goes on with the batches of the next one; from a step, the "
+    "order of the batches restarts at the first.",
 )
 flags.DEFINE_list(
     "controls",
@@ -95,6 +96,8 @@ def main(argv):
             searches.execute(search, run, progress)
     except KeyboardInterrupt:
         sys.exit(f"Interrupted. The same command continues the run in {run.folder}.")
+    except ValueError as error:
+        sys.exit(f"find_ticket: {error}")
     report.ticket(console, run, title, tolerance(experiment))
     if FLAGS.export:
         report.export(console, run, experiment, tolerance(experiment))

@@ -55,6 +55,8 @@ def main(argv):
             each_epoch.execute(comparison, run, progress)
     except KeyboardInterrupt:
         sys.exit(f"Interrupted. The same command continues the run in {run.folder}.")
+    except ValueError as error:
+        sys.exit(f"prune_each_epoch: {error}")
     report.comparison(console, run, title)
 
 

@@ -115,10 +115,7 @@ def _check_or_write_flags(path, flags, results):
     if not path.exists():
         if results.exists():
             raise ResultsError(f"{results} has no flags.json beside it: choose another --output.")
-        content = {"flags": flags, "versions": _versions()}
-        unfinished = path.with_suffix(".tmp")
-        unfinished.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
-        os.replace(unfinished, path)
+        _write_flags(path, flags)
         return
     try:
         before = json.loads(path.read_text(encoding="utf-8"))["flags"]
@@ -130,11 +127,20 @@ def _check_or_write_flags(path, flags, results):
         for name in names
         if before.get(name) != flags.get(name)
     ]
-    if differing:
+    if differing and not results.exists():
+        _write_flags(path, flags)
+    elif differing:
         raise ResultsError(
             f"{path.parent} holds a run with other flags: {', '.join(differing)}. "
             "Repeat them to continue it, or choose another --output."
         )
+
+
+def _write_flags(path, flags):
+    content = {"flags": flags, "versions": _versions()}
+    unfinished = path.with_suffix(".tmp")
+    unfinished.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
+    os.replace(unfinished, path)
 
 
 def _versions():

@@ -39,6 +39,7 @@ class Search:
         """Refuses what would fail, before anything is trained."""
         for module, name in ((criteria, self.criterion), (kept, self.kept), (pruned, self.pruned)):
             lookup.get(module, name)
+        kl.rewind.check(self.rewind, lookup.get(kept, self.kept))
         if self.rewound_to >= self.experiment.iterations:
             raise ValueError(
                 f"The rewind point is iteration {self.rewound_to:,}, and a round has only "
@@ -133,7 +134,8 @@ class _Seed:
         if self.run.find(variant, self.seed, r.index) is None:
             r.ticket.save(ticket_file(self.run, self.seed, r.index))
             first = self.search.rewound_to if r.index else 0
-            result = trainer.train(self.network(r, variant), r.callbacks, first)
+            network = self.network(r, variant)
+            result = trainer.train(network, r.callbacks, first, r.initial_epoch)
             r.model.save_weights(weights)
             self.add(result)
             return
@@ -146,8 +148,13 @@ class _Seed:
     def train_control(self, r, kind):
         model = r.control(kind, seed=self.seed)
         trainer = self.trainer(kind, model)
-        first = 0 if kind == "reinit" else self.search.rewound_to
-        result = trainer.train(self.network(r, kind), first=first)
+        network = self.network(r, kind)
+        if kind == "reinit":
+            result = trainer.train(network)
+        else:
+            result = trainer.train(
+                network, first=self.search.rewound_to, initial_epoch=r.initial_epoch
+            )
         kl.Lottery.of(model).check()
         self.add(result)
 

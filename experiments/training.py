@@ -75,13 +75,14 @@ class Trainer:
         loss, accuracy = self._evaluate(*examples)
         return float(loss), float(accuracy)
 
-    def train(self, network, callbacks=(), first=0):
+    def train(self, network, callbacks=(), first=0, initial_epoch=0):
         """Trains the model from its present weights to the last iteration, and measures it.
 
         Args:
             network: `results.Network`: what the model is at present.
             callbacks: Keras callbacks.
             first: Iterations that the present weights have had already (late rewinding).
+            initial_epoch: Epoch whose batches come first.
 
         Returns:
             `results.Result`. The iterations in it include the first ones.
@@ -91,23 +92,26 @@ class Trainer:
         """
         begin = time.perf_counter()
         last = self.experiment.iterations
-        best, fused = self.train_to(last, callbacks, first)
+        best, fused = self.train_to(last, callbacks, first, initial_epoch)
         return self.measure(network, best, last, time.perf_counter() - begin, fused)
 
-    def train_to(self, last, callbacks=(), first=0):
+    def train_to(self, last, callbacks=(), first=0, initial_epoch=0):
         """Trains the model to an iteration.
 
         Returns:
             `Best`, and the way that `kl.fit` took, as from `fit`.
         """
         every = self.experiment.network.PRESET.evaluate_every
-        checkpoints = Checkpoints(self, first, last, every, self._report)
-        epochs = math.ceil((last - first) / self.experiment.steps)
-        fused = self.fit(epochs, [*callbacks, checkpoints])
+        before = first - initial_epoch * self.experiment.steps
+        checkpoints = Checkpoints(self, before, last, every, self._report)
+        # The epochs of a whole training, though the callback may end it earlier: `kl.fit` chooses
+        # its way by their number, and all networks of a run must be trained the same way.
+        epochs = math.ceil(self.experiment.iterations / self.experiment.steps)
+        fused = self.fit(epochs, [*callbacks, checkpoints], initial_epoch)
         return checkpoints.best, fused
 
-    def fit(self, epochs, callbacks):
-        """Trains the model for some epochs, unless a callback ends it.
+    def fit(self, epochs, callbacks, initial_epoch=0):
+        """Trains the model up to an epoch, unless a callback ends it.
 
         Returns:
             The way that `kl.fit` took: `"xla"`, `"graph"` or `"plain"`.
@@ -119,6 +123,7 @@ class Trainer:
             y,
             batch_size=self.experiment.batch_size,
             epochs=epochs,
+            initial_epoch=initial_epoch,
             callbacks=callbacks,
             seed=self.seed,
             fused=self.experiment.fused,
@@ -189,33 +194,33 @@ class Checkpoints(keras.callbacks.Callback):
 
     Args:
         trainer: The `Trainer` of the model.
-        first: Iterations done before this training.
+        before: Iterations done before epoch 0 of this training.
         last: Iteration to end at.
         every: Iterations from one evaluation to the next.
         report: Called with the number of iterations done since the last call.
     """
 
-    def __init__(self, trainer, first, last, every, report):
+    def __init__(self, trainer, before, last, every, report):
         super().__init__()
         self.best = Best()
         self._trainer = trainer
-        self._first = first
+        self._before = before
         self._last = last
         self._every = every
         self._report = report
 
     def next_event(self, step):
         """The next step of this training after which there is something to do."""
-        iteration = self._first + step
-        return min((iteration // self._every + 1) * self._every, self._last) - self._first
+        iteration = self._before + step
+        return min((iteration // self._every + 1) * self._every, self._last) - self._before
 
     def on_epoch_begin(self, epoch, logs=None):
         """Counts from here."""
-        self._before = self._first + epoch * self._trainer.experiment.steps
+        self._at_begin = self._before + epoch * self._trainer.experiment.steps
 
     def on_train_batch_end(self, batch, logs=None):
         """Evaluates when it is due."""
-        iteration = self._before + batch + 1
+        iteration = self._at_begin + batch + 1
         if iteration % self._every and iteration != self._last:
             return
         loss, _ = self._trainer.evaluate(self._trainer.examples.validation)

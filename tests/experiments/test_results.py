@@ -77,9 +77,15 @@ def test_a_foreign_line_is_an_error_that_names_it(tmp_path, line, message):
 
 
 def test_a_folder_of_other_flags_is_an_error(tmp_path):
-    Run(tmp_path, FLAGS)
+    Run(tmp_path, FLAGS).add(RESULT)
     with pytest.raises(ResultsError, match=r"other flags: --rounds=15 \(now 5\)\."):
         Run(tmp_path, FLAGS | {"rounds": 5})
+
+
+def test_flags_without_results_give_way_to_others(tmp_path):
+    Run(tmp_path, FLAGS)
+    Run(tmp_path, FLAGS | {"rounds": 5}).add(RESULT)
+    assert json.loads((tmp_path / "flags.json").read_text())["flags"]["rounds"] == 5
 
 
 @pytest.mark.parametrize("content", ["", "[]", '{"flags": 3}', "{}"])

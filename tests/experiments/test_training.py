@@ -118,6 +118,17 @@ def test_late_rewinding_trains_what_is_left():
     assert measured.early_stopping_iteration in (6, 9)
 
 
+def test_rewound_to_an_epoch_training_goes_on_with_its_batches():
+    whole, parts = trainer(), trainer()
+    whole.train(NETWORK)
+    parts.train_to(4)
+    measured = parts.train(NETWORK, first=4, initial_epoch=1)
+    assert measured.early_stopping_iteration in (6, 9)
+    assert int(parts.model.optimizer.iterations) == 9
+    for ours, theirs in zip(parts.model.get_weights(), whole.model.get_weights(), strict=True):
+        np.testing.assert_allclose(ours, theirs, rtol=0, atol=1e-6)
+
+
 def test_progress_is_reported_in_iterations():
     subject = trainer(iterations=8)
     done = []
