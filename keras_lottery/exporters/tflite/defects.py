@@ -6,13 +6,15 @@ is converted.
 
 from dataclasses import dataclass
 
+import numpy as np
 from ai_edge_litert import schema_py_generated as schema
 
 from keras_lottery.exporters.tflite import levels
 from keras_lottery.exporters.tflite.graph import Graph
 
-# Index of the block column in the runtime's table of a row's blocks: one byte.
-_LEDGER_ENTRIES = 256
+# In the runtime's table of a row's blocks, their count and each one's column take one byte.
+_MOST_BLOCKS = 255
+_COLUMNS = 256
 
 _FLOAT = schema.TensorType.FLOAT32
 _INT8 = schema.TensorType.INT8
@@ -123,20 +125,33 @@ def _indivisible(graph, index, use):
 
 
 def _overflowing(graph, index, use):
-    """E: more blocks in a row than the hybrid kernel's one-byte table can number."""
+    """E: more blocks in a row than the hybrid kernel's one-byte table can count or number."""
     tensor = graph.tensor(index)
     width = levels.blocks(tensor).get(1)
     if use.through or not width or not _is_hybrid(graph, index, use):
         return None
-    if levels.shape(tensor)[1] <= _LEDGER_ENTRIES * width:
+    inputs = levels.shape(tensor)[1]
+    fullest = _fullest_row(tensor)
+    if inputs <= _COLUMNS * width and fullest <= _MOST_BLOCKS:
         return None
     return Defect(
         "E",
         levels.title(tensor),
-        f"{levels.shape(tensor)[1]} inputs in blocks of {width}: the kernel numbers blocks with "
-        f"one byte, so that it reaches {_LEDGER_ENTRIES * width} inputs.",
+        f"{inputs} inputs in blocks of {width}, {fullest} of them in one row: the kernel's table "
+        f"has one byte for each, up to {_COLUMNS} columns and {_MOST_BLOCKS} blocks in a row.",
         {"LiteRT, built-in kernels": "silently wrong"},
     )
+
+
+def _fullest_row(tensor):
+    """The most blocks that a row stores."""
+    compressed = [
+        level
+        for level in tensor.sparsity.dimMetadata
+        if level.format == schema.DimensionType.SPARSE_CSR
+    ]
+    counts = [np.diff(np.asarray(level.arraySegments.values, np.int64)) for level in compressed]
+    return max((int(count.max(initial=0)) for count in counts), default=0)
 
 
 def _is_hybrid(graph, index, use):

@@ -14,10 +14,6 @@ from keras_lottery.exporters.tflite.xnnpack import SparsePath
 _DECODE = "TFLM_DECODE"
 
 
-# gzip -9 takes half a second for a megabyte of weights that are mostly zero, -6 a sixteenth of it.
-_GZIP_LIMIT = 4 * 2**20
-
-
 @dataclass(frozen=True)
 class Inspection:
     """What a `.tflite` file holds.
@@ -26,7 +22,7 @@ class Inspection:
         weights: Every kernel and table of the network, in the order of the file.
         other_bytes: Bytes of the other constants: biases, shapes.
         file_bytes: Bytes of the file.
-        gzip_bytes: Bytes of the file after gzip; see `gzipped`.
+        gzip_bytes: Bytes of the file after gzip -9; see `gzipped`.
         operators: How often each operator occurs.
         defects: What a runtime would compute wrongly or refuse.
         sparse_path: What XNNPACK makes of the 1x1 convolutions; None where there are none.
@@ -101,8 +97,8 @@ def inspect(data: bytes) -> Inspection:
 
 
 def gzipped(data: bytes) -> int:
-    """The bytes of a file after `gzip -9`, or `gzip -6` where it is larger than 4 MiB."""
-    return len(gzip.compress(data, 9 if len(data) <= _GZIP_LIMIT else 6))
+    """The bytes of a file after `gzip -9`: half a second for a megabyte that is mostly zero."""
+    return len(gzip.compress(data, 9))
 
 
 def _encoded(graph):

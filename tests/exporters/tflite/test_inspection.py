@@ -1,11 +1,13 @@
 """What a file's weights cost and how they are computed; and the stock converter's five defects."""
 
+import gzip
+
 import numpy as np
 import pytest
 import sample_files
 
 from keras_lottery.exporters import tflite
-from keras_lottery.exporters.tflite import flatbuffer, inspection, runtimes, weight
+from keras_lottery.exporters.tflite import encode, flatbuffer, inspection, levels, runtimes, weight
 
 
 def by_operator(found):
@@ -125,6 +127,25 @@ def outcome(kind, runtime):
 def test_the_runtime_does_what_the_defect_says(kind, runtime, said):
     result = outcome(kind, runtime)
     assert said in result or (kind == "A" and "signal" in result)
+
+
+@pytest.mark.parametrize(("alive", "kinds"), [(255, []), (256, ["E"])])
+def test_a_row_of_more_blocks_than_a_byte_counts_is_a_defect(alive, kinds):
+    """At 4,096 inputs every block can be numbered, yet not all 256 can be counted."""
+    values = np.zeros((16, 4096), np.int8)
+    values[:, : 16 * alive] = 1
+    model = flatbuffer.read(stock("E")[0])
+    [sparse] = [t for _, _, t in flatbuffer.constants(model) if levels.shape(t) == (16, 4112)]
+    stored, sparse.sparsity = encode.encode(values, encode.by_rows(values, 1, length=16))
+    sparse.shape = np.array(values.shape, np.int32)
+    model.buffers[sparse.buffer].data = stored.reshape(-1).view(np.uint8)
+    found = inspection.inspect(flatbuffer.write(model)).defects
+    assert [defect.kind for defect in found if defect.kind == "E"] == kinds
+
+
+def test_large_files_are_gzipped_alike():
+    data = np.random.default_rng(0).integers(0, 4, 5 * 2**20, np.uint8).tobytes()
+    assert inspection.gzipped(data) == len(gzip.compress(data, 9))
 
 
 def test_a_sound_file_of_each_mode_has_no_defect():
