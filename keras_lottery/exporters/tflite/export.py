@@ -73,11 +73,12 @@ def export(
     Raises:
         ExportError: The model cannot be exported or the file failed its proof.
         FileExistsError: There is a file at `path`, and `overwrite` is false.
+        OSError: `path` is a folder, or cannot be written.
         ValueError: An argument is none of its choices, or `samples` do not fit the model.
     """
     path = Path(path)
     precision = _check(target, precision, weigh)
-    if path.exists() and not overwrite:
+    if path.is_file() and not overwrite:
         raise FileExistsError(f"{path} exists already; pass overwrite=True to replace it.")
     with _appearing_whole(path) as file:
         origin = source.prepare(model, samples)
@@ -137,9 +138,15 @@ def prove(built, origin, target):
 @contextlib.contextmanager
 def _appearing_whole(path):
     """A file to write that takes its name only when the block ends without an error."""
+    if path.is_dir():
+        raise IsADirectoryError(f"{path} is a folder; name a file in it.")
     temporary = path.with_name(f".{path.name}.{os.getpid()}.part")
     try:
-        with temporary.open("wb") as file:
+        opened = temporary.open("wb")
+    except OSError as error:
+        raise type(error)(error.errno, error.strerror, str(path)) from None
+    try:
+        with opened as file:
             yield file
             file.flush()
             os.fsync(file.fileno())

@@ -75,10 +75,22 @@ def test_an_existing_file_is_kept_unless_told(model, tmp_path):
 
 def test_a_folder_that_cannot_be_written(model, tmp_path):
     (tmp_path / "file").touch()
-    with pytest.raises(OSError, match="file"):
+    with pytest.raises(OSError, match=r"file/x\.tflite"):
         tflite.export(model, tmp_path / "file" / "x.tflite")
-    with pytest.raises(FileNotFoundError, match="missing"):
+    with pytest.raises(FileNotFoundError, match=r"missing/x\.tflite"):
         tflite.export(model, tmp_path / "missing" / "x.tflite")
+    for overwrite in (False, True):
+        with pytest.raises(IsADirectoryError, match=f"{tmp_path} is a folder"):
+            tflite.export(model, tmp_path, overwrite=overwrite)
+
+
+def test_a_failed_proof_leaves_the_old_file(model, tmp_path):
+    path = tmp_path / "x.tflite"
+    path.write_bytes(b"precious")
+    model.layers[0].bias.assign([np.nan] * 40)
+    with pytest.raises(tflite.ExportError):
+        tflite.export(model, path, overwrite=True)
+    assert path.read_bytes() == b"precious"
 
 
 def test_a_model_without_zeros_is_stored_densely_and_says_so(tmp_path):
