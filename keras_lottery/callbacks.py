@@ -31,7 +31,10 @@ class Prune(keras.callbacks.Callback):
       (`start_from_epoch`). Weights it restores from before that break the masks: an error at the
       end of training, or, if it comes after `Prune`, where the masks are used next (`strip`, the
       next `fit`, an export);
-    - before `BackupAndRestore`, and with a `backup` of its own.
+    - before `BackupAndRestore`, and with a `backup` of its own;
+    - before or after `ModelCheckpoint`; but the best epoch that `save_best_only=True` finds by
+      `val_loss` is most often an early one, which was denser. Let it save every epoch, with the
+      number in the file's name, or only begin with it in a second `fit`, after the last pruning.
 
     A rewind takes back the optimizer and the learning rate it holds, not what other callbacks
     remember: `ReduceLROnPlateau` goes on counting, `LearningRateScheduler` goes by the epoch.
@@ -129,8 +132,8 @@ class Prune(keras.callbacks.Callback):
 
     # Keras calls these.
 
-    # No `on_train_batch_end`: for one, Keras would wait for every step's logs, or call it from
-    # threads, in any order.
+    # Or else Keras would wait for every step's logs, because of `on_train_batch_end`.
+    async_safe = True
 
     def on_train_begin(self, logs=None):
         """Attach the masks."""
@@ -138,7 +141,6 @@ class Prune(keras.callbacks.Callback):
         self._begun = False
         self._epochs_done = 0
         self._steps_done = 0  # at the beginning of the epoch
-        self._batch = 0
         self._served = None
         self._due = None
 
@@ -146,12 +148,16 @@ class Prune(keras.callbacks.Callback):
         """Take up an interrupted training; prune and rewind, if an epoch's schedule asks for it."""
         if not self._begun:
             self._begin(epoch)
+        self._ended = []
         self._arrive("epoch", epoch)
 
     def on_train_batch_begin(self, batch, logs=None):
         """Prune and rewind, if a step's schedule asks for it."""
-        self._batch = batch
         self._arrive("step", self._steps_done + batch)
+
+    def on_train_batch_end(self, batch, logs=None):
+        """Note that a batch has ended. Keras may call this from threads, in any order."""
+        self._ended.append(batch)
 
     def on_epoch_end(self, epoch, logs=None):
         """Verify the masks, and log the sparsity with which the epoch was trained."""
@@ -159,10 +165,9 @@ class Prune(keras.callbacks.Callback):
         if logs is not None:
             logs["sparsity"] = self.lottery.sparsity
         self._epochs_done = epoch + 1
-        # Of an epoch of unknown length, what is known is where its last execution began.
-        self._steps_done += (
-            self.params.get("steps") or self._batch + self.lottery.model.steps_per_execution
-        )
+        # The epoch may have been stopped early, and its last execution have been a shorter one.
+        steps = max(self._ended, default=-1) + 1
+        self._steps_done += min(steps, self.params.get("steps") or steps)
         if self.backup is not None:
             backups.save(self.backup, self.lottery, self._epochs_done)
 

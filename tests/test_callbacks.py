@@ -1,6 +1,7 @@
 """`Prune` in `model.fit`, alone and beside Keras' own callbacks."""
 
 import csv
+import functools
 
 import keras
 import numpy as np
@@ -110,6 +111,30 @@ def test_steps_of_a_generator_are_counted(make_model, data):
     prune = kl.Prune(schedules.constant(0.5, begin=7), unit="step")
     history = make_model().fit(Endless(), epochs=2, verbose=0, callbacks=[prune])
     assert history.history["sparsity"] == [0, 0.5]
+
+
+class StopAt(keras.callbacks.Callback):
+    def __init__(self, batch):
+        super().__init__()
+        self.batch = batch
+
+    def on_train_batch_end(self, batch, logs=None):
+        self.model.stop_training = batch == self.batch
+
+
+@pytest.mark.parametrize("fit_with", [keras.Model.fit, functools.partial(kl.fit, chunk=2)])
+def test_an_epoch_that_is_stopped_early_has_fewer_steps(make_model, data, fit_with):
+    for begin, sparsity in ((5, 0), (4, 0.5)):  # 4 of 7 steps are done
+        prune = kl.Prune(schedules.constant(0.5, begin=begin), unit="step")
+        fit_with(make_model(), *data, batch_size=12, verbose=0, callbacks=[StopAt(3), prune])
+        assert prune.lottery.sparsity == sparsity
+
+
+def test_an_epoch_after_which_training_is_stopped_is_whole(make_model, data):
+    prune = kl.Prune(schedules.constant(0.5, begin=7), unit="step")
+    end = Do(lambda model, epoch: setattr(model, "stop_training", True))
+    fit(make_model(steps_per_execution=3), data, end, prune)
+    assert prune.lottery.sparsity == 0.5
 
 
 def test_next_event_is_where_something_changes(make_model, data):
@@ -291,15 +316,24 @@ def test_early_stopping_that_starts_after_the_last_pruning(make_model, data):
     kl.strip(model)
 
 
-def test_a_checkpoint_of_the_best_epoch_is_sparse(make_model, data, tmp_path):
-    path = tmp_path / "best.weights.h5"
-    checkpoint = keras.callbacks.ModelCheckpoint(
-        path, "sparsity", mode="max", save_best_only=True, save_weights_only=True
-    )
-    fit(make_model(), data, kl.Prune(schedules.constant(0.5, begin=2)), checkpoint)
-    plain = make_model()
-    plain.load_weights(path)
-    assert np.mean(keras.ops.convert_to_numpy(plain.get_layer("fc1").kernel) == 0) == 0.5
+def test_a_checkpoint_of_the_best_epoch(make_model, data, tmp_path):
+    """By `val_loss` the best is dense, unless the checkpoint begins after the last pruning."""
+
+    def saved_sparsity(*checkpoints):
+        model, path = make_model(keras.optimizers.Adam(0.05)), tmp_path / "best.weights.h5"
+        prune = kl.Prune(schedules.constant(0.75, begin=2))
+        for callbacks in checkpoints:
+            best = keras.callbacks.ModelCheckpoint(
+                path, "val_loss", save_best_only=True, save_weights_only=True
+            )
+            fit(model, data, prune, *[best] * callbacks, epochs=3, validation_data=data)
+        plain = make_model("adam")
+        plain.optimizer.build(plain.trainable_variables)
+        plain.load_weights(path)
+        return np.mean(keras.ops.convert_to_numpy(plain.get_layer("fc1").kernel) == 0)
+
+    assert saved_sparsity(True) == 0
+    assert saved_sparsity(False, True) == 0.75
 
 
 def test_a_reduced_learning_rate_is_rewound(make_model, data):
