@@ -2,6 +2,7 @@
 
 import shutil
 
+import keras_lottery as kl
 from experiments import figures, search, summary
 
 
@@ -45,10 +46,14 @@ def export(console, run, experiment, tolerance):
     from keras_lottery.exporters import tflite
 
     best = _best(run.results, tolerance)
+    ticket_file = search.ticket_file(run, best.seed, best.index)
     dataset = experiment.dataset
     model = experiment.network.build(dataset.shape, dataset.classes)
+    kl.Ticket.load(ticket_file).apply(model)
     model.load_weights(search.weights_file(run, best.seed, best.index))
-    shutil.copyfile(search.ticket_file(run, best.seed, best.index), run.file("best.ticket"))
+    # Verifies that the trained weights are those of the ticket.
+    kl.strip(model)
+    shutil.copyfile(ticket_file, run.file("best.ticket"))
     model.save(run.file("best.keras"))
     exported = tflite.export(model, run.file("best.tflite"), samples=dataset.x_test, overwrite=True)
     console.print(

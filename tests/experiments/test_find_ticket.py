@@ -79,6 +79,16 @@ def test_a_ticket_is_found_on_digits_and_exported(run, tmp_path, capsys):
     assert "The smallest ticket within 2 points" in capsys.readouterr().out
 
 
+def test_weights_that_are_not_the_tickets_are_not_exported(run, tmp_path):
+    arguments = ("--examples=32", "--iterations=1", "--rounds=1", f"--output={tmp_path}")
+    run(find_ticket, *arguments, "--controls=")
+    dense, ticket = (tmp_path / "seed-0" / f"round-0{index}.weights.h5" for index in (0, 1))
+    ticket.write_bytes(dense.read_bytes())
+    with pytest.raises(kl.MaskError, match="kernel"):
+        run(find_ticket, *arguments, "--controls=", "--export")
+    assert not (tmp_path / "best.keras").exists()
+
+
 def test_controls_have_the_tickets_counts_and_their_own_rounds(run, tmp_path):
     kinds = ["reinit", "random_mask", "shuffle_layerwise"]
     run(
@@ -129,6 +139,38 @@ def test_an_interrupted_run_goes_on_as_if_nothing_had_happened(
     assert len(results(tmp_path / "parts")) == trainings
     run(find_ticket, *arguments, f"--output={tmp_path / 'parts'}")
     assert timeless(tmp_path / "parts") == timeless(tmp_path / "whole")
+
+
+def test_all_networks_of_a_run_are_trained_the_same_way(run, tmp_path):
+    run(
+        find_ticket,
+        *("--examples=32", "--batch_size=2", "--iterations=1010", "--rounds=1"),
+        *("--rewind=epoch:4", "--controls=random_mask", f"--output={tmp_path}"),
+    )
+    # Of the 1,010 iterations, 13 an epoch, a rewound network trains fewer than 1,000.
+    assert [r.fused for r in results(tmp_path)] == ["xla", "xla", "xla"]
+
+
+def test_a_training_that_diverges_is_one_line_and_its_flags_may_be_corrected(
+    run, tmp_path, monkeypatch
+):
+    arguments = ("--examples=32", "--rounds=1", "--controls=", f"--output={tmp_path}")
+    with monkeypatch.context() as patch:
+        patch.setattr(training.Trainer, "evaluate", lambda self, examples: (float("nan"), 0.0))
+        message = "^find_ticket: Training diverged: the validation loss is nan at iteration 1"
+        with pytest.raises(SystemExit, match=message):
+            run(find_ticket, *arguments, "--iterations=1")
+    run(find_ticket, *arguments, "--iterations=2")
+    flags = json.loads((tmp_path / "flags.json").read_text())["flags"]
+    assert {r.iterations for r in results(tmp_path)} == {flags["iterations"]} == {2}
+
+
+@pytest.mark.parametrize("rewind", ["none", "learning_rate"])
+def test_kept_weights_that_are_not_rewound_cannot_be_changed(run, tmp_path, rewind):
+    with pytest.raises(SystemExit, match="`kept`='reinit' needs a `rewind` of the weights"):
+        flags = (f"--rewind={rewind}", "--kept=reinit", f"--output={tmp_path / 'none'}")
+        run(find_ticket, *TINY, *flags)
+    assert not (tmp_path / "none").exists()
 
 
 def test_a_finished_run_trains_nothing_again_and_other_flags_are_refused(
