@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import hashlib
-import json
 import os
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
@@ -91,7 +89,7 @@ class Ticket:
             "scope": scope,
             "rounds": rounds,
             "history": history,
-            "pruned": "freeze" if held else "zero",
+            "pruned": "freeze" if lottery.holds else "zero",
             "sparsity": lottery.sparsity,
             "rewind_step": point.step,
             "seed": lottery.seed,
@@ -100,7 +98,6 @@ class Ticket:
                 "numpy": np.__version__,
                 "backend": keras.backend.backend(),
             },
-            "fingerprint": _fingerprint(values),
         }
         return cls(masks, values, metadata)
 
@@ -187,15 +184,19 @@ class Ticket:
         return matched, masks
 
     def union(self, other: Ticket) -> Ticket:
-        """A ticket of the weights that either keeps, starting from this ticket's values."""
+        """A ticket of the weights that either keeps, starting from this ticket's values.
+
+        Raises:
+            TicketError: If only one of them holds pruned weights at other values than zero.
+        """
         return self._combined(compare.union, other)
 
     def intersection(self, other: Ticket) -> Ticket:
-        """A ticket of the weights that both keep, starting from this ticket's values."""
+        """As `union`, of the weights that both keep."""
         return self._combined(compare.intersection, other)
 
     def difference(self, other: Ticket) -> Ticket:
-        """A ticket of the weights that only this one keeps, starting from its values."""
+        """As `union`, of the weights that only this one keeps."""
         return self._combined(compare.difference, other)
 
     def compare(self, other: Ticket) -> compare.Comparison:
@@ -203,16 +204,19 @@ class Ticket:
         return compare.compare(self.masks, other.masks)
 
     def _combined(self, operation: Callable[..., dict[str, np.ndarray]], other: Ticket) -> Ticket:
-        metadata = {"operation": operation.__name__, "of": [self.metadata, other.metadata]}
+        one, two = (ticket.metadata.get("pruned", "zero") for ticket in (self, other))
+        if one != two:
+            raise TicketError(
+                f"the pruned weights of one ticket are held as by {one!r}, of the other as by "
+                f"{two!r}: together they cannot be held."
+            )
+        metadata = {
+            "operation": operation.__name__,
+            "of": [self.metadata, other.metadata],
+            "pruned": one,
+            "seed": self.metadata.get("seed", 0),
+        }
         return Ticket(operation(self.masks, other.masks), self.values, metadata)
-
-
-def _fingerprint(values: dict[str, np.ndarray]) -> str:
-    """A hash of the architecture, without the layers' names, which Keras numbers anew."""
-    described = [
-        [name.rpartition("/")[2], value.shape, value.dtype.name] for name, value in values.items()
-    ]
-    return hashlib.sha256(json.dumps(described).encode()).hexdigest()
 
 
 @contextlib.contextmanager

@@ -136,15 +136,6 @@ def test_the_ticket_of_a_lottery():
     assert again.apply(model_of()).seed == 5
 
 
-def test_the_fingerprint_is_the_architectures():
-    def fingerprint(model):
-        return Ticket.of(Lottery(model)).metadata["fingerprint"]
-
-    # The batch normalisation of the two has another number.
-    assert fingerprint(model_of(seed=1)) == fingerprint(model_of(seed=2))
-    assert fingerprint(model_of()) != fingerprint(model_of(units=5))
-
-
 @pytest.mark.parametrize("pruned", ["zero", "freeze", "freeze_unless_shrinking"])
 def test_a_ticket_restores_what_pruned_weights_are_held_at(pruned):
     lottery = Lottery(model_of(seed=1), pruned=pruned)
@@ -593,7 +584,29 @@ def test_operations_take_the_first_tickets_values():
         for kernel, mask in combined.masks.items():
             np.testing.assert_array_equal(mask, operation(one.masks[kernel], other.masks[kernel]))
         assert_same(Ticket(one.masks, combined.values), Ticket(one.masks, one.values))
-        assert combined.metadata == {"operation": name, "of": [{"seed": 1}, {"seed": 2}]}
+        assert combined.metadata == {
+            "operation": name,
+            "of": [{"seed": 1}, {"seed": 2}],
+            "pruned": "zero",
+            "seed": 1,
+        }
+
+
+def test_operations_hold_pruned_weights_where_the_tickets_do():
+    def ticket(pruned, sparsity):
+        lottery = Lottery(model_of(seed=1), pruned=pruned)
+        lottery.prune(sparsity)
+        return Ticket.of(lottery)
+
+    one, other = ticket("freeze", 0.25), ticket("freeze", 0.5)
+    for combined in (one.union(other), one.intersection(other), one.difference(other)):
+        applied = combined.apply(model_of(seed=2))
+        applied.check()
+        for name, kernel in applied._kernels.items():
+            np.testing.assert_array_equal(kernel, one.values[name])
+    assert ticket("freeze", 0.0).union(one).metadata["pruned"] == "freeze"
+    with pytest.raises(TicketError, match="held as by 'freeze', of the other as by 'zero'"):
+        one.union(ticket("zero", 0.5))
 
 
 def test_compare():
