@@ -99,6 +99,32 @@ def encode(model, precision, slowest=1.0):
     return reasons
 
 
+def gain(weight, precision):
+    """How many times as fast as dense float32 a weight is in the form chosen for it.
+
+    Args:
+        weight: A `weights.Weight`.
+        precision: As of `encode`.
+
+    Returns:
+        The estimate, 1 where no sparse form is faster.
+    """
+    best = _best(_forms(weight, precision))
+    dense = DENSE_NANOSECONDS * weight.values.size
+    if best is None or best.nanoseconds >= dense:
+        return 1.0
+    return dense / max(best.nanoseconds, BLOCK_NANOSECONDS[1])
+
+
+def pays_from(length):
+    """The fraction of zeros from which blocks of `length` float32 weights are faster than dense.
+
+    >>> round(pays_from(1), 2), round(pays_from(4), 2)
+    (0.94, 0.69)
+    """
+    return 1 - DENSE_NANOSECONDS * length / BLOCK_NANOSECONDS[length]
+
+
 def _best(forms):
     """The form of the fewest bytes among those nearly as fast as the fastest, if any."""
     fastest = min((form.nanoseconds for form in forms), default=0)

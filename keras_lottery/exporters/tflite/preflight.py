@@ -1,5 +1,6 @@
 """What pruning a model will pay, before it is trained: `preflight(model, target) -> Preflight`."""
 
+import dataclasses
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -9,21 +10,26 @@ import numpy as np
 from keras_lottery.core.granularity import Granularity, blocks, weights
 from keras_lottery.core.kernel import Kernel
 from keras_lottery.core.prune import prune
-from keras_lottery.exporters.tflite import encode, flatbuffer, levels, source, tables, xnnpack
+from keras_lottery.exporters.tflite import (
+    encode,
+    flatbuffer,
+    latency,
+    levels,
+    source,
+    tables,
+    xnnpack,
+)
+from keras_lottery.exporters.tflite import weights as weights_of
 from keras_lottery.exporters.tflite.graph import Graph
 
 # Bytes of a stored weight.
 _ITEMSIZES = {"float32": 4, "float16": 2, "int8": 1}
 
-# How much faster than the same layer stored densely, by fraction of zeros. Each is the smaller of
-# the gains measured on LeNet-300-100 and on three layers of 1,024 units (x86, one thread, batch 1),
-# and for 1x1 convolutions on MobileNetV1 and V2 as a whole (WebAssembly). Below the first entry
-# the runtime is no faster, and the exporter lets it unpack.
-_UNSTRUCTURED = ((0.95, 1.2), (0.98, 4.3))
-_BLOCKS_OF_4 = ((0.8, 2.0), (0.9, 2.8), (0.95, 5.5))
-_BLOCKS_OF_16_INT8 = ((0.95, 1.05),)
-_MEASURED_ON = "as measured on x86, one example at a time"
+# How much faster than dense XNNPACK computes 1x1 convolutions, by fraction of zeros: the smaller of
+# the gains measured on MobileNetV1 and V2 as a whole (WebAssembly). Below it is no faster. Dense
+# layers are estimated as the exporter itself does when it chooses; see `latency.gain`.
 _POINTWISE = ((0.7, 2.4), (0.8, 2.8), (0.9, 3.6), (0.95, 4.2))
+_ESTIMATED_FOR = "as estimated for x86, one example at a time"
 
 
 @dataclass(frozen=True)
@@ -121,12 +127,13 @@ def preflight(
     """Tells which layers pay when pruned, and in which granularity, without training anything.
 
     The bytes are those of the exporter's own encoding, of the model's present weights pruned by
-    magnitude to `sparsity`. The speeds are measurements of other networks: take them as a class,
-    and measure your own with `measure` or `benchmark_tflite`.
+    magnitude to `sparsity`. The speeds are estimates from other networks: take them as a class, and
+    measure your own with `measure` or `benchmark_tflite`.
 
     Args:
         model: A built `keras.Model`; it is left unchanged.
-        target: `"size"` or `"latency"`: what counts as best.
+        target: `"size"` or `"latency"`: what the file is made for, and so what counts as best. Only
+            the second has Dense layers computed sparsely.
         sparsity: The fraction of each kernel to prune, in [0, 1].
         precision: How weights will be stored: `"float32"`, `"float16"` or `"int8"`.
         samples: Real inputs, where the model does not say the shape of its own.
@@ -150,6 +157,7 @@ def preflight(
     path = xnnpack.sparse_path(dense)
     sparse_in_xnnpack = path.weights if path is not None and not path.structure else ()
     operators = _operators(dense)
+    found = {levels.title(weight.tensor): weight for weight in weights_of.find(dense)}
     forecasts = []
     for name, values in origin.kernels.items():
         whole = values.size * _ITEMSIZES[precision]
@@ -157,14 +165,12 @@ def preflight(
             kernel = Kernel.of(values, name=name)
             mask = prune([kernel], sparsity=sparsity, granularity=granularity)[name]
             plan = encode.cheapest(values * mask, _ITEMSIZES[precision])
-            speed, where = _speed(
-                operators.get(name, ""),
-                name in sparse_in_xnnpack,
-                values.shape[-2],
-                1 - np.count_nonzero(mask) / mask.size,
-                granularity.name,
-                precision,
-            )
+            speed, where = 1.0, ""
+            if name in sparse_in_xnnpack:
+                speed, where = _pointwise_gain(1 - mask.mean()), xnnpack.CPU_NEEDED
+            elif target == "latency":
+                speed = _dense_gain(found.get(name), values * mask, precision)
+                where = _ESTIMATED_FOR
             forecasts.append(
                 Forecast(
                     kernel=name,
@@ -174,7 +180,7 @@ def preflight(
                     bytes=min(plan.bytes, whole),
                     dense_bytes=whole,
                     speed=speed,
-                    where=where,
+                    where=where if speed > 1 else "",
                 )
             )
     return Preflight(target, sparsity, tuple(forecasts), () if path is None else path.structure)
@@ -191,21 +197,14 @@ def _operators(model):
     return found
 
 
-def _speed(operator, sparse_in_xnnpack, inputs, zeros, granularity, precision):
-    """`(times faster than dense, where)`, `(1, "")` where the runtime would unpack the kernel."""
-    if sparse_in_xnnpack:
-        gains, where = _POINTWISE, xnnpack.CPU_NEEDED
-    elif operator != "FULLY_CONNECTED":
-        return 1.0, ""
-    elif granularity == "blocks(16)" and precision == "int8" and inputs % 16 == 0:
-        gains, where = _BLOCKS_OF_16_INT8, _MEASURED_ON
-    elif granularity in ("blocks(4)", "blocks(16)") and precision == "float32" and inputs % 4 == 0:
-        gains, where = _BLOCKS_OF_4, _MEASURED_ON
-    elif precision == "float32":
-        gains, where = _UNSTRUCTURED, _MEASURED_ON
-    else:
-        return 1.0, ""
-    sparsities, factors = zip(*gains, strict=True)
-    if zeros < sparsities[0]:
-        return 1.0, ""
-    return float(np.interp(zeros, sparsities, factors)), where
+def _pointwise_gain(zeros):
+    """How many times faster than dense a network's 1x1 convolutions are together."""
+    sparsities, factors = zip(*_POINTWISE, strict=True)
+    return float(np.interp(zeros, sparsities, factors)) if zeros >= sparsities[0] else 1.0
+
+
+def _dense_gain(weight, values, precision):
+    """How many times faster than dense a kernel is on which one example is computed at a time."""
+    if weight is None or values.T.shape != weight.values.shape:
+        return 1.0
+    return latency.gain(dataclasses.replace(weight, values=values.T), precision)

@@ -1,10 +1,13 @@
 """The forecast before training: bytes by the encoder, speed only where a sparse kernel exists."""
 
+import keras
 import pytest
 import sample_files
 
 from keras_lottery.core.granularity import blocks, weights
-from keras_lottery.exporters.tflite import inspection
+from keras_lottery.core.kernel import Kernel
+from keras_lottery.core.prune import prune
+from keras_lottery.exporters.tflite import inspection, latency, source
 from keras_lottery.exporters.tflite.preflight import preflight
 
 
@@ -38,6 +41,33 @@ def test_blocks_that_do_not_divide_the_inputs_are_not_fast(dense_forecast):
     found = by_name(dense_forecast)
     assert found["output/kernel", "blocks(4)"].shape == (30, 16)
     assert found["output/kernel", "blocks(4)"].speed == 1
+
+
+def test_dense_layers_are_not_faster_in_a_file_made_for_size():
+    network = sample_files.dense_network(inputs=64, hidden=30, sparsity=0)
+    found = preflight(network, "size", sparsity=0.98)
+    assert {forecast.speed for forecast in found.forecasts} == {1}
+    assert {forecast.where for forecast in found.forecasts} == {""}
+
+
+def test_dense_layers_over_a_sequence_are_not_faster():
+    sequence = keras.Input((6, 64))
+    model = keras.Model(sequence, keras.layers.Dense(64)(sequence))
+    found = preflight(model, "latency", sparsity=0.98)
+    assert {forecast.speed for forecast in found.forecasts} == {1}
+
+
+def test_the_speed_is_the_one_that_the_exporter_chooses_by():
+    network = sample_files.dense_network(inputs=64, hidden=64, sparsity=0)
+    [first, _] = preflight(network, "latency", sparsity=0.9, granularities=[blocks(4)]).forecasts
+    pruned = prune(
+        [Kernel.of(network.layers[0].kernel.numpy(), name="fc1")],
+        sparsity=0.9,
+        granularity=blocks(4),
+    )["fc1"]
+    network.layers[0].kernel.assign(network.layers[0].kernel * pruned)
+    reasons = latency.build(source.prepare(network), "float32").reasons
+    assert f"estimated {first.speed:.1f} times as fast" in reasons["fc1/kernel"]
 
 
 def test_coarser_pieces_need_fewer_indices(dense_forecast):
