@@ -4,6 +4,7 @@ Times are taken in turns, a few runs of each file after the other in one process
 else the machine does falls on all of them. Memory is what a fresh process grows by.
 """
 
+import itertools
 import json
 import subprocess
 import sys
@@ -16,6 +17,9 @@ import numpy as np
 
 from keras_lottery.exporters.tflite import probe, tables
 from keras_lottery.exporters.tflite.runtimes import RUNTIMES
+
+# Seconds after which a process counts as caught in a loop, beside those that it is to time for.
+_LIMIT = 60.0
 
 
 @dataclass(frozen=True)
@@ -77,26 +81,44 @@ def measure(
     for runtime in runtimes:
         loaded = {str(file): _run("memory", runtime, str(file)) for file in files}
         sound = [file for file, outcome in loaded.items() if isinstance(outcome, dict)]
-        timed = _run("latency", runtime, str(seconds), *sound) if sound else []
+        timed = _timed(runtime, seconds, sound)
         for file, outcome in loaded.items():
-            name = Path(file).name
-            failure = timed if isinstance(timed, str) else outcome if file not in sound else ""
-            if failure:
-                results.append(Measurement(name, runtime, failure=failure))
+            name, taken = Path(file).name, timed.get(file, outcome)
+            if isinstance(taken, str):
+                results.append(Measurement(name, runtime, failure=taken))
                 continue
-            low, median, high = np.percentile(timed[sound.index(file)], (10, 50, 90))
+            low, median, high = np.percentile(taken, (10, 50, 90))
             results.append(Measurement(name, runtime, median, low, high, **outcome))
     return results
 
 
-def _run(*arguments):
+def _timed(runtime, seconds, files):
+    """File to the seconds of its runs, or to why there are none."""
+    if not files:
+        return {}
+    timed = _run("latency", runtime, str(seconds), *files, seconds=seconds)
+    if not isinstance(timed, str):
+        return dict(zip(files, timed, strict=True))
+    if len(files) == 1:
+        return {files[0]: timed}
+    # One of them ended the process: each has to run by itself to tell which.
+    alone = (_timed(runtime, seconds / len(files), [file]) for file in files)
+    return dict(itertools.chain.from_iterable(each.items() for each in alone))
+
+
+def _run(*arguments, seconds=0.0):
     """What the probe printed, or why it failed."""
-    done = subprocess.run(
-        # -P keeps this package's modules from shadowing the standard library's.
-        [sys.executable, "-P", probe.__file__, *arguments],
-        capture_output=True,
-        text=True,
-    )
+    limit = _LIMIT + seconds
+    try:
+        done = subprocess.run(
+            # -P keeps this package's modules from shadowing the standard library's.
+            [sys.executable, "-P", probe.__file__, *arguments],
+            capture_output=True,
+            text=True,
+            timeout=limit,
+        )
+    except subprocess.TimeoutExpired:
+        return f"does not end within {limit:.0f} seconds"
     if done.returncode == 0:
         return json.loads(done.stdout)
     if done.returncode < 0:

@@ -57,3 +57,31 @@ def test_a_file_that_fails_fails_alone(file):
     assert "failed to prepare" in int8.failure
     assert int8.median is None
     assert sound.median > 0
+
+
+def test_a_crash_while_files_are_timed_together_is_that_of_one(file, monkeypatch):
+    paths = [
+        file("a.tflite", sample_files.stock_file("float32")),
+        file("b.tflite", sample_files.stock_file("float32")),
+    ]
+    run = measure._run
+
+    def crashing(command, runtime, *rest, **limits):
+        if command == "latency" and str(paths[0]) in rest:
+            return "crashes with signal 11"
+        return run(command, runtime, *rest, **limits)
+
+    monkeypatch.setattr(measure, "_run", crashing)
+    crashed, sound = measure.measure(paths, seconds=0.05, runtimes=["XNNPACK"])
+    assert crashed.failure == "crashes with signal 11"
+    assert sound.median > 0
+
+
+def test_a_file_that_never_ends_is_given_up(file, monkeypatch, tmp_path):
+    loop = tmp_path / "loop.py"
+    loop.write_text("while True: pass")
+    monkeypatch.setattr(measure.probe, "__file__", str(loop))
+    monkeypatch.setattr(measure, "_LIMIT", 1.0)
+    path = file("a.tflite", b"")
+    [found] = measure.measure([path], seconds=0.05, runtimes=["XNNPACK"])
+    assert found.failure == "does not end within 1 seconds"
