@@ -1,6 +1,7 @@
 """The target `auto`: builds a file for each target that could be best, measures them, and picks."""
 
 import dataclasses
+import functools
 import math
 import tempfile
 from pathlib import Path
@@ -43,24 +44,37 @@ def build(origin, precision, weigh):
         The `Built` chosen, with a note that says why.
 
     Raises:
-        ExportError: None of them could be measured here.
+        ExportError: None of them could be built and measured here.
     """
-    built = {
-        "size": size.build(origin, precision),
-        "latency": latency.build(origin, precision),
-    }
-    frugal = latency.build(origin, precision, slowest=_SLOWEST)
-    if frugal.data != built["latency"].data:
-        built["latency, in little memory"] = frugal
-    if precision == "int8" and origin.real:
-        built["int8"] = integer.build(origin, precision)
+    built, skipped = _candidates(origin, precision)
     costs = _measure({name: each.data for name, each in built.items()})
     if not costs:
-        raise ExportError("No candidate could be measured on this machine; choose a target.")
+        raise ExportError("No candidate could be built and measured here; choose a target.")
     chosen = min(costs, key=lambda name: _score(costs[name], weigh))
     found = "; ".join(f"{name} {_describe(cost)}" for name, cost in costs.items())
     note = f"Chosen: target {chosen}, by {_weights(weigh)}. Measured on this machine: {found}."
-    return dataclasses.replace(built[chosen], notes=(*built[chosen].notes, note))
+    return dataclasses.replace(built[chosen], notes=(*built[chosen].notes, note, *skipped))
+
+
+def _candidates(origin, precision):
+    """`({name: Built}, notes on those that could not be built)`."""
+    builders = {
+        "size": size.build,
+        "latency": latency.build,
+        "latency, in little memory": functools.partial(latency.build, slowest=_SLOWEST),
+    }
+    if precision == "int8" and origin.real:
+        builders["int8"] = integer.build
+    built, skipped = {}, []
+    for name, build_one in builders.items():
+        try:
+            candidate = build_one(origin, precision)
+        except ExportError as error:
+            skipped.append(f"Not among the candidates: target {name}. {error}")
+            continue
+        if all(candidate.data != other.data for other in built.values()):
+            built[name] = candidate
+    return built, skipped
 
 
 def _measure(files):

@@ -58,7 +58,9 @@ def export(
             `"latency"`: weights that the runtime computes with sparsely, where that is faster.
             `"int8"`: weights and activations in int8, the fewest bytes; needs `samples`.
             `"micro"`: the same for TensorFlow Lite Micro, inputs and outputs in int8 too.
-            `"auto"`: whichever of these is best by `weigh`.
+            `"auto"`: the best by `weigh`, measured here, of the files for `"size"`, for
+            `"latency"`, for `"latency"` with more weights sparse than is fastest, to save memory,
+            and, where `precision` is `"int8"` and there are `samples`, for `"int8"`.
         precision: The lowest precision of the weights, `"float32"`, `"float16"` or `"int8"`. By
             default `"float32"`, and for the targets `int8` and `micro` their own.
         samples: Real inputs, as the model is called with: an array, or a list or dict of arrays,

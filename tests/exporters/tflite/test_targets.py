@@ -242,3 +242,16 @@ def test_auto_measures_and_proves_what_it_chose(tmp_path):
     report = tflite.export(sample_files.dense_network(), tmp_path / "model.tflite", target="auto")
     assert report.notes[0].startswith("Chosen: target ")
     assert max(report.errors.values()) < 1e-5
+
+
+def test_auto_skips_what_cannot_be_built(tmp_path):
+    """TensorFlow cannot quantise a loop; the other candidates do not need it to."""
+    sequence = keras.Input((6, 12))
+    model = magnitude_pruned(keras.Model(sequence, layers.LSTM(8)(sequence)))
+    samples = np.random.default_rng(0).random((4, 6, 12), np.float32)
+    report = tflite.export(
+        model, tmp_path / "x.tflite", target="auto", precision="int8", samples=samples
+    )
+    [skipped] = [note for note in report.notes if note.startswith("Not among the candidates")]
+    assert "target int8" in skipped
+    assert "has a loop" in skipped
