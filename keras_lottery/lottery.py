@@ -65,7 +65,7 @@ class Lottery:
         self.seed = seed
         self._kernels = variables.prunable(model, include, exclude)
         self._hold = lookup.get(pruned_actions, pruned)
-        self._stateful_optimizer = None
+        self._stateful_optimizer, self._step_variables = None, []
         point = Snapshot.take(model, step=0, ours=[])
         self._state = State(
             masks={name: np.ones(kernel.shape, bool) for name, kernel in self._kernels.items()},
@@ -156,7 +156,7 @@ class Lottery:
                 f"The model {self.model.name!r} has masks already: use `Lottery.of(model)` to go "
                 "on from them, or `strip(model)` to take them off."
             )
-        masking.attach(self, self.model, self._kernels.values(), self.holds)
+        self._step_variables = masking.attach(self, self.model, self._kernels.values(), self.holds)
         self._stateful_optimizer = optimizer
         self._write_masks()
 
@@ -165,8 +165,9 @@ class Lottery:
 
         The weights stay as they are, zeros included.
         """
-        masking.detach(self.model, self._masked(), self._stateful_optimizer)
-        self._stateful_optimizer = None
+        optimizer, ours = self._stateful_optimizer, self._step_variables
+        masking.detach(self.model, self._masked(), optimizer, ours)
+        self._stateful_optimizer, self._step_variables = None, []
 
     def _masked(self) -> list[keras.Variable]:
         """The kernels that carry a constraint of ours."""
@@ -225,7 +226,8 @@ class Lottery:
             return
         self.set_masks(masks)
         self._state.draws += 1
-        self._state.previous = {name: array(kernel) for name, kernel in self._kernels.items()}
+        for name, kernel in self._kernels.items():  # the old go one by one: all may be gigabytes
+            self._state.previous[name] = array(kernel)
 
     def _amounts(self, default, overrides):
         if default is None:
@@ -267,8 +269,9 @@ class Lottery:
             for variable in (kernel, masking.average_of(optimizer, kernel)):
                 if variable is not None:
                     now = array(variable)
-                    held = self._state.held.get(name, np.zeros_like(now))
-                    variable.assign(np.where(self._state.masks[name], now, held))
+                    held = self._state.held.get(name, now.dtype.type(0))
+                    np.copyto(now, held, where=~self._state.masks[name])
+                    variable.assign(now)
 
     def check(self) -> None:
         """Verify that every pruned weight has exactly the value it is held at.
@@ -302,7 +305,7 @@ class Lottery:
         Args:
             step: How many training steps came before, for the record.
         """
-        self._state.point = Snapshot.take(self.model, step, masking.step_variables(self._masked()))
+        self._state.point = Snapshot.take(self.model, step, self._step_variables)
 
     def rewind(self, kept: str | Callable[[Kernel], np.ndarray] = "rewind") -> None:
         """Put every variable back to the rewind point: kernels masked, all else as it was, the
@@ -328,7 +331,7 @@ class Lottery:
             ValueError: If the model was compiled anew since a rewind point that was saved during
                 training.
         """
-        self._state.point.restore_optimizer(self.model, masking.step_variables(self._masked()))
+        self._state.point.restore_optimizer(self.model, self._step_variables)
 
     def _records(self) -> list[Kernel]:
         return [

@@ -53,7 +53,9 @@ class MaskConstraint(keras.constraints.Constraint):
         return masked if self.held is None else masked + self.held
 
 
-def attach(lottery, model: keras.Model, kernels: Iterable[keras.Variable], holds: bool) -> None:
+def attach(
+    lottery, model: keras.Model, kernels: Iterable[keras.Variable], holds: bool
+) -> list[keras.Variable]:
     """Set a `MaskConstraint` on every kernel, and let the train step see it.
 
     Args:
@@ -61,6 +63,9 @@ def attach(lottery, model: keras.Model, kernels: Iterable[keras.Variable], holds
         model: The kernels' model.
         kernels: The variables to mask.
         holds: Whether pruned weights are held at values of their own, rather than zero.
+
+    Returns:
+        The variables that the masks have in the train step.
     """
     optimizer = stateful_optimizer(model)
     if optimizer is not None and not optimizer.built:
@@ -74,12 +79,14 @@ def attach(lottery, model: keras.Model, kernels: Iterable[keras.Variable], holds
     if optimizer is not None:
         _hide_from_files(optimizer, ours)
     _retrace(model)
+    return ours
 
 
 def detach(
     model: keras.Model,
     kernels: Iterable[keras.Variable],
     optimizer: keras.optimizers.Optimizer | None,
+    ours: Iterable[keras.Variable],
 ) -> None:
     """Give every kernel its own constraint back, and the optimizer its own variables.
 
@@ -87,9 +94,10 @@ def detach(
         model: The kernels' model.
         kernels: The masked variables.
         optimizer: The `stateful_optimizer` of when they were attached, or `None`.
+        ours: What `attach` returned: more than the kernels know, where a constraint was replaced.
     """
     if optimizer is not None:
-        for variable in step_variables(kernels):
+        for variable in ours:
             _stepping(optimizer)._untrack_variable(variable)
         for part in {optimizer, _stepping(optimizer)}:
             for method in ("save_own_variables", "load_own_variables"):
@@ -113,12 +121,6 @@ def lottery_of(variable: keras.Variable):
     """The `Lottery` that masks a variable, or `None`."""
     constraint = variable.constraint
     return constraint.lottery if isinstance(constraint, MaskConstraint) else None
-
-
-def step_variables(kernels: Iterable[keras.Variable]) -> list[keras.Variable]:
-    """The variables that the masks of these kernels need in the train step."""
-    constraints = [kernel.constraint for kernel in kernels]
-    return [v for c in constraints for v in (c.alive, c.held) if v is not None]
 
 
 def average_of(

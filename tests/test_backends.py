@@ -323,6 +323,22 @@ def test_after_detach_nothing_of_ours_remains(make_model, data):
     assert_held(lottery)
 
 
+@pytest.mark.parametrize("again", [False, True])
+def test_a_constraint_that_was_replaced(make_model, data, again):
+    """Its mask goes at `detach` like the others; or comes back, after the new constraint."""
+    model = make_model("sgd")
+    lottery = kl.Lottery(model)
+    lottery.prune(0.5)
+    replaced = keras.constraints.MaxNorm(1.0)
+    model.get_layer("fc1").kernel.constraint = replaced
+    if again:
+        lottery.attach()
+        model.fit(*data, verbose=0, callbacks=[Watch()])
+    lottery.detach()
+    assert model.get_layer("fc1").kernel.constraint is replaced
+    assert len(model.optimizer.variables) == 2
+
+
 def test_masks_survive_compiling_anew(make_model, data):
     model = make_model("adam")
     lottery = kl.Lottery(model)
