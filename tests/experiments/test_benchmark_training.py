@@ -1,5 +1,6 @@
 """The benchmark of training, run small, in a process of its own: it defines flags."""
 
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -13,8 +14,8 @@ def run(*arguments):
     """The ways of all rows that the benchmark prints, and its error output."""
     command = [sys.executable, "-m", "experiments.benchmark_training", "--quick", *arguments]
     result = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=300)
-    cells = [line.split("│")[1:-1] for line in result.stdout.splitlines() if "│" in line]
-    return [[cell.strip() for cell in row] for row in cells], result.stderr
+    rows = [re.split(r"  +", line) for line in result.stdout.splitlines()]
+    return [row for row in rows if row[0].startswith("lenet_300_100")], result.stderr
 
 
 def test_a_row_for_every_way_with_ratios_to_fit_and_to_the_loop():
@@ -26,7 +27,22 @@ def test_a_row_for_every_way_with_ratios_to_fit_and_to_the_loop():
         "kl_fit_masked (graph)",
         "hand_written",
     ], error
-    assert rows[0][4] == "1.000" and rows[4][5] == "1.000"
+    assert rows[0][4] == rows[4][5] == rows[2][6] == "1.000"
+    assert float(rows[3][6]) > 0
+
+
+@pytest.mark.parametrize(
+    ("flag", "known"),
+    [
+        ("--networks=conv6", "lenet_300_100, conv2, conv4, resnet20"),
+        ("--masked_networks=lenet_300_100,foo", "lenet_300_100, conv4"),
+    ],
+)
+def test_a_network_that_is_not_measured_is_answered_with_those_that_are(flag, known):
+    rows, error = run(flag)
+    assert not rows
+    assert f"there are {known} to measure" in error
+    assert "Traceback" not in error
 
 
 def test_a_word_that_is_no_flag_is_refused():
@@ -41,8 +57,7 @@ def test_masks_tfmot_and_memory():
         *("--table=masks", "--table=tfmot", "--table=memory"),
         *("--masked_networks=lenet_300_100", "--batch_sizes=8"),
     )
-    ways = [row[1] for row in rows[:5]] + [row[0] for row in rows[5:]]
-    assert ways == [
+    assert [row[1] for row in rows] == [
         *("plain_fit", "fit_masked", "fit_masked_by_callback"),
         *("tf_keras fit", "prune_low_magnitude"),
         *("data_alone", "plain_fit", "kl_fit"),
