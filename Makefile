@@ -47,10 +47,12 @@ test-web: $(VENV)/test.done export/web/node_modules
 
 test: $(VENV)/test.done
 	$(RUN) pytest -q -n 2 --dist loadfile -m "not long"
-	KERAS_BACKEND=jax $(RUN) pytest -q -m "not long" tests/test_backends.py
+	KERAS_BACKEND=jax $(RUN) pytest -q -n 2 --dist load -m "not long" tests/test_backends.py
 
 test-long: $(VENV)/test.done
 	$(RUN) pytest -q -m long
+	KERAS_BACKEND=jax $(RUN) pytest -q -n 2 --dist loadfile -m "not long" \
+	  tests/test_lottery.py tests/test_rounds.py tests/test_strip.py tests/training
 
 # torch has a virtual environment of its own: beside TensorFlow and JAX it would be one more gigabyte for everybody.
 test-torch:
