@@ -2,12 +2,20 @@
 
 import re
 
+import keras
 import numpy as np
 import pytest
 import sample_files
 from ai_edge_litert import schema_py_generated as schema
 
-from keras_lottery.exporters.tflite import flatbuffer, inspection, weight, xnnpack
+from keras_lottery.exporters.tflite import (
+    flatbuffer,
+    inspection,
+    report,
+    source,
+    weight,
+    xnnpack,
+)
 from keras_lottery.exporters.tflite.graph import Graph
 
 
@@ -151,3 +159,15 @@ def test_without_global_pooling(model):
     assert xnnpack.sparse_path(model).structure == (
         "no global average pooling ends the convolutions",
     )
+
+
+def test_mobilenet_v2_of_keras_does_not_qualify_and_the_report_says_why():
+    """Its strided convolutions pad below and on the right only."""
+    keras.utils.set_random_seed(0)
+    network = keras.applications.MobileNetV2((96, 96, 3), alpha=0.35, weights=None, classes=10)
+    data = source.prepare(network).dense
+    path = xnnpack.sparse_path(flatbuffer.read(data))
+    assert not path.taken
+    text = str(report.of(data))
+    assert "Not taken, anywhere:" in text
+    assert "'same' at stride 2" in text
