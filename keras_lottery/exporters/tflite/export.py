@@ -29,9 +29,11 @@ TARGETS = {
     "micro": micro.build,
 }
 
-# What weights may be stored in, with the largest error of an output allowed for it, as a fraction
-# of that output's largest value.
-TOLERANCES = {"float32": 1e-4, "float16": 1e-2, "int8": 0.25}
+# What weights may be stored in.
+PRECISIONS = ("float32", "float16", "int8")
+
+# By `Built.precision`, the largest error allowed of an output, as a fraction of its largest value.
+TOLERANCES = {"float32": 1e-4, "float16": 1e-2, "int8": 0.05, "integers": 0.25}
 
 # What the target `auto` weighs, if nothing else is said.
 _ALIKE = {"bytes": 1.0, "time": 1.0, "memory": 1.0}
@@ -166,8 +168,8 @@ def _check(target, precision, weigh):
     if implied and precision not in (None, implied):
         raise ValueError(f"The target {target!r} stores int8, not {precision!r}; leave it out.")
     precision = precision or implied or "float32"
-    if precision not in TOLERANCES:
-        raise ValueError(f"No precision {precision!r}; choose one of {', '.join(TOLERANCES)}.")
+    if precision not in PRECISIONS:
+        raise ValueError(f"No precision {precision!r}; choose one of {', '.join(PRECISIONS)}.")
     if weigh is not None:
         if target != "auto":
             raise ValueError(f"`weigh` is for the target 'auto'; received target {target!r}.")

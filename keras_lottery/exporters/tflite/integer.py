@@ -75,7 +75,7 @@ def build(origin, precision):
     """
     model = quantized(origin)
     reasons = encode(model)
-    return Built(flatbuffer.write(model), reasons, precision)
+    return Built(flatbuffer.write(model), reasons, "integers")
 
 
 def encode(model):

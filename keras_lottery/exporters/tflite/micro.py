@@ -51,7 +51,7 @@ def build(origin, precision):
     """
     model = integer.quantized(origin, kind="int8")
     reasons = encode(model)
-    return Built(flatbuffer.write(model), reasons, precision)
+    return Built(flatbuffer.write(model), reasons, "integers")
 
 
 def is_installed():

@@ -47,7 +47,8 @@ class Built:
     Attributes:
         data: The flatbuffer.
         reasons: Tensor name -> why it is stored as it is.
-        precision: The lowest precision in it, by which its outputs are judged.
+        precision: The lowest precision in it, by which its outputs are judged: `"float32"`,
+            `"float16"`, `"int8"`, or `"integers"` if it computes in int8 as well.
         notes: What else the user should know.
     """
 

@@ -122,6 +122,15 @@ def test_outputs_that_are_not_those_of_keras_are_found(model, tmp_path, monkeypa
     refused(tflite.ExportError, match, model, tmp_path / "x.tflite")
 
 
+def test_weights_in_int8_may_not_be_off_by_a_tenth(model, tmp_path, monkeypatch):
+    faithful = signature.answers
+    monkeypatch.setattr(
+        signature, "answers", lambda *given: [1.1 * each for each in faithful(*given)]
+    )
+    match = "output 0 of XNNPACK is off by .* 0.05 is allowed"
+    refused(tflite.ExportError, match, model, tmp_path / "x.tflite", precision="int8")
+
+
 def test_a_pruned_weight_that_comes_alive_is_found(model, tmp_path, monkeypatch):
     faithful = storage.store
 
