@@ -40,9 +40,9 @@ flags.DEFINE_integer("repeats", 5, "Runs of each way.", lower_bound=1)
 flags.DEFINE_bool("quick", False, "A few steps and one run of each way: a test, not a measurement.")
 flags.DEFINE_string("peak_of", None, "Print the peak memory of this way alone; `memory` does it.")
 
-EPOCHS = 2
-# Steps of an epoch: about a second of training for each run.
-STEPS = {"lenet_300_100": 500, "conv2": 4, "conv4": 4, "resnet20": 5}
+# Steps of an epoch, and epochs of a run. Of LeNet's quick steps there are enough for what a call
+# does once, such as copying the data, to weigh no more than it does in an experiment.
+LENGTHS = {"lenet_300_100": (500, 4), "conv2": (4, 2), "conv4": (4, 2), "resnet20": (5, 2)}
 # The networks that `time_tfmot` has for tf_keras too.
 MASKABLE = ["lenet_300_100", "conv4"]
 SPEED = ["plain_fit", "fit_100_steps", "kl_fit", "kl_fit_masked", "hand_written"]
@@ -57,7 +57,7 @@ def _allow_only(known, flag):
     flags.register_validator(flag, lambda names: set(names) <= set(known), message)
 
 
-_allow_only(STEPS, "networks")
+_allow_only(LENGTHS, "networks")
 _allow_only(MASKABLE, "masked_networks")
 
 
@@ -98,9 +98,10 @@ def step_times(ways, network, batch_size):
     from experiments import ways_to_train
 
     x, y = _data(network, batch_size)
+    steps, epochs = _length(network)
     runs, times = {}, {}
     for way in ways:
-        run = getattr(ways_to_train, way)(_model(network), x, y, batch_size, EPOCHS)
+        run = getattr(ways_to_train, way)(_model(network), x, y, batch_size, epochs)
         fused = run()
         name = f"{way} ({fused})" if fused else way
         runs[name], times[name] = run, []
@@ -108,17 +109,18 @@ def step_times(ways, network, batch_size):
         for name, run in runs.items():
             begin = time.perf_counter()
             run()
-            times[name].append((time.perf_counter() - begin) * 1e6 / (EPOCHS * _steps(network)))
+            times[name].append((time.perf_counter() - begin) * 1e6 / (epochs * steps))
     return times
 
 
 def tfmot_step_times(network, batch_size):
     """The same for tfmot, which needs tf_keras and so a process of its own."""
+    steps, epochs = _length(network)
     settings = {
         "network": network,
         "batch_size": batch_size,
-        "steps": _steps(network),
-        "epochs": EPOCHS,
+        "steps": steps,
+        "epochs": epochs,
         "repeats": 1 if FLAGS.quick else FLAGS.repeats,
     }
     return json.loads(_module("experiments.time_tfmot", json.dumps(settings)))
@@ -131,7 +133,7 @@ def peak_memory(way, network, batch_size):
     x, y = _data(network, batch_size)
     model = _model(network)
     if way != "data_alone":
-        getattr(ways_to_train, way)(model, x, y, batch_size, EPOCHS)()
+        getattr(ways_to_train, way)(model, x, y, batch_size, _length(network)[1])()
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
 
 
@@ -162,14 +164,14 @@ def _module(name, *arguments):
     return done.stdout.splitlines()[-1]
 
 
-def _steps(network):
-    return 3 if FLAGS.quick else STEPS[network]
+def _length(network):
+    return (3, 2) if FLAGS.quick else LENGTHS[network]
 
 
 def _data(network, batch_size):
     """Random images and labels, enough for the steps of an epoch."""
     shape = (28, 28, 1) if network.startswith("lenet") else (32, 32, 3)
-    count = _steps(network) * batch_size
+    count = _length(network)[0] * batch_size
     rng = np.random.default_rng(0)
     return rng.random((count, *shape), np.float32), rng.integers(0, 10, count)
 
