@@ -4,13 +4,14 @@ VENV := .venv
 BIN := $(VENV)/bin
 RUN := $(BIN)/python -m
 
-.PHONY: help ticket test test-long test-torch lint format web test-web clean
+.PHONY: help ticket test test-long test-torch test-micro lint format web test-web clean
 
 help:
 	@echo "make ticket      find a winning ticket on embedded data, export it, verify it, draw the figure"
 	@echo "make test        the tests, on TensorFlow and JAX"
 	@echo "make test-long   the checks that take minutes"
 	@echo "make test-torch  the tests of the torch backend (installs torch)"
+	@echo "make test-micro  the tests of the exporter, on TensorFlow Lite Micro too (a pre-release)"
 	@echo "make lint        ruff and mypy"
 	@echo "make web         build and serve the page that runs a ticket in a phone's browser"
 	@echo "make test-web    the page in a real headless Chromium"
@@ -59,6 +60,10 @@ test-torch:
 	test -d $(VENV)-torch || $(PYTHON) -m venv $(VENV)-torch
 	$(VENV)-torch/bin/pip install --quiet keras numpy safetensors pytest hypothesis torch==2.13.0
 	KERAS_BACKEND=torch $(VENV)-torch/bin/python -m pytest -q -m "not long" tests/test_backends.py
+
+test-micro: $(VENV)/test.done
+	$(BIN)/pip install --quiet --editable '.[micro]'
+	$(RUN) pytest -q tests/exporters/tflite/test_micro.py
 
 lint: $(VENV)/test.done
 	$(RUN) ruff check .

@@ -1,4 +1,4 @@
-"""The target `auto`: builds a file for each target that could be best, measures them, and picks."""
+"""The target `auto`: builds a file for each target that could be best, measures and ranks them."""
 
 import dataclasses
 import functools
@@ -28,11 +28,12 @@ def check_weigh(weigh):
         )
 
 
-def build(origin, precision, weigh):
-    """Builds the file that is best on this machine.
+def ranked(origin, precision, weigh):
+    """Builds files for several targets, the best on this machine first.
 
     Files are compared by the product of bytes, time and memory, each to the power of its weight: a
-    file twice as fast is worth one twice as large where both count alike.
+    file twice as fast is worth one twice as large where both count alike. None is for the target
+    `micro`: that one's runtime is another than is measured here.
 
     Args:
         origin: The `Source`.
@@ -41,7 +42,7 @@ def build(origin, precision, weigh):
         weigh: How much `"bytes"`, `"time"` and `"memory"` count, numbers by name.
 
     Returns:
-        The `Built` chosen, with a note that says why.
+        `dict`: target -> `Built`, each with a note that says why it would be chosen.
 
     Raises:
         ExportError: None of them could be built and measured here.
@@ -50,10 +51,12 @@ def build(origin, precision, weigh):
     costs = _measure({name: each.data for name, each in built.items()})
     if not costs:
         raise ExportError("No candidate could be built and measured here; choose a target.")
-    chosen = min(costs, key=lambda name: _score(costs[name], weigh))
     found = "; ".join(f"{name} {_describe(cost)}" for name, cost in costs.items())
-    note = f"Chosen: target {chosen}, by {_weights(weigh)}. Measured on this machine: {found}."
-    return dataclasses.replace(built[chosen], notes=(*built[chosen].notes, note, *skipped))
+    why = f"by {_weights(weigh)}. Measured on this machine: {found}."
+    return {
+        name: dataclasses.replace(built[name], notes=(f"Chosen: target {name}, {why}", *skipped))
+        for name in sorted(costs, key=lambda name: _score(costs[name], weigh))
+    }
 
 
 def _candidates(origin, precision):

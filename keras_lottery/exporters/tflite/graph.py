@@ -50,11 +50,14 @@ class Graph:
     def name(self, operator: schema.OperatorT) -> str:
         """The operator's name in the schema, or the one its author gave to a custom operator."""
         code = self.model.operatorCodes[operator.opcodeIndex]
-        # Files from before 2020 have the code only in the narrower, deprecated field.
-        builtin = max(code.builtinCode, code.deprecatedBuiltinCode)
-        if builtin == schema.BuiltinOperator.CUSTOM:
+        if self.is_custom(operator):
             return (code.customCode or b"CUSTOM").decode(errors="replace")
-        return _NAMES.get(builtin, f"operator {builtin}")
+        return _NAMES.get(_builtin(code), f"operator {_builtin(code)}")
+
+    def is_custom(self, operator: schema.OperatorT) -> bool:
+        """Whether a runtime has the operator only if its app brings it."""
+        code = self.model.operatorCodes[operator.opcodeIndex]
+        return _builtin(code) == schema.BuiltinOperator.CUSTOM
 
     def version(self, operator: schema.OperatorT) -> int:
         """The operator's version, by which the runtimes choose a kernel."""
@@ -104,3 +107,8 @@ class Graph:
                 return None
             index = self.input(operator, 0)
         return None
+
+
+def _builtin(code):
+    # Files from before 2020 have the code only in the narrower, deprecated field.
+    return max(code.builtinCode, code.deprecatedBuiltinCode)

@@ -35,7 +35,7 @@ def quantized(origin, kind="float32"):
         kind: The type of the file's inputs and outputs, `"float32"` or `"int8"`.
 
     Returns:
-        The `ModelT`, its constants named as in `origin.dense`.
+        The `ModelT`, its inputs, outputs and constants named as in `origin.dense`.
 
     Raises:
         ExportError: An operation has no integer form.
@@ -74,8 +74,9 @@ def build(origin, precision):
         A `Built`.
     """
     model = quantized(origin)
+    dense = flatbuffer.write(model)
     reasons = encode(model)
-    return Built(flatbuffer.write(model), reasons, "integers")
+    return Built(flatbuffer.write(model), reasons, "integers", dense)
 
 
 def encode(model):
@@ -116,7 +117,11 @@ def _examples(samples):
 
 
 def _name(model, dense):
-    """Gives constants the names of the float32 ones that they are, or are rounded from."""
+    """Names what is that of the float32 model, or is rounded from it, as it is named there."""
+    ours, theirs = model.subgraphs[0], dense.subgraphs[0]
+    for ends, named in ((ours.inputs, theirs.inputs), (ours.outputs, theirs.outputs)):
+        for end, other in zip(ends, named, strict=True):
+            ours.tensors[end].name = theirs.tensors[other].name
     floats = [
         (levels.title(tensor), flatbuffer.dense(dense, tensor))
         for _, _, tensor in flatbuffer.constants(dense)

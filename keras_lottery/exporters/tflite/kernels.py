@@ -27,7 +27,8 @@ def find(weights, model):
         model: A dense float32 file, as `flatbuffer.read` gives it.
 
     Returns:
-        `dict`: name -> the file's tensor, for every weight that is one constant in it.
+        `dict`: name -> `(the file's tensor, the order of the weight's axes in it)`, for every
+        weight that is one constant in it.
     """
     constants = {}
     for _, _, tensor in flatbuffer.constants(model):
@@ -35,43 +36,50 @@ def find(weights, model):
             constants.setdefault(math.prod(levels.shape(tensor)), []).append(tensor)
     found = {}
     # Of several that a weight may be, the one that it surely is: so exact matches go first.
-    for matches in (_is, holds):
+    for match in (_equal_order, order_of):
         for name, weight in weights.items():
             candidates = [] if name in found else constants.get(weight.size, [])
             for tensor in candidates:
-                if matches(flatbuffer.dense(model, tensor), weight):
-                    found[name] = tensor
+                order = match(flatbuffer.dense(model, tensor), weight)
+                if order is not None:
+                    found[name] = tensor, order
                     candidates.remove(tensor)
                     break
     return found
 
 
-def holds(constant, weight):
-    """Whether a constant is a weight, its axes in some order, up to factors along one axis.
+def order_of(constant, weight):
+    """The order of a weight's axes in a constant that is it, up to factors along one axis.
+
+    Args:
+        constant: An array of as many values; its shape may split or join the weight's axes.
+        weight: The weight.
+
+    Returns:
+        A tuple of axes, as for `numpy.transpose`; `None` if the constant is not the weight.
 
     >>> kernel = np.array([[1.0, 0.0, 2.0], [0.0, 3.0, 4.0]])
-    >>> holds(kernel.T * [[2.0], [3.0], [5.0]], kernel)
-    True
-    >>> holds(kernel.T + 1, kernel), holds(0 * kernel, kernel)
-    (False, False)
+    >>> order_of(kernel.T * [[2.0], [3.0], [5.0]], kernel)
+    (1, 0)
+    >>> order_of(kernel.T + 1, kernel), order_of(0 * kernel, kernel)
+    (None, None)
     """
     if weight.any() and not constant.any():
-        return False  # Factors of zero would make it any weight.
-    return any(_proportional(constant, turned) for turned in _turned(weight))
+        return None  # Factors of zero would make it any weight.
+    orders = itertools.permutations(range(weight.ndim))
+    return next((o for o in orders if _proportional(constant, weight.transpose(o))), None)
 
 
-def _is(constant, weight):
-    """Whether a constant is a weight, its axes in some order."""
+def _equal_order(constant, weight):
+    """As `order_of`, of a constant that is the weight exactly."""
     flat = constant.reshape(-1)
-    return any(
-        np.array_equal(flat[:_HEAD], turned.flat[:_HEAD])
-        and np.array_equal(flat, turned.reshape(-1))
-        for turned in _turned(weight)
-    )
-
-
-def _turned(weight):
-    return (weight.transpose(order) for order in itertools.permutations(range(weight.ndim)))
+    for order in itertools.permutations(range(weight.ndim)):
+        turned = weight.transpose(order)
+        if np.array_equal(flat[:_HEAD], turned.flat[:_HEAD]) and np.array_equal(
+            flat, turned.reshape(-1)
+        ):
+            return order
+    return None
 
 
 def _proportional(constant, turned):

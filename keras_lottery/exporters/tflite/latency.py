@@ -54,6 +54,12 @@ class _Form:
         length = self.plan.block[1] if self.plan.block else 1
         return BLOCK_NANOSECONDS[length] * self.plan.count / length
 
+    @property
+    def bytes(self):
+        """What it takes in the file at most."""
+        scales = 0 if self.scales is None else storage.SCALE_BYTES * self.scales.size
+        return self.plan.bytes + storage.SPARSITY_BYTES + scales
+
 
 def build(origin, precision, slowest=1.0):
     """Builds the fastest file; see `encode`.
@@ -86,34 +92,34 @@ def encode(model, precision, slowest=1.0):
     reasons = {}
     for weight in weights.find(model):
         forms = _forms(weight, precision)
-        dense = DENSE_NANOSECONDS * weight.values.size
-        best = _best(forms)
+        best = _best(forms, weight, slowest)
         name = levels.title(weight.tensor)
-        if best is not None and best.nanoseconds < slowest * dense:
+        if best is not None:
             _store(model, weight, best)
-            gain = f"estimated {dense / best.nanoseconds:.1f} times as fast as dense float32 on x86"
-            reasons[name] = f"{best.name}, {gain}"
+            faster = f"estimated {_gain(weight, best):.1f} times as fast as dense float32 on x86"
+            reasons[name] = f"{best.name}, {faster}"
         else:
             reasons[name] = f"{_why_not(weight, forms)}; {size.store(model, weight, precision)}"
     size.finish(model)
     return reasons
 
 
-def gain(weight, precision):
-    """How many times as fast as dense float32 a weight is in the form chosen for it.
+def forecast(model, weight, precision):
+    """What one weight takes and gains in the form chosen for it.
 
     Args:
-        weight: A `weights.Weight`.
+        model: The `ModelT`.
+        weight: A `weights.Weight` of it.
         precision: As of `encode`.
 
     Returns:
-        The estimate, 1 where no sparse form is faster.
+        The bytes in the file at most, and the estimate of how many times as fast as dense float32
+        it is, 1 where no sparse form is faster.
     """
-    best = _best(_forms(weight, precision))
-    dense = DENSE_NANOSECONDS * weight.values.size
-    if best is None or best.nanoseconds >= dense:
-        return 1.0
-    return dense / max(best.nanoseconds, BLOCK_NANOSECONDS[1])
+    best = _best(_forms(weight, precision), weight, slowest=1.0)
+    if best is None:
+        return size.choose(model, weight, precision).bytes, 1.0
+    return best.bytes, _gain(weight, best)
 
 
 def pays_from(length):
@@ -125,11 +131,19 @@ def pays_from(length):
     return 1 - DENSE_NANOSECONDS * length / BLOCK_NANOSECONDS[length]
 
 
-def _best(forms):
-    """The form of the fewest bytes among those nearly as fast as the fastest, if any."""
+def _best(forms, weight, slowest):
+    """The form of the fewest bytes among those nearly as fast as the fastest, if it is fast."""
     fastest = min((form.nanoseconds for form in forms), default=0)
     fast = [form for form in forms if form.nanoseconds <= _WORTH_BYTES * fastest]
-    return min(fast, key=lambda form: form.plan.bytes, default=None)
+    best = min(fast, key=lambda form: form.plan.bytes, default=None)
+    if best is None or best.nanoseconds >= slowest * DENSE_NANOSECONDS * weight.values.size:
+        return None
+    return best
+
+
+def _gain(weight, form):
+    # A weight of nothing but zeros takes no time at all by the estimate.
+    return DENSE_NANOSECONDS * weight.values.size / max(form.nanoseconds, BLOCK_NANOSECONDS[1])
 
 
 def _forms(weight, precision):

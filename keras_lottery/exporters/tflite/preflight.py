@@ -11,23 +11,21 @@ from keras_lottery.core.granularity import Granularity, blocks, weights
 from keras_lottery.core.kernel import Kernel
 from keras_lottery.core.prune import prune
 from keras_lottery.exporters.tflite import (
-    encode,
     flatbuffer,
     latency,
     levels,
+    size,
     source,
+    storage,
     tables,
     xnnpack,
 )
 from keras_lottery.exporters.tflite import weights as weights_of
 from keras_lottery.exporters.tflite.graph import Graph
 
-# Bytes of a stored weight.
-_ITEMSIZES = {"float32": 4, "float16": 2, "int8": 1}
-
 # How much faster than dense XNNPACK computes 1x1 convolutions, by fraction of zeros: the smaller of
 # the gains measured on MobileNetV1 and V2 as a whole (WebAssembly). Below it is no faster. Dense
-# layers are estimated as the exporter itself does when it chooses; see `latency.gain`.
+# layers are estimated as the exporter itself does when it chooses.
 _POINTWISE = ((0.7, 2.4), (0.8, 2.8), (0.9, 3.6), (0.95, 4.2))
 _ESTIMATED_FOR = "as estimated for x86, one example at a time"
 
@@ -41,8 +39,8 @@ class Forecast:
         shape: Its shape in the Keras model.
         operator: What will compute with it.
         granularity: What is pruned as one: `weights()`, `blocks(4)` or `blocks(16)`.
-        bytes: What it will take in the file.
-        dense_bytes: What it takes unpruned.
+        bytes: What it will take in the file at most, with the operators that unpack it.
+        dense_bytes: What it takes when every value is stored.
         speed: How many times faster than dense, about; 1 where the runtime unpacks it.
         where: On which devices, as far as known; empty where it is no faster on any.
     """
@@ -126,9 +124,9 @@ def preflight(
 ) -> Preflight:
     """Tells which layers pay when pruned, and in which granularity, without training anything.
 
-    The bytes are those of the exporter's own encoding, of the model's present weights pruned by
-    magnitude to `sparsity`. The speeds are estimates from other networks: take them as a class, and
-    measure your own with `measure` or `benchmark_tflite`.
+    The bytes are those that the exporter itself chooses by, of the model's present weights pruned
+    by magnitude to `sparsity`. The speeds are estimates from other networks: take them as a class,
+    and measure your own with `measure` or `benchmark_tflite`.
 
     Args:
         model: A built `keras.Model`; it is left unchanged.
@@ -148,8 +146,9 @@ def preflight(
     """
     if target not in ("size", "latency"):
         raise ValueError(f"No target {target!r}; choose 'size' or 'latency'.")
-    if precision not in _ITEMSIZES:
-        raise ValueError(f"No precision {precision!r}; choose one of {', '.join(_ITEMSIZES)}.")
+    if precision not in storage.PRECISIONS:
+        choices = ", ".join(storage.PRECISIONS)
+        raise ValueError(f"No precision {precision!r}; choose one of {choices}.")
     if not 0 <= sparsity <= 1:
         raise ValueError(f"`sparsity` is {sparsity}; it must be in [0, 1].")
     origin = source.prepare(model, samples)
@@ -160,30 +159,40 @@ def preflight(
     found = {levels.title(weight.tensor): weight for weight in weights_of.find(dense)}
     forecasts = []
     for name, values in origin.kernels.items():
-        whole = values.size * _ITEMSIZES[precision]
         for granularity in granularities:
             kernel = Kernel.of(values, name=name)
             mask = prune([kernel], sparsity=sparsity, granularity=granularity)[name]
-            plan = encode.cheapest(values * mask, _ITEMSIZES[precision])
-            speed, where = 1.0, ""
+            # What the exporter does not find among the weights, it leaves alone.
+            taken, whole, speed = 4 * values.size, 4 * values.size, 1.0
+            if name in found:
+                weight = found[name]
+                laid_out = origin.laid_out(name, mask).reshape(weight.values.shape)
+                pruned = dataclasses.replace(weight, values=weight.values * laid_out)
+                taken, speed = _expected(dense, pruned, target, precision)
+                whole = size.smallest(storage.dense(weight.values, weight.axis, precision)).bytes
+            where = _ESTIMATED_FOR
             if name in sparse_in_xnnpack:
                 speed, where = _pointwise_gain(1 - mask.mean()), xnnpack.CPU_NEEDED
-            elif target == "latency":
-                speed = _dense_gain(found.get(name), values * mask, precision)
-                where = _ESTIMATED_FOR
             forecasts.append(
                 Forecast(
                     kernel=name,
                     shape=values.shape,
                     operator=operators.get(name, ""),
                     granularity=granularity.name,
-                    bytes=min(plan.bytes, whole),
+                    bytes=taken,
                     dense_bytes=whole,
                     speed=speed,
                     where=where if speed > 1 else "",
                 )
             )
     return Preflight(target, sparsity, tuple(forecasts), () if path is None else path.structure)
+
+
+def _expected(model, weight, target, precision):
+    """What a weight takes, and how many times as fast as dense it is, in a file for a target."""
+    if target == "latency":
+        return latency.forecast(model, weight, precision)
+    return size.choose(model, weight, precision).bytes, 1.0
 
 
 def _operators(model):
@@ -201,10 +210,3 @@ def _pointwise_gain(zeros):
     """How many times faster than dense a network's 1x1 convolutions are together."""
     sparsities, factors = zip(*_POINTWISE, strict=True)
     return float(np.interp(zeros, sparsities, factors)) if zeros >= sparsities[0] else 1.0
-
-
-def _dense_gain(weight, values, precision):
-    """How many times faster than dense a kernel is on which one example is computed at a time."""
-    if weight is None or values.T.shape != weight.values.shape:
-        return 1.0
-    return latency.gain(dataclasses.replace(weight, values=values.T), precision)

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from keras_lottery.exporters.tflite import latency, tables, weight, xnnpack
 from keras_lottery.exporters.tflite.inspection import Inspection, gzipped, inspect
 from keras_lottery.exporters.tflite.measure import Measurement
+from keras_lottery.exporters.tflite.proof import Proof
 
 # What a user may expect of the weights that are computed in one way. The factors are this project's
 # measurements on one x86 machine and one thread; `benchmark_tflite` repeats them on yours.
@@ -34,6 +35,10 @@ _EXPECT = {
     weight.MISREAD: "WRONG: nothing in the file unpacks them; see the defects.",
 }
 
+_UNMEASURED = (
+    "Not measured: pass measure=True to export(), or --measure to export_ticket and inspect_tflite."
+)
+
 
 @dataclass(frozen=True)
 class Size:
@@ -55,9 +60,7 @@ class Report:
         dense: The same model as a dense float32 file.
         dense_int8: The same model as a dense int8 file.
         reasons: Weight to why it is stored as it is.
-        errors: Runtime to the largest difference of its outputs from Keras's, as a fraction of
-            the largest output.
-        agreement: The fraction of examples that get the same class, in every runtime.
+        proof: What was found when it was compared with its Keras model.
         measurements: What was measured on this machine.
         notes: What else the user should know.
     """
@@ -69,8 +72,7 @@ class Report:
     dense: Size | None = None
     dense_int8: Size | None = None
     reasons: Mapping[str, str] = field(default_factory=dict)
-    errors: Mapping[str, float] = field(default_factory=dict)
-    agreement: float | None = None
+    proof: Proof | None = None
     measurements: Sequence[Measurement] = ()
     notes: Sequence[str] = ()
 
@@ -109,8 +111,7 @@ def of(
     dense: bytes | None = None,
     dense_int8: bytes | None = None,
     reasons: Mapping[str, str] | None = None,
-    errors: Mapping[str, float] | None = None,
-    agreement: float | None = None,
+    proof: Proof | None = None,
     notes: Sequence[str] = (),
 ) -> Report:
     """Reports on the bytes of a `.tflite` file.
@@ -123,9 +124,7 @@ def of(
         dense: The bytes of the same model as a dense float32 file.
         dense_int8: The bytes of the same model as a dense int8 file.
         reasons: Weight to why it is stored as it is.
-        errors: Runtime to the largest difference of its outputs from Keras's, as a fraction of
-            the largest output.
-        agreement: The fraction of examples that get the same class, in every runtime.
+        proof: What was found when it was compared with its Keras model.
         notes: What else the user should know.
 
     Returns:
@@ -142,8 +141,7 @@ def of(
         dense=None if dense is None else size(dense),
         dense_int8=None if dense_int8 is None else size(dense_int8),
         reasons=dict(reasons or {}),
-        errors=dict(errors or {}),
-        agreement=agreement,
+        proof=proof,
         notes=tuple(notes),
     )
 
@@ -177,7 +175,7 @@ def _render(report, table, heading):
         ("What the runtime does", "\n".join(f"- {s}" for s in expectations(inspected))),
         ("XNNPACK's sparse 1x1 convolutions", _sparse_path(inspected.sparse_path)),
         ("Defects", _defects(inspected.defects)),
-        ("Proof", _proof(report)),
+        ("Proof", _proof(report.proof)),
         ("Measured on this machine", _measured(report, table)),
         ("Notes", "\n".join(f"- {note}" for note in report.notes)),
     ]
@@ -265,18 +263,22 @@ def _defects(found):
     return "\n".join(lines)
 
 
-def _proof(report):
+def _proof(proof):
+    if proof is None:
+        return ""
     lines = [
         f"- {runtime}: differs from Keras by {error:.1g} of the largest output at most"
-        for runtime, error in report.errors.items()
+        for runtime, error in proof.errors.items()
     ]
-    if report.agreement is not None:
-        lines.append(f"- {report.agreement:.1%} of the compared examples get the same class")
+    if proof.exact:
+        lines.append("- to the bit what the same integers give when stored densely")
+    if proof.agreement is not None:
+        lines.append(f"- {proof.agreement:.1%} of the compared examples get the same class")
     return "\n".join(lines)
 
 
 def _measured(report, table):
     if not report.measurements:
-        return ""
+        return _UNMEASURED
     header = ("file", "runtime", "median us", "10 % to 90 %", "memory", "load ms", "")
     return table(header, [measurement.row() for measurement in report.measurements])

@@ -15,6 +15,10 @@ import numpy as np
 RUNTIMES = ("XNNPACK", "built-in kernels")
 MICRO = "TensorFlow Lite Micro"
 
+# Seconds after which a run counts as caught in a loop: for loading a file, and for each example.
+_LOADING_LIMIT = 300.0
+_EXAMPLE_LIMIT = 20.0
+
 # Memory for the tensors of a network in TensorFlow Lite Micro, beside what its weights unpack to.
 _ARENA = 2**24
 
@@ -107,28 +111,32 @@ def invoke_apart(data, inputs, names=RUNTIMES):
     Returns:
         `dict`: runtime -> the list of its outputs, as of `invoke`, or, a `str`, why there are none.
     """
+    limit = len(names) * (_LOADING_LIMIT + _EXAMPLE_LIMIT * len(inputs[0]))
     with tempfile.TemporaryDirectory() as folder:
         Path(folder, "model.tflite").write_bytes(data)
         np.savez(Path(folder, "inputs.npz"), *inputs)
-        done = subprocess.run(
-            # -P keeps this package's modules from shadowing the standard library's.
-            [sys.executable, "-P", __file__, folder, *names],
-            capture_output=True,
-            text=True,
-        )
-        return {name: _result(Path(folder), name, done) for name in names}
+        # -P keeps this package's modules from shadowing the standard library's.
+        end = _end([sys.executable, "-P", __file__, folder, *names], limit)
+        return {name: _result(Path(folder), name, end) for name in names}
 
 
-def _result(folder, runtime, done):
+def _end(command, limit):
+    """How a process ended that wrote no result, as a sentence."""
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, timeout=limit)
+    except subprocess.TimeoutExpired:
+        return f"it did not finish in {limit:.0f} s"
+    if done.returncode < 0:
+        return f"the process ended with signal {-done.returncode}"
+    return done.stderr.strip()[-500:] or f"the process ended with status {done.returncode}"
+
+
+def _result(folder, runtime, end):
     outputs, reason = folder / f"{runtime}.npz", folder / f"{runtime}.txt"
     if outputs.exists():
         with np.load(outputs) as arrays:
             return [arrays[name] for name in arrays.files]
-    if reason.exists():
-        return reason.read_text()
-    if done.returncode < 0:
-        return f"the process ended with signal {-done.returncode}"
-    return done.stderr.strip()[-500:] or f"the process ended with status {done.returncode}"
+    return reason.read_text() if reason.exists() else end
 
 
 def _stored(array, dtype, scale, zero_point):

@@ -3,6 +3,8 @@
 Compute stays in float32 at full speed; the runtimes unpack the weights when they load the file.
 """
 
+from dataclasses import dataclass
+
 from keras_lottery.exporters.tflite import (
     dense_as_conv,
     edit,
@@ -13,6 +15,23 @@ from keras_lottery.exporters.tflite import (
     weights,
 )
 from keras_lottery.exporters.tflite.source import Built
+
+
+@dataclass(frozen=True)
+class Choice:
+    """The form of one weight that takes the fewest bytes.
+
+    Attributes:
+        storage: The `storage.Storage`.
+        shape: That of the kernel of the convolution as which it is written, if it is.
+        bytes: What the weight takes at most, with the operators that unpack it.
+        reason: Why it is stored so.
+    """
+
+    storage: storage.Storage
+    shape: tuple[int, ...] | None
+    bytes: float
+    reason: str
 
 
 def build(origin, precision):
@@ -48,8 +67,33 @@ def encode(model, precision):
     return reasons
 
 
+def choose(model, weight, precision):
+    """The form of one weight that takes the fewest bytes.
+
+    Args:
+        model: The `ModelT`.
+        weight: A `weights.Weight` of it.
+        precision: The lowest precision allowed.
+
+    Returns:
+        A `Choice`.
+    """
+    beside = half_biases.cost(model, weight) if precision == "float16" else 0
+    choices = storage.choices(weight.values, weight.axis, precision, beside)
+    best = smallest(choices)
+    reason = _reason(best, choices)
+    shape = _convolution_shape(weight)
+    if shape is not None:
+        narrow = smallest(storage.choices(weight.values.reshape(shape), 0, precision, beside))
+        rewriting = sum(dense_as_conv.cost(each, shape[0]) for _, each in weight.operators)
+        if narrow.bytes + rewriting < best.bytes:
+            reason = f"{_reason(narrow, choices)}; as a convolution its indices are narrower"
+            return Choice(narrow, shape, narrow.bytes + rewriting, reason)
+    return Choice(best, None, best.bytes, reason)
+
+
 def store(model, weight, precision):
-    """Stores one weight in the fewest bytes.
+    """Stores one weight in the fewest bytes; see `choose`.
 
     Args:
         model: The `ModelT`, changed in place.
@@ -59,26 +103,17 @@ def store(model, weight, precision):
     Returns:
         Why it is stored as it is.
     """
+    choice = choose(model, weight, precision)
     operators = [operator for _, operator in weight.operators]
-    beside = half_biases.cost(model, weight) if precision == "float16" else 0
-    choices = storage.choices(weight.values, weight.axis, precision, beside)
-    best = smallest(choices)
-    reason = _reason(best, choices)
-    shape = _convolution_shape(weight)
-    if shape is not None:
-        narrow = smallest(storage.choices(weight.values.reshape(shape), 0, precision, beside))
-        cost = sum(dense_as_conv.cost(operator, shape[0]) for operator in operators)
-        if narrow.bytes + cost < best.bytes:
-            best = narrow
-            reason = f"{_reason(best, choices)}; as a convolution its indices are narrower"
-            operators = [
-                dense_as_conv.rewrite(model, weight.subgraph, operator, shape)
-                for operator in operators
-            ]
-    storage.store(model, weight.subgraph, weight.index, best)
-    if best.precision == "float16":
+    if choice.shape is not None:
+        operators = [
+            dense_as_conv.rewrite(model, weight.subgraph, operator, choice.shape)
+            for operator in operators
+        ]
+    storage.store(model, weight.subgraph, weight.index, choice.storage)
+    if choice.storage.precision == "float16":
         half_biases.rewrite(model, weight, operators)
-    return reason
+    return choice.reason
 
 
 def finish(model):
@@ -99,8 +134,7 @@ def dense_int8(data):
     """
     model = flatbuffer.read(data)
     for weight in weights.find(model):
-        choices = storage.choices(weight.values, weight.axis, "int8")
-        dense = smallest([choice for choice in choices if choice.plan is None])
+        dense = smallest(storage.dense(weight.values, weight.axis, "int8"))
         storage.store(model, weight.subgraph, weight.index, dense)
     edit.drop_unused(model)
     return flatbuffer.write(model)

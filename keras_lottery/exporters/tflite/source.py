@@ -7,7 +7,7 @@ import keras
 import numpy as np
 
 from keras_lottery import variables
-from keras_lottery.exporters.tflite import convert, flatbuffer, kernels, signature
+from keras_lottery.exporters.tflite import convert, flatbuffer, kernels, levels, signature
 from keras_lottery.exporters.tflite.errors import ExportError
 from keras_lottery.lottery import Lottery
 from keras_lottery.masking import MaskError
@@ -26,9 +26,11 @@ class Source:
         samples: Inputs in the structure of `signature`, from the user or made up.
         real: Whether the user gave them.
         kernels: Name -> values, as Keras has them, of every weight that can be pruned.
-        held: How many pruned weights are held at values that are not zero.
+        masks: Name -> mask, True where alive, of the kernels that a `Lottery` masks.
         dense: The model as a dense float32 flatbuffer. Constants that hold a kernel, and the
             inputs and outputs, carry Keras's names.
+        orders: Name -> the order of the kernel's axes in its constant, of the kernels that are one.
+        outputs: The names of the outputs.
     """
 
     model: keras.Model
@@ -36,8 +38,14 @@ class Source:
     samples: Any
     real: bool
     kernels: dict[str, np.ndarray]
-    held: int
+    masks: dict[str, np.ndarray]
     dense: bytes
+    orders: dict[str, tuple[int, ...]]
+    outputs: tuple[str, ...]
+
+    def laid_out(self, name, array):
+        """An array of a kernel's shape, flat in the order of the kernel's constant."""
+        return array.transpose(self.orders[name]).reshape(-1)
 
 
 @dataclass(frozen=True)
@@ -49,12 +57,15 @@ class Built:
         reasons: Tensor name -> why it is stored as it is.
         precision: The lowest precision in it, by which its outputs are judged: `"float32"`,
             `"float16"`, `"int8"`, or `"integers"` if it computes in int8 as well.
+        integers: For one that computes in int8, the flatbuffer that the converter made: the same
+            integers, all stored densely.
         notes: What else the user should know.
     """
 
     data: bytes
     reasons: dict[str, str]
     precision: str
+    integers: bytes | None = None
     notes: tuple[str, ...] = ()
 
 
@@ -82,15 +93,26 @@ def prepare(model, samples=None):
     else:
         samples = signature.made_up(called_with, _MADE_UP)
     values = _kernels(model)
-    held = sum(np.count_nonzero(values[name][~mask]) for name, mask in masks.items())
     dense = flatbuffer.read(convert.convert(model, called_with))
-    for name, tensor in kernels.find(values, dense).items():
+    found = kernels.find(values, dense)
+    for name, (tensor, _) in found.items():
         tensor.name = name.encode()
-    _name_ends(dense.subgraphs[0], model, called_with)
+    main = dense.subgraphs[0]
+    _name_ends(main, model, called_with)
     for subgraph in dense.subgraphs:
         for tensor in subgraph.tensors:
             tensor.shapeSignature = None  # no axis is open
-    return Source(model, called_with, samples, real, values, held, flatbuffer.write(dense))
+    return Source(
+        model=model,
+        signature=called_with,
+        samples=samples,
+        real=real,
+        kernels=values,
+        masks=masks,
+        dense=flatbuffer.write(dense),
+        orders={name: order for name, (_, order) in found.items()},
+        outputs=tuple(levels.title(main.tensors[index]) for index in main.outputs),
+    )
 
 
 def _checked_masks(model):
@@ -118,7 +140,10 @@ def _kernels(model):
 
 def _name_ends(subgraph, model, called_with):
     inputs = [tensor.name for tensor in keras.tree.flatten(called_with)]
-    outputs = getattr(model, "output_names", None) or []
+    if isinstance(model, keras.Sequential):
+        outputs = [model.layers[-1].name]
+    else:
+        outputs = getattr(model, "output_names", [])
     for names, indices in ((inputs, subgraph.inputs), (outputs, subgraph.outputs)):
         for name, index in zip(names, indices, strict=False):
             subgraph.tensors[index].name = name.encode()

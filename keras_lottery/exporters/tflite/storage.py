@@ -1,6 +1,7 @@
 """How one weight is stored: in which precision, sparsely or not, and what that costs.
 
-`choices(values, axis, precision) -> list of Storage`, `store(model, subgraph, index, storage)`. The
+`choices(values, axis, precision) -> list of Storage`, `dense(...)` those of them that are not
+sparse, `store(model, subgraph, index, storage)`. The
 operators that use a weight do not change: what was a constant becomes the output of DENSIFY and
 DEQUANTIZE operators, which the runtimes run once, when they load the file.
 """
@@ -18,11 +19,17 @@ from keras_lottery.exporters.tflite import edit, encode, levels, quantize
 OPERATOR_BYTES = 200
 SPARSITY_BYTES = 140
 
+# A scale for int8 with its zero point, which is eight bytes wide.
+SCALE_BYTES = 12
+
 _KINDS = {
     "float32": schema.TensorType.FLOAT32,
     "float16": schema.TensorType.FLOAT16,
     "int8": schema.TensorType.INT8,
 }
+
+# What weights may be stored in.
+PRECISIONS = tuple(_KINDS)
 
 # The versions of DEQUANTIZE that know the type, and a scale for each channel.
 _DEQUANTIZE = {"float16": 3, "int8": 5}
@@ -59,7 +66,7 @@ class Storage:
         if self.precision != "float32":
             total += OPERATOR_BYTES
         if self.scales is not None:
-            total += 12 * self.scales.size  # with its zero point, eight bytes wide
+            total += SCALE_BYTES * self.scales.size
         return total
 
 
@@ -75,14 +82,20 @@ def choices(values, axis, precision, beside=0):
     Returns:
         A list of `Storage`.
     """
-    dense = [Storage("float32", values, None, axis, None)]
+    whole = dense(values, axis, precision, beside)
+    return whole + [sparse(storage) for storage in whole]
+
+
+def dense(values, axis, precision, beside=0):
+    """Those of the `choices` that store every value."""
+    found = [Storage("float32", values, None, axis, None)]
     if axis is None:
         precision = "float32"
     if precision == "float16" and (halves := quantize.to_float16(values)) is not None:
-        dense.append(Storage("float16", halves, None, axis, None, beside))
+        found.append(Storage("float16", halves, None, axis, None, beside))
     if precision == "int8":
-        dense.append(Storage("int8", *quantize.to_int8(values, axis), axis, None, beside))
-    return dense + [sparse(storage) for storage in dense]
+        found.append(Storage("int8", *quantize.to_int8(values, axis), axis, None, beside))
+    return found
 
 
 def sparse(storage):

@@ -1,96 +1,188 @@
-"""The proof of an exported file: it loads, answers as Keras does, and is zero where the model is.
+"""The checks of an exported file: its operators, its weights, and what it answers.
 
-Every check returns what it measured, or raises `ExportError` naming the tensor and the runtime.
+Each raises `ExportError` naming the tensor and, where one is at fault, the runtime. `proof.prove`
+is all of them.
 """
-
-from dataclasses import dataclass
 
 import numpy as np
 from ai_edge_litert import schema_py_generated as schema
 
-from keras_lottery.exporters.tflite import flatbuffer, levels, quantize, runtimes
+from keras_lottery.exporters.tflite import flatbuffer, inspection, levels, quantize, runtimes
 from keras_lottery.exporters.tflite.errors import ExportError
 from keras_lottery.exporters.tflite.graph import Graph
 
 
-@dataclass(frozen=True)
-class Agreement:
-    """How well a file's outputs agree with Keras, in one runtime.
+def storage(data):
+    """Checks that every runtime reads the sparse weights of a file as they are meant.
 
-    Attributes:
-        error: The largest difference, as a fraction of the largest value of that output in Keras.
-        classes: The fraction of examples for which both name the same class; `None` where no
-            output is a list of class scores.
-    """
-
-    error: float
-    classes: float | None
-
-
-def outputs(data, inputs, expected, tolerance, names=runtimes.RUNTIMES):
-    """Runs a file in every runtime and compares its outputs with the expected ones.
+    Among others that blocks divide their axes: the format has no place for a rest.
 
     Args:
         data: The flatbuffer, `bytes`.
-        inputs: A list with one array of shape `(examples, ...)` for each input.
-        expected: A list with one array of shape `(examples, ...)` for each output, from Keras.
-        tolerance: The largest error allowed, as a fraction of the output's largest value.
-        names: The runtimes.
-
-    Returns:
-        `dict`: runtime -> `Agreement`.
 
     Raises:
-        ExportError: A runtime cannot load or run the file, or an output is off.
+        ExportError: A weight is stored in a way that some runtime misreads or refuses.
     """
-    results = {}
-    for runtime, result in runtimes.invoke_apart(data, inputs, names).items():
-        if isinstance(result, str):
-            raise ExportError(f"{runtime} cannot run the exported file: {result}")
-        if len(result) != len(expected):
-            raise ExportError(f"The file has {len(result)} outputs, the model {len(expected)}.")
-        pairs = list(zip(result, expected, strict=True))
-        errors = [
-            _error(f"output {index} of {runtime}", got, wanted, tolerance)
-            for index, (got, wanted) in enumerate(pairs)
-        ]
-        classes = [
-            float(np.mean(got.argmax(axis=1) == wanted.argmax(axis=1)))
-            for got, wanted in pairs
-            if wanted.ndim == 2 and wanted.shape[1] > 1
-        ]
-        results[runtime] = Agreement(max(errors), min(classes, default=None))
-    return results
+    for defect in inspection.inspect(data).defects:
+        runtime = ", ".join(defect.effects)
+        raise ExportError(f"{defect.tensor!r} is stored wrongly for {runtime}: {defect.cause}")
 
 
-def weights(kernels, dense, final):
-    """Reads every kernel back: zero wherever the model's is, and else its value, rounded.
+def operators(model):
+    """Checks that a file has nothing but built-in operators.
 
     Args:
-        kernels: `dict`: name -> array, as Keras has them.
-        dense: The dense float32 `ModelT` in which constants carry the names of the kernels.
-        final: The `ModelT` of the file to prove.
+        model: The `ModelT`.
+
+    Raises:
+        ExportError: It has a custom one, as TensorFlow's `Flex...`, that an app's runtime lacks.
+    """
+    for subgraph in model.subgraphs:
+        graph = Graph(model, subgraph)
+        for operator in filter(graph.is_custom, subgraph.operators):
+            output = levels.title(subgraph.tensors[operator.outputs[0]])
+            raise ExportError(
+                f"{output!r} is computed by {graph.name(operator)}, which is not a built-in "
+                "operator: LiteRT does not load it."
+            )
+
+
+def weights(origin, model):
+    """Reads every kernel back: zero wherever its mask says, and else its value, rounded.
+
+    Args:
+        origin: The `source.Source`. Of a kernel without a mask the zeros count as pruned.
+        model: The `ModelT` of the file, whose constants carry the names of the kernels.
 
     Raises:
         ExportError: A kernel is not in the file, a pruned weight of it is alive there, or another
             is further from its value than its type explains.
     """
+    dense = flatbuffer.read(origin.dense)
     expected = {levels.title(tensor): tensor for _, _, tensor in flatbuffer.constants(dense)}
-    found = {levels.title(tensor): place for *place, tensor in flatbuffer.constants(final)}
-    for name, kernel in kernels.items():
-        if name not in expected or name not in found:
+    found = {levels.title(tensor): place for *place, tensor in flatbuffer.constants(model)}
+    for name, kernel in origin.kernels.items():
+        if name not in origin.orders or name not in found:
             # The converter may merge a kernel without zeros, and drop one of nothing but zeros.
             if kernel.all() or not kernel.any():
                 continue
             raise ExportError(f"{name!r} has pruned weights and is no constant of the file.")
+        pruned = kernel == 0
+        if name in origin.masks:
+            pruned &= ~origin.masks[name]
         wanted = flatbuffer.dense(dense, expected[name]).reshape(-1)
-        got, rounding = _real_values(final, *found[name])
-        alive = np.count_nonzero(got[wanted == 0])
+        got, rounding = _real_values(model, *found[name])
+        alive = np.count_nonzero(got[origin.laid_out(name, pruned)])
         if alive:
             raise ExportError(f"{name!r} has {alive} pruned weights that are alive in the file.")
         off = np.count_nonzero(np.abs(got - wanted) > rounding)
         if off:
             raise ExportError(f"{name!r} has {off} weights of another value in the file.")
+
+
+def answers(data, inputs, names=runtimes.RUNTIMES):
+    """Runs a file in every runtime.
+
+    Args:
+        data: The flatbuffer, `bytes`.
+        inputs: A list with one array of shape `(examples, ...)` for each input.
+        names: The runtimes.
+
+    Returns:
+        `dict`: runtime -> a list with one array of shape `(examples, ...)` for each output.
+
+    Raises:
+        ExportError: A runtime cannot load or run the file.
+    """
+    results = runtimes.invoke_apart(data, inputs, names)
+    for runtime, result in results.items():
+        if isinstance(result, str):
+            raise ExportError(f"{runtime} cannot run the exported file: {result}")
+    return results
+
+
+def errors(results, expected, tolerance):
+    """Compares what a file answers with what Keras does.
+
+    Args:
+        results: What `answers` returned.
+        expected: A list with `(name, array of shape (examples, ...))` for each output in Keras.
+        tolerance: The largest error allowed, as a fraction of the output's largest value.
+
+    Returns:
+        `dict`: runtime -> the largest error of its outputs.
+
+    Raises:
+        ExportError: An output has another shape, is not finite, or is further off.
+    """
+    largest = {}
+    for runtime, result in results.items():
+        if len(result) != len(expected):
+            raise ExportError(
+                f"In {runtime} the file has {len(result)} outputs, the model {len(expected)}."
+            )
+        largest[runtime] = max(
+            _error(f"output {name!r} in {runtime}", got, wanted, tolerance)
+            for (name, wanted), got in zip(expected, result, strict=True)
+        )
+    return largest
+
+
+def classes(results, expected, tolerance):
+    """Compares the classes that a file names with those that Keras does.
+
+    Classes that score alike may change places. But one that Keras scores lower than its own by more
+    than the tolerance must not win: errors within the tolerance could do that, up to twice of it.
+
+    Args:
+        results: What `answers` returned.
+        expected: As of `errors`; floats of shape `(examples, classes)` are lists of class scores.
+        tolerance: As of `errors`.
+
+    Returns:
+        The fraction of examples that get the same class, in the runtime and output where it is
+        smallest; `None` where no output is a list of class scores.
+
+    Raises:
+        ExportError: A class won that is clearly behind in Keras.
+    """
+    agreeing = []
+    for runtime, result in results.items():
+        for (name, wanted), got in zip(expected, result, strict=True):
+            if wanted.dtype.kind != "f" or wanted.ndim != 2 or wanted.shape[1] < 2:
+                continue
+            named = got.argmax(axis=1)
+            chosen = np.take_along_axis(wanted, named[:, None], axis=1)[:, 0]
+            behind = (wanted.max(axis=1) - chosen) / _scale(wanted)
+            worst = behind.argmax()
+            if behind[worst] > tolerance:
+                raise ExportError(
+                    f"The output {name!r} in {runtime} names class {named[worst]} for example "
+                    f"{worst}, Keras class {wanted[worst].argmax()}, by {behind[worst]:.2g} of the "
+                    f"largest value; {tolerance:.2g} is allowed."
+                )
+            agreeing.append(float(np.mean(named == wanted.argmax(axis=1))))
+    return min(agreeing, default=None)
+
+
+def equal(results, others, names):
+    """Checks that two files answer the same to the bit.
+
+    Args:
+        results: What `answers` returned for the one.
+        others: The same for the other, in the same runtimes.
+        names: The names of the outputs.
+
+    Raises:
+        ExportError: An output differs.
+    """
+    for runtime, result in results.items():
+        for name, got, wanted in zip(names, result, others[runtime], strict=True):
+            if not np.array_equal(got, wanted):
+                raise ExportError(
+                    f"The output {name!r} in {runtime} is not that of the same integers stored "
+                    f"densely: {np.count_nonzero(got != wanted)} of {got.size} values differ."
+                )
 
 
 def _real_values(model, subgraph, index):
@@ -116,16 +208,22 @@ def _has_scale(tensor):
     return tensor.quantization is not None and tensor.quantization.scale is not None
 
 
+def _scale(wanted):
+    """What errors of an output are fractions of: its largest magnitude in Keras."""
+    return float(np.abs(wanted).max(initial=0)) or 1.0
+
+
 def _error(where, got, wanted, tolerance):
     if got.shape != wanted.shape:
         raise ExportError(f"The {where} has shape {got.shape}, in Keras {wanted.shape}.")
     if not np.isfinite(got).all():
         raise ExportError(f"The {where} is not finite.")
-    scale = float(np.abs(wanted).max(initial=0)) or 1.0
-    error = float(np.abs(got.astype(np.float64) - wanted).max(initial=0)) / scale
+    differences = np.abs(got.astype(np.float64) - wanted) / _scale(wanted)
+    error = float(differences.max(initial=0))
     if error > tolerance:
+        example = np.unravel_index(differences.argmax(), differences.shape)[0]
         raise ExportError(
-            f"The {where} is off by {error:.2g} of its largest value in Keras; "
-            f"{tolerance:.2g} is allowed."
+            f"The {where} is off by {error:.2g} of its largest value in Keras, for example "
+            f"{example}; {tolerance:.2g} is allowed."
         )
     return error

@@ -24,7 +24,7 @@ def test_a_model_of_any_kind_is_exported_and_proven(kind, precision, tmp_path):
     before = [variable.numpy() for variable in model.weights]
     policies = [layer.dtype_policy.name for layer in model.layers]
     report = tflite.export(model, tmp_path / "model.tflite", precision=precision)
-    assert set(report.errors) == {"XNNPACK", "built-in kernels"}
+    assert set(report.proof.errors) == {"XNNPACK", "built-in kernels"}
     assert report.inspection.file_bytes < report.dense.raw
     assert policies == [layer.dtype_policy.name for layer in model.layers]
     for value, variable in zip(before, model.weights, strict=True):
@@ -67,7 +67,7 @@ def test_a_model_of_any_kind_in_full_integers(kind, tmp_path):
         lambda tensor: rng.standard_normal((32, *tensor.shape[1:])), model.input
     )
     report = tflite.export(model, tmp_path / "model.tflite", target="int8", samples=samples)
-    assert max(report.errors.values()) < 0.1
+    assert max(report.proof.errors.values()) < 0.1
 
 
 def test_a_table_in_full_integers(tmp_path):
@@ -75,7 +75,7 @@ def test_a_table_in_full_integers(tmp_path):
     model = model_kinds.prune(model_kinds.embedding())
     tokens = np.random.default_rng(0).integers(0, 80, (200, 6))
     report = tflite.export(model, tmp_path / "model.tflite", target="int8", samples=tokens)
-    assert max(report.errors.values()) < 0.1
+    assert max(report.proof.errors.values()) < 0.1
 
 
 def test_a_loop_in_full_integers_is_refused(tmp_path):

@@ -26,4 +26,6 @@ def test_each_of_two_proportional_kernels_finds_its_own(factor, order):
     weights, dense = side_by_side(factor * values, values)
     found = kernels.find({name: weights[name] for name in order}, dense)
     for name, weight in weights.items():
-        np.testing.assert_array_equal(flatbuffer.dense(dense, found[name]), weight.T)
+        tensor, axes = found[name]
+        np.testing.assert_array_equal(flatbuffer.dense(dense, tensor), weight.T)
+        np.testing.assert_array_equal(weight.transpose(axes), weight.T)

@@ -7,7 +7,7 @@ import sample_files
 from keras_lottery.core.granularity import blocks, weights
 from keras_lottery.core.kernel import Kernel
 from keras_lottery.core.prune import prune
-from keras_lottery.exporters.tflite import inspection, latency, source
+from keras_lottery.exporters.tflite import latency, size, source
 from keras_lottery.exporters.tflite.preflight import preflight
 
 
@@ -77,15 +77,45 @@ def test_coarser_pieces_need_fewer_indices(dense_forecast):
     assert sizes[-1] < found["fc1/kernel", "weights()"].dense_bytes
 
 
-def test_the_bytes_are_those_of_a_pruned_file():
-    forecast = preflight(
-        sample_files.dense_network(sparsity=0), sparsity=0.8, granularities=[weights()]
+@pytest.mark.parametrize("precision", ["float32", "float16", "int8"])
+@pytest.mark.parametrize("target", ["size", "latency"])
+def test_the_file_is_no_larger_than_forecast(target, precision):
+    network = sample_files.dense_network(inputs=600, hidden=300, sparsity=0)
+    found = preflight(
+        network, target, sparsity=0.9, precision=precision, granularities=[weights()]
+    ).forecasts
+    empty = len(source.prepare(network).dense) - sum(
+        4 * layer.kernel.numpy().size for layer in network.layers
     )
-    found = inspection.inspect(sample_files.stock_file("float32"))
-    stored = {w.shape: w.stored_bytes for w in found.weights}
-    first = by_name(forecast)["fc1/kernel", "weights()"]
-    # TensorFlow's encoder knows one order of the axes, ours takes the better of all.
-    assert 0.9 * stored[16, 32] < first.bytes <= stored[16, 32] + 8
+    sample_files.pruned(network, 0.9)
+    build = {"size": size.build, "latency": latency.build}[target]
+    forecast = empty + sum(f.bytes for f in found)
+    assert 0.9 * forecast < len(build(source.prepare(network), precision).data) <= forecast
+
+
+def test_a_dense_layer_that_is_smaller_as_a_convolution_is_forecast_so():
+    network = sample_files.dense_network(inputs=600, hidden=300, sparsity=0)
+    forecast = by_name(preflight(network, sparsity=0.9, granularities=[weights()]))
+    found = forecast["fc1/kernel", "weights()"]
+    # Each weight that is left takes four bytes and an index of one, not two.
+    assert found.bytes < 18_000 * 5.5
+
+
+class Scale(keras.layers.Layer):
+    """Its weight is an operand of MUL, which takes no weights from a DENSIFY operator."""
+
+    def build(self, shape):
+        self.w = self.add_weight(shape=shape[1:], name="w")
+
+    def call(self, x):
+        return x * self.w
+
+
+def test_what_the_exporter_leaves_dense_is_forecast_so():
+    model = keras.Sequential([keras.Input((16, 16)), Scale()])
+    for forecast in preflight(model, sparsity=0.9, precision="int8").forecasts:
+        assert forecast.operator == "MUL"
+        assert forecast.bytes == forecast.dense_bytes == 1024
 
 
 def test_1x1_convolutions_are_fast_where_the_network_qualifies():

@@ -67,5 +67,5 @@ def test_the_stock_file_fails_and_ours_does_not(kind, tmp_path):
 
     path = tmp_path / "ours.tflite"
     report = tflite.export(model, path, target=target, precision=precision, samples=samples)
-    assert max(report.errors.values()) < 0.1
+    assert max(report.proof.errors.values()) < 0.1
     assert not report.inspection.defects

@@ -11,10 +11,8 @@ from keras_lottery.exporters.tflite import (
     auto,
     flatbuffer,
     inspection,
-    integer,
     latency,
     measure,
-    micro,
     size,
     source,
     storage,
@@ -150,7 +148,7 @@ def test_latency_leaves_blocks_that_do_not_divide_to_the_runtime(tmp_path):
     model = sample_files.dense_network(inputs=30, hidden=64, sparsity=0.6)
     report = tflite.export(model, tmp_path / "model.tflite", target="latency")
     assert computed((tmp_path / "model.tflite").read_bytes())["fc1/kernel"] == weight.UNPACKED
-    assert max(report.errors.values()) < 1e-5
+    assert max(report.proof.errors.values()) < 1e-5
 
 
 def test_latency_reaches_the_sparse_convolutions(tmp_path):
@@ -163,52 +161,8 @@ def test_int8_is_smaller_than_dense_and_loads_everywhere(lenet, tmp_path):
     path = tmp_path / "model.tflite"
     report = tflite.export(lenet.model, path, target="int8", samples=lenet.samples)
     assert path.stat().st_size < 44_600
-    assert set(report.errors) == {"XNNPACK", "built-in kernels"}
+    assert set(report.proof.errors) == {"XNNPACK", "built-in kernels"}
     assert all(each.dtype == "int8" for each in report.inspection.weights)
-
-
-def test_micro_decodes_bitmasks_to_the_same_integers(lenet):
-    dense = integer.quantized(lenet, kind="int8")
-    size.finish(dense)
-    built = micro.build(lenet, "int8")
-    assert len(built.data) < 54_000
-    assert set(inspection.inspect(built.data).operators) == {
-        "FULLY_CONNECTED", "RESHAPE", "SOFTMAX", micro.DECODE,
-    }  # fmt: skip
-    restored = flatbuffer.read(micro.undecoded(built.data))
-    before, after = (
-        {each.tensor.name: each.values for each in weights.find(model, kind=9)}
-        for model in (dense, restored)
-    )
-    for name, values in before.items():
-        np.testing.assert_array_equal(after[name], values)
-
-
-def test_micro_stores_a_table_with_an_offset_densely(monkeypatch):
-    """The runtime would fill the gaps of its bitmask with the offset."""
-    tokens = keras.Input((6,), dtype="int32")
-    table = layers.Embedding(80, 16, name="table")
-    model = keras.Model(tokens, layers.Dense(3)(keras.ops.mean(table(tokens), axis=1)))
-    samples = np.random.default_rng(0).integers(0, 80, (200, 6))
-    full = integer.quantized(source.prepare(magnitude_pruned(model, 0.8), samples), kind="int8")
-    monkeypatch.setattr(micro, "check_operators", lambda model: None)
-    reasons = micro.encode(full)
-    assert reasons["table/embeddings"] == "1,280 bytes; its zero is not stored as zero"
-
-
-@pytest.mark.skipif(not micro.is_installed(), reason="tflite_micro is not installed")
-def test_micro_runs_in_tensorflow_lite_micro(lenet, tmp_path):
-    path = tmp_path / "model.tflite"
-    report = tflite.export(lenet.model, path, target="micro", samples=lenet.samples)
-    assert report.errors["TensorFlow Lite Micro"] == report.errors["built-in kernels"]
-
-
-def test_micro_refuses_an_operator_that_the_runtime_lacks():
-    image = keras.Input((8,))
-    model = keras.Model(image, keras.ops.flip(layers.Dense(8)(image)))
-    samples = np.random.default_rng(0).random((8, 8), np.float32)
-    with pytest.raises(tflite.ExportError, match="TensorFlow Lite Micro lacks REVERSE_V2"):
-        micro.build(source.prepare(magnitude_pruned(model), samples), "int8")
 
 
 @pytest.mark.parametrize(
@@ -234,14 +188,14 @@ def test_auto_weighs_what_it_is_told_to_and_says_why(weigh, chosen, monkeypatch)
     monkeypatch.setattr(measure, "measure", measured)
     model = sample_files.dense_network(inputs=256, hidden=256, sparsity=0.9, block=4)
     samples = np.random.default_rng(0).random((8, 256), np.float32)
-    built = auto.build(source.prepare(model, samples), "int8", weigh)
-    assert built.notes[0].startswith(f"Chosen: target {chosen}")
+    best, *_ = auto.ranked(source.prepare(model, samples), "int8", weigh).values()
+    assert best.notes[0].startswith(f"Chosen: target {chosen}")
 
 
 def test_auto_measures_and_proves_what_it_chose(tmp_path):
     report = tflite.export(sample_files.dense_network(), tmp_path / "model.tflite", target="auto")
     assert report.notes[0].startswith("Chosen: target ")
-    assert max(report.errors.values()) < 1e-5
+    assert max(report.proof.errors.values()) < 1e-5
 
 
 def test_auto_skips_what_cannot_be_built(tmp_path):

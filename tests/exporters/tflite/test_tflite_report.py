@@ -7,6 +7,7 @@ import pytest
 import sample_files
 
 from keras_lottery.exporters.tflite import measure, report
+from keras_lottery.exporters.tflite.proof import Proof
 
 
 @pytest.fixture
@@ -20,8 +21,7 @@ def found():
         dense=sample_files.stock_file("float32", sparse=False),
         dense_int8=sample_files.stock_file("int8", sparse=False),
         reasons={"output": "because"},
-        errors={"XNNPACK": 1e-7, "built-in kernels": 0.0},
-        agreement=1.0,
+        proof=Proof({"XNNPACK": 1e-7, "built-in kernels": 0.0}, agreement=1.0),
         notes=["a note"],
     )
 
@@ -42,6 +42,12 @@ def test_the_table_says_what_was_asked_for(found):
         "- a note",
     ):
         assert part in text
+
+
+def test_integers_are_said_to_be_exact():
+    data = sample_files.stock_file("int8", sparse=False)
+    exact = Proof({"XNNPACK": 0.01}, exact=True)
+    assert "to the bit what the same integers give" in str(report.of(data, proof=exact))
 
 
 def test_a_foreign_file_needs_nothing_but_its_bytes():
@@ -92,6 +98,7 @@ def test_json_has_everything(found):
     inspected = content["inspection"]
     assert inspected["file_bytes"] == len(sample_files.stock_file("float32"))
     assert inspected["entropy_bytes"] < inspected["file_bytes"] < inspected["dense_bytes"]
+    assert content["proof"]["errors"] == {"XNNPACK": 1e-7, "built-in kernels": 0.0}
     assert inspected["weights"][0]["computed"] == "unpacked, dense"
     assert content["expectations"] == report.expectations(found.inspection)
 
@@ -105,8 +112,8 @@ def test_markdown_tables_are_whole(found):
         assert line.endswith("|")
 
 
-def test_measurements_are_shown_where_there_are_some(found):
-    assert "Measured on this machine" not in str(found)
+def test_measurements_are_shown_or_how_to_get_them(found):
+    assert "Not measured: pass measure=True to export()" in str(found)
     measured = found.measured(
         [
             measure.Measurement("a.tflite", "XNNPACK", 2e-6, 1.5e-6, 9e-6, 4096, 0.0012),
@@ -116,4 +123,5 @@ def test_measurements_are_shown_where_there_are_some(found):
     text = str(measured)
     assert "a.tflite  XNNPACK        2.0  1.5 to 9.0     4,096      1.2" in text
     assert "does not load" in text
+    assert "Not measured" not in text
     assert json.loads(measured.json())["measurements"][0]["median"] == 2e-6
