@@ -64,6 +64,7 @@ def main(argv):
     if len(argv) > 1:
         sys.exit(f"Unexpected {argv[1]!r}: every setting is a flag, as in --rounds=5. See --help.")
     quiet.import_tensorflow()
+    import keras_lottery as kl
     from experiments import report
     from experiments import search as searches
     from experiments.progress import Progress
@@ -71,6 +72,9 @@ def main(argv):
 
     console = Console(highlight=False, markup=False)
     try:
+        if FLAGS.export:
+            # What it lacks is better said now than after the training.
+            from keras_lottery.exporters import tflite
         experiment = settings.experiment()
         search = searches.Search(
             experiment,
@@ -85,7 +89,7 @@ def main(argv):
         run = Run(
             settings.folder("find_ticket"), settings.deciding(__name__) | experiment.recorded()
         )
-    except (ValueError, FileNotFoundError) as error:
+    except (ImportError, ValueError, FileNotFoundError) as error:
         sys.exit(f"find_ticket: {error}")
 
     title = experiment.title(f"{experiment.iterations:,} iterations")
@@ -100,7 +104,10 @@ def main(argv):
         sys.exit(f"find_ticket: {error}")
     report.ticket(console, run, title, tolerance(experiment))
     if FLAGS.export:
-        report.export(console, run, experiment, tolerance(experiment))
+        try:
+            report.export(console, run, experiment, tolerance(experiment))
+        except (kl.MaskError, tflite.ExportError) as error:
+            sys.exit(f"find_ticket: {' '.join(str(error).split())}")
 
 
 if __name__ == "__main__":
