@@ -70,23 +70,23 @@ def obstacle(model: keras.Model) -> str | None:
 
 
 def tensorflow_choice(
-    operations: Collection[str], steps: int, jit_compile: bool, on_cpu: bool
+    operations: Collection[str], steps: int, jit_compile: bool | str, on_cpu: bool
 ) -> Choice:
     """The faster way to fuse, from what one training step consists of.
 
     Args:
         operations: The TensorFlow operations in one training step, by name.
         steps: Number of steps of the whole training.
-        jit_compile: Whether the model was compiled to be compiled by XLA.
+        jit_compile: Whether to compile by XLA, or `"auto"`.
         on_cpu: Whether there is no accelerator.
 
-    >>> tensorflow_choice(["MatMul", "Relu"], 5000, jit_compile=False, on_cpu=True).path
+    >>> tensorflow_choice(["MatMul", "Relu"], 5000, jit_compile="auto", on_cpu=True).path
     'xla'
-    >>> print(tensorflow_choice(["Conv2D", "Relu"], 5000, jit_compile=False, on_cpu=True))
+    >>> print(tensorflow_choice(["Conv2D", "Relu"], 5000, jit_compile="auto", on_cpu=True))
     Training by fused steps, in TensorFlow's own kernels: XLA is slower at Conv2D on a CPU.
     """
-    if jit_compile:
-        return Choice("xla", "the model has jit_compile=True")
+    if jit_compile != "auto":
+        return Choice("xla" if jit_compile else "graph", f"jit_compile={jit_compile}")
     if not on_cpu:
         return Choice("graph", "the model has jit_compile=False, on an accelerator")
     slow = sorted(SLOW_IN_XLA_ON_CPU.intersection(operations))

@@ -3,10 +3,12 @@
 import math
 import sys
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import keras
 import numpy as np
+
+from keras_lottery.training import memory
 
 
 @dataclass(frozen=True)
@@ -34,13 +36,9 @@ class Samples:
         """Number of batches in an epoch, the smaller last one included."""
         return math.ceil(self.count / self.batch_size)
 
-    @property
-    def nbytes(self) -> int:
-        """Bytes of all arrays together."""
-        return sum(
-            math.prod(array.shape) * np.dtype(keras.backend.standardize_dtype(array.dtype)).itemsize
-            for array in keras.tree.flatten(self.arrays)
-        )
+    def as_tensors(self) -> "Samples":
+        """The same samples as tensors of the dtypes that models are trained with."""
+        return replace(self, arrays=keras.tree.map_structure(memory.tensor, self.arrays))
 
     def order(self, epoch: int) -> np.ndarray:
         """Indices of all samples as `epoch` visits them, int32, shape `(count,)`.
@@ -75,7 +73,7 @@ class Samples:
 
 
 def pack(x, y=None, sample_weight=None, class_weight: Mapping[int, float] | None = None):
-    """Arrays in the structure and dtypes in which Keras hands them to `train_step`.
+    """Arrays in the structure in which Keras hands them to `train_step`.
 
     Args:
         x: Array, or a (nested) list, tuple or dict of arrays.
@@ -85,14 +83,13 @@ def pack(x, y=None, sample_weight=None, class_weight: Mapping[int, float] | None
         class_weight: Weight of each class by its index, or `None`.
 
     Returns:
-        `x`, `(x, y)` or `(x, y, sample_weight)` with tuples for lists, and floating point arrays
-        of another precision cast to `keras.config.floatx()`.
+        `x`, `(x, y)` or `(x, y, sample_weight)` with tuples for lists.
 
     Raises:
         ValueError: If both weights are given, or the arrays differ in length.
 
-    >>> [array.dtype.name for array in pack(np.zeros((3, 2)), np.arange(3))]
-    ['float32', 'int64']
+    >>> [array.shape for array in pack(np.zeros((3, 2)), np.arange(3), class_weight={0: 2.0})]
+    [(3, 2), (3,), (3,)]
     """
     if class_weight is not None:
         if sample_weight is not None:
@@ -105,7 +102,7 @@ def pack(x, y=None, sample_weight=None, class_weight: Mapping[int, float] | None
         weight = sample_weight
         sample_weight = keras.tree.map_structure(lambda _: weight, y)
     packed = keras.utils.pack_x_y_sample_weight(x, y, sample_weight)
-    arrays = keras.tree.lists_to_tuples(keras.tree.map_structure(_in_floatx, packed))
+    arrays = keras.tree.lists_to_tuples(packed)
     lengths = sorted({len(array) for array in keras.tree.flatten(arrays)})
     if len(lengths) != 1:
         raise ValueError(
@@ -132,6 +129,18 @@ def class_weights_of(y, class_weight: Mapping[int, float]) -> np.ndarray:
     found, position = np.unique(classes, return_inverse=True)
     weights = np.array([class_weight.get(int(label), 1.0) for label in found])
     return weights.astype(keras.config.floatx())[position]
+
+
+def nbytes(structure) -> int:
+    """Bytes that all arrays of a structure take together as tensors.
+
+    >>> nbytes((np.zeros((5, 2)), np.zeros(5, "uint8")))
+    45
+    """
+    return sum(
+        math.prod(array.shape) * np.dtype(memory.dtype_of(array)).itemsize
+        for array in keras.tree.flatten(structure)
+    )
 
 
 def are_arrays(structure) -> bool:
@@ -169,10 +178,3 @@ def from_pandas(leaf):
         return leaf
     array = leaf.to_numpy()
     return array[:, None] if array.ndim == 1 else array
-
-
-def _in_floatx(array):
-    dtype, floatx = keras.backend.standardize_dtype(array.dtype), keras.config.floatx()
-    if not keras.backend.is_float_dtype(dtype) or dtype == floatx:
-        return array
-    return keras.ops.convert_to_numpy(array).astype(floatx)

@@ -4,9 +4,9 @@ import sys
 from collections.abc import Iterator, Mapping
 
 import keras
-import numpy as np
 
 from keras_lottery.training import data
+from keras_lottery.training.memory import Column, dtype_of
 
 # Stages that pass on all samples, in whatever order these come.
 _KEEP_ALL = frozenset(
@@ -36,20 +36,27 @@ def cache(
     """
     if reason := _obstacle(dataset):
         return None, reason
-    batches, size = [], 0
+    columns, lengths, shapes, size = None, [], set(), 0
     for batch in dataset.as_numpy_iterator():
         if not data.are_arrays(batch):
             return None, "the elements of the tf.data set are not arrays"
-        size += sum(array.nbytes for array in keras.tree.flatten(batch))
+        batch = data.pack(*keras.utils.unpack_x_y_sample_weight(batch), class_weight)
+        shapes.add(str([part.shape[1:] for part in keras.tree.flatten(batch)]))
+        if len(shapes) > 1:
+            return None, f"the tf.data set has samples of shapes {' and '.join(sorted(shapes))}"
+        size += data.nbytes(batch)
         if size > memory_limit:
             return None, f"the tf.data set exceeds memory_limit={memory_limit:,} bytes"
-        batches.append(batch)
-    lengths = [len(keras.tree.flatten(batch)[0]) for batch in batches]
+        lengths.append(len(keras.tree.flatten(batch)[0]))
+        # A negative cardinality: TensorFlow does not know it.
+        expected = max(1, int(dataset.cardinality())) * lengths[0]
+        columns = columns or keras.tree.map_structure(
+            lambda part, count=expected: Column((count, *part.shape[1:]), dtype_of(part)), batch
+        )
+        keras.tree.map_structure(Column.append, columns, batch)
     if len(set(lengths[:-1])) > 1 or lengths[-1:] > lengths[:1] or not lengths:
         return None, f"the tf.data set has batches of {sorted(set(lengths))} samples"
-    arrays = keras.tree.map_structure(lambda *parts: np.concatenate(parts), *batches)
-    x, y, sample_weight = keras.utils.unpack_x_y_sample_weight(arrays)
-    arrays = data.pack(x, y, sample_weight, class_weight)
+    arrays = keras.tree.map_structure(Column.take, columns)
     return data.Samples(arrays, lengths[0], seed if _shuffles(dataset) else None), None
 
 

@@ -48,7 +48,7 @@ def _fused(model, x, y, batch_size, sample_weight, chunk):
 
     # Compiling would rarely pay for itself here: a test step is a third of a training step.
     path = choice.Choice("xla" if model.jit_compile else "graph", "as in model.evaluate")
-    samples = data.Samples(data.pack(x, y, sample_weight), batch_size)
+    samples = data.Samples(data.pack(x, y, sample_weight), batch_size).as_tensors()
     run = Steps(model, samples, "test", lambda operations: path).start_epoch(0)
 
     def evaluate(callbacks=None):

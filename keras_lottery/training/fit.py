@@ -29,6 +29,7 @@ def fit(
     validation_freq: int | Collection[int] = 1,
     seed: int = 0,
     fused: str = "auto",
+    jit_compile: bool | str = "auto",
     chunk: int = 100,
     memory_limit: int = 2**31,
 ) -> keras.callbacks.History:
@@ -45,6 +46,10 @@ def fit(
 
     What cannot be fused is trained by `model.fit`, with the same batches where the data is arrays
     of numbers.
+
+    Arrays are copied once, as tensors, at every call: they are the caller's, who may change them
+    afterwards, and TensorFlow takes no memory of theirs that is not aligned for it. `model.fit`
+    copies them twice at first, and keeps one copy.
 
     Args:
         model: A compiled `keras.Model`.
@@ -66,6 +71,10 @@ def fit(
         seed: Of the order of the batches.
         fused: `"auto"`: fuse where possible; `"always"`: an error where it is not; `"never"`:
             `model.fit` over the same batches.
+        jit_compile: On TensorFlow, whether fused steps are compiled by XLA. `"auto"`: if the model
+            was compiled with `jit_compile=True`, else by a rule, printed and in the history. A
+            `jit_compile=False` given to `model.compile` has to be given here too: on a CPU Keras
+            stores the same for `"auto"`.
         chunk: Largest number of steps between two calls of the batch hooks.
         memory_limit: Bytes of training data above which steps are not fused.
 
@@ -85,31 +94,29 @@ def fit(
     """
     if fused not in ("auto", "always", "never"):
         raise ValueError(f"`fused` must be 'auto', 'always' or 'never': received {fused!r}.")
+    if jit_compile not in ("auto", True, False):
+        raise ValueError(f"`jit_compile` must be 'auto', True or False: received {jit_compile!r}.")
     if chunk < 1:
         raise ValueError(f"`chunk` must be at least 1 step: received {chunk}.")
     callbacks = keras.tree.flatten(callbacks) if callbacks else []
     say = _say_once if verbose else lambda message: None
-
-    samples, why_not = None, obstacle(model)
     x, y, sample_weight = keras.tree.map_structure(data.from_pandas, (x, y, sample_weight))
-    named = {"x": x, "y": y, "sample_weight": sample_weight}
-    others = [name for name, structure in named.items() if not data.are_arrays(structure)]
-    if not others:
+    why_not = "fused='never'" if fused == "never" else obstacle(model)
+    samples = None
+    if dataset.is_dataset(x):
+        if y is not None or sample_weight is not None:
+            raise ValueError("`y` and `sample_weight` must be part of the tf.data.Dataset `x`.")
+        if not why_not:
+            samples, why_not = dataset.cache(x, class_weight, seed, memory_limit)
+        if samples:
+            say(f"The tf.data set is cached as arrays: {data.nbytes(samples.arrays):,} bytes.")
+    elif reason := _not_arrays(x=x, y=y, sample_weight=sample_weight):
+        why_not = why_not or reason
+    else:
         arrays = data.pack(x, y, sample_weight, class_weight)
         samples = data.Samples(arrays, batch_size, seed if shuffle else None)
-    elif not dataset.is_dataset(x):
-        kind = type(named[others[0]]).__name__
-        why_not = why_not or f"`{others[0]}` ({kind}) is not arrays of numbers"
-    elif y is not None or sample_weight is not None:
-        raise ValueError("`y` and `sample_weight` must be part of the tf.data.Dataset `x`.")
-    elif not why_not and fused != "never":
-        samples, why_not = dataset.cache(x, class_weight, seed, memory_limit)
-        if samples:
-            say(f"The tf.data set is cached as arrays: {samples.nbytes:,} bytes.")
-    if samples and samples.nbytes > memory_limit:
-        why_not = why_not or f"the data exceeds memory_limit={memory_limit:,} bytes"
-    if fused == "never":
-        why_not = "fused='never'"
+        if data.nbytes(arrays) > memory_limit:
+            why_not = why_not or f"the data exceeds memory_limit={memory_limit:,} bytes"
     if fused == "always" and why_not:
         raise ValueError(f"`fused='always'` is not possible: {why_not}.")
 
@@ -139,7 +146,8 @@ def fit(
             validation_freq=validation_freq,
         )
     else:
-        steps = _steps(model, samples, epochs * samples.steps, say)
+        total = epochs * samples.steps
+        steps = _steps(model, samples.as_tensors(), total, jit_compile, say)
         callbacks = keras.callbacks.CallbackList(
             callbacks,
             add_history=True,
@@ -172,7 +180,15 @@ def fit(
     return model.history
 
 
-def _steps(model, samples, total, say):
+def _not_arrays(**structures):
+    """Which of these is not made of arrays of numbers, one clause, or `None` if all are."""
+    for name, structure in structures.items():
+        if not data.are_arrays(structure):
+            return f"`{name}` ({type(structure).__name__}) is not arrays of numbers"
+    return None
+
+
+def _steps(model, samples, total, jit_compile, say):
     """The compiled steps of the backend."""
     if keras.backend.backend() == "jax":
         from keras_lottery.training.jax_steps import Steps
@@ -185,7 +201,8 @@ def _steps(model, samples, total, say):
 
     def choose(operations):
         on_cpu = all(device.device_type == "CPU" for device in tf.config.list_logical_devices())
-        choice = tensorflow_choice(operations, total, model.jit_compile, on_cpu)
+        jit = model.jit_compile or "auto" if jit_compile == "auto" else jit_compile
+        choice = tensorflow_choice(operations, total, jit, on_cpu)
         say(str(choice))
         return choice
 

@@ -16,7 +16,7 @@ class Steps:
 
     Args:
         model: A compiled model.
-        samples: What to train on.
+        samples: What to train on, as tensors.
     """
 
     choice = Choice("scan", "JAX compiles every step anyway")
@@ -24,9 +24,8 @@ class Steps:
     def __init__(self, model: keras.Model, samples: Samples):
         self.model = model
         self.samples = samples
-        self.data = keras.tree.map_structure(jax.numpy.asarray, samples.arrays)
         # A stateless step can create no variables, so all must be there before the first one.
-        first = keras.tree.map_structure(lambda a: a[: samples.batch_size], self.data)
+        first = keras.tree.map_structure(lambda a: a[: samples.batch_size], samples.arrays)
         model._symbolic_build(data_batch=first)
 
     def start_epoch(self, epoch: int) -> Callable:
@@ -42,7 +41,9 @@ class Steps:
             )
             state = keras.tree.map_structure(lambda variable: variable.value, variables)
             for batch_size, begin, count in self.samples.stretches(first, last):
-                logs, state = self._loop(batch_size)(state, self.data, order, begin, count)
+                logs, state = self._loop(batch_size)(
+                    state, self.samples.arrays, order, begin, count
+                )
             keras.tree.map_structure(lambda v, value: v.assign(value), variables, state)
             return logs
 

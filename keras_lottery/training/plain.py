@@ -2,6 +2,7 @@
 
 import keras
 
+from keras_lottery.training import memory
 from keras_lottery.training.data import Samples
 
 
@@ -27,7 +28,10 @@ class Batches(keras.utils.PyDataset):
     def __getitem__(self, step):
         size = self.samples.batch_size
         indices = self.order[step * size : (step + 1) * size]
-        batch = keras.tree.map_structure(lambda array: array[indices], self.arrays)
+        batch = keras.tree.map_structure(
+            lambda array: array[indices].astype(memory.dtype_of(array), copy=False),
+            self.arrays,
+        )
         return batch if isinstance(batch, tuple) else (batch,)
 
     def epoch_setter(self) -> keras.callbacks.Callback:

@@ -23,7 +23,7 @@ class Steps:
 
     Args:
         model: A compiled model.
-        samples: What to train or test on.
+        samples: What to train or test on, as tensors.
         kind: `"train"` or `"test"`.
         choose: Called with the set of TensorFlow operations in a step, once these are known;
             returns how to run them.
@@ -32,12 +32,11 @@ class Steps:
     def __init__(self, model: keras.Model, samples: Samples, kind: str, choose: Callable):
         self.model = model
         self.samples = samples
-        self.data = keras.tree.map_structure(tf.convert_to_tensor, samples.arrays)
         # Keras, too, traces with a batch size it does not know if the last batch is smaller.
         even = samples.count % samples.batch_size == 0
         self.signature = (
             tf.TensorSpec([samples.batch_size if even else None], tf.int32),
-            keras.tree.map_structure(tf.TensorSpec.from_tensor, self.data),
+            keras.tree.map_structure(tf.TensorSpec.from_tensor, samples.arrays),
         )
         self.key = repr(self.signature)
         self.kind = kind
@@ -61,12 +60,12 @@ class Steps:
             self.choice = self.choose(_operations(step.graph))
         if self.choice.path == "xla":
             try:
-                return self._loop(step, batch_size, True)(self.data, order, begin, count)
+                return self._loop(step, batch_size, True)(self.samples.arrays, order, begin, count)
             except (tf.errors.InvalidArgumentError, tf.errors.UnimplementedError) as error:
                 # XLA compiles a chunk before it runs any of it: no weight has changed yet.
                 refusal = textwrap.shorten(error.message, 200)
                 self.choice = Choice("graph", f"XLA refuses the model ({refusal})")
-        return self._loop(step, batch_size, False)(self.data, order, begin, count)
+        return self._loop(step, batch_size, False)(self.samples.arrays, order, begin, count)
 
     def _step(self):
         take_step = getattr(self.model, f"{self.kind}_step")

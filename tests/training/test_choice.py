@@ -43,13 +43,14 @@ def test_distributed_training_is_not_fused():
 @pytest.mark.parametrize(
     ("operations", "steps", "jit_compile", "on_cpu", "path"),
     [
-        (["MatMul"], 1000, False, True, "xla"),
-        (["MatMul"], 999, False, True, "graph"),
-        (["MatMul", "MaxPool"], 10_000, False, True, "graph"),
-        (["DepthwiseConv2dNative"], 10_000, False, True, "graph"),
+        (["MatMul"], 1000, "auto", True, "xla"),
+        (["MatMul"], 999, "auto", True, "graph"),
+        (["MatMul", "MaxPool"], 10_000, "auto", True, "graph"),
+        (["DepthwiseConv2dNative"], 10_000, "auto", True, "graph"),
         (["Conv2D"], 1, True, True, "xla"),
         (["Conv2D"], 10_000, True, False, "xla"),
-        (["MatMul"], 10_000, False, False, "graph"),
+        (["MatMul"], 10_000, "auto", False, "graph"),
+        (["MatMul"], 10_000, False, True, "graph"),
     ],
 )
 def test_the_rule(operations, steps, jit_compile, on_cpu, path):

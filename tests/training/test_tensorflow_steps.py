@@ -57,13 +57,14 @@ def test_xla_compiles_one_program_for_chunks_at_any_position():
     from keras_lottery.training.tensorflow_steps import Steps
 
     x, y = tiny.samples(count=40)
-    steps = Steps(tiny.dense(compiled="sgd"), Samples((x, y), 8), "train", choose=None)
+    samples = Samples((x, y), 8).as_tensors()
+    steps = Steps(tiny.dense(compiled="sgd"), samples, "train", choose=None)
     loop = steps._loop(steps._step(), 8, True)
     order = tf.range(40)
     # What XLA takes for a constant is written into the program.
     programs = {
         loop.experimental_get_compiler_ir(
-            steps.data, order, tf.constant(begin), tf.constant(count)
+            samples.arrays, order, tf.constant(begin), tf.constant(count)
         )(stage="hlo")
         for begin, count in [(0, 2), (16, 3)]
     }
