@@ -80,10 +80,13 @@ def prepare(model, samples=None):
         A `Source`.
 
     Raises:
-        ExportError: The model's masks are violated; or see `convert.convert` and `signature.of`.
+        ExportError: The model has no weights, or its masks are violated; or see `convert.convert`
+            and `signature.of`.
         ValueError: The samples do not fit the model's inputs.
     """
     called_with = signature.of(model, samples)
+    if not model.weights:
+        raise ExportError(f"The model {model.name!r} has no weights: there is nothing to prune.")
     masks = _checked_masks(model)
     real = samples is not None
     if real:

@@ -1,5 +1,8 @@
 """Bad input is refused with one error, and a file that fails its proof is not left behind."""
 
+import os
+import tempfile
+
 import keras
 import model_kinds
 import numpy as np
@@ -7,7 +10,7 @@ import pytest
 from keras import layers
 
 from keras_lottery.exporters import tflite
-from keras_lottery.exporters.tflite import encode, signature, storage
+from keras_lottery.exporters.tflite import encode, measure, signature, storage
 
 
 @pytest.fixture
@@ -31,6 +34,11 @@ def test_an_unbuilt_model(tmp_path):
     refused(tflite.ExportError, "'net' is not built", model, tmp_path / "x.tflite")
 
 
+def test_a_model_without_weights(tmp_path):
+    model = keras.Sequential([keras.Input((8, 8)), layers.Rescaling(0.5)], name="net")
+    refused(tflite.ExportError, "'net' has no weights", model, tmp_path / "x.tflite")
+
+
 def test_a_model_that_tensorflow_cannot_express(tmp_path):
     image = keras.Input((8,))
     model = keras.Model(image, keras.ops.erf(layers.Dense(8)(image)))
@@ -42,6 +50,13 @@ def test_a_weight_that_is_not_finite(model, value, tmp_path):
     model.layers[0].bias.assign([value] * 2 + [0] * 38)
     match = "'fc1/bias' has 2 NaN or infinite values"
     refused(tflite.ExportError, match, model, tmp_path / "x.tflite")
+
+
+def test_samples_that_keras_answers_with_nan(model, tmp_path):
+    samples = np.zeros((4, 40))
+    samples[2, 3] = np.nan
+    match = "output 'scores' is not finite in Keras itself on the samples"
+    refused(tflite.ExportError, match, model, tmp_path / "x.tflite", samples=samples)
 
 
 @pytest.mark.parametrize(
@@ -84,6 +99,26 @@ def test_a_folder_that_cannot_be_written(model, tmp_path):
     for overwrite in (False, True):
         with pytest.raises(IsADirectoryError, match=f"{tmp_path} is a folder"):
             tflite.export(model, tmp_path, overwrite=overwrite)
+
+
+@pytest.fixture
+def read_only_folder():
+    """A folder that this process may read, and not write."""
+    with tempfile.TemporaryDirectory() as folder:
+        os.chmod(folder, 0o555)
+        if user := os.geteuid():
+            yield folder
+            return
+        # Root may write anywhere.
+        os.seteuid(65534)
+        yield folder
+        os.seteuid(user)
+
+
+def test_a_read_only_folder(model, read_only_folder):
+    with pytest.raises(PermissionError, match=rf"{read_only_folder}/x\.tflite"):
+        tflite.export(model, f"{read_only_folder}/x.tflite")
+    assert not os.listdir(read_only_folder)
 
 
 def test_a_failed_proof_leaves_the_old_file(model, tmp_path):
@@ -131,6 +166,14 @@ def test_weights_in_int8_may_not_be_off_by_a_tenth(model, tmp_path, monkeypatch)
     )
     match = "output 'scores' in XNNPACK is off by .* 0.05 is allowed"
     refused(tflite.ExportError, match, model, tmp_path / "x.tflite", precision="int8")
+
+
+def test_measuring_is_up_to_the_user(model, tmp_path, monkeypatch):
+    path = tmp_path / "x.tflite"
+    found = [measure.Measurement("x.tflite", "XNNPACK", failure="for a test")]
+    monkeypatch.setattr(measure, "measure", lambda files: found if files == [path] else [])
+    assert tflite.export(model, path).measurements == ()
+    assert tflite.export(model, path, measure=True, overwrite=True).measurements == tuple(found)
 
 
 def test_a_pruned_weight_that_comes_alive_is_found(model, tmp_path, monkeypatch):

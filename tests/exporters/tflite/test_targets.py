@@ -13,6 +13,7 @@ from keras_lottery.exporters.tflite import (
     inspection,
     latency,
     measure,
+    proof,
     size,
     source,
     storage,
@@ -196,6 +197,30 @@ def test_auto_measures_and_proves_what_it_chose(tmp_path):
     report = tflite.export(sample_files.dense_network(), tmp_path / "model.tflite", target="auto")
     assert report.notes[0].startswith("Chosen: target ")
     assert max(report.proof.errors.values()) < 1e-5
+
+
+def test_auto_takes_the_next_best_where_a_proof_fails(tmp_path, monkeypatch):
+    model = sample_files.dense_network(sparsity=0.9, block=4)
+    ranks = {"size": 1, "latency": 2}
+    monkeypatch.setattr(
+        auto,
+        "_measure",
+        lambda files: {
+            name: {"bytes": ranks[name], "time": 1, "memory": 1} for name in files if name in ranks
+        },
+    )
+    prove = proof.prove
+
+    def fails_for_size(built, origin, target):
+        if target == "size":
+            raise tflite.ExportError("XNNPACK is off.")
+        return prove(built, origin, target)
+
+    monkeypatch.setattr(proof, "prove", fails_for_size)
+    report = tflite.export(model, tmp_path / "x.tflite", target="auto")
+    assert report.notes[0].startswith("Chosen: target latency")
+    assert "Not chosen: target size. XNNPACK is off." in report.notes
+    assert {each.computed for each in report.inspection.weights} == {weight.SPARSE}
 
 
 def test_auto_skips_what_cannot_be_built(tmp_path):

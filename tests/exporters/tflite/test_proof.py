@@ -1,0 +1,155 @@
+"""The proof fails where a file is not a faithful copy, and says of which tensor and in what."""
+
+import dataclasses
+
+import keras
+import model_kinds
+import numpy as np
+import pytest
+import sample_files
+from ai_edge_litert import schema_py_generated as schema
+from keras import layers
+
+import keras_lottery as kl
+from keras_lottery.exporters import tflite
+from keras_lottery.exporters.tflite import (
+    flatbuffer,
+    integer,
+    proof,
+    runtimes,
+    size,
+    source,
+    verify,
+)
+
+SCORES = np.array([[0.0, 1.0, 2.0], [4.0, 3.9, 0.0], [1.0, 0.0, 0.0]])
+
+
+def named(*classes):
+    """What `verify.answers` returns for a file that answers with these classes."""
+    return {"XNNPACK": [np.eye(3)[list(classes)]]}
+
+
+def test_classes_that_score_alike_may_change_places():
+    expected = [("scores", SCORES)]
+    assert verify.classes(named(2, 0, 0), expected, tolerance=0.05) == 1
+    # The second example's two best are 0.1 of 4 apart.
+    assert verify.classes(named(2, 1, 0), expected, tolerance=0.05) == pytest.approx(2 / 3)
+
+
+def test_a_class_that_is_clearly_behind_must_not_win():
+    match = "'scores' in XNNPACK names class 1 for example 0, Keras class 2, by 0.25 of the largest"
+    with pytest.raises(tflite.ExportError, match=match):
+        verify.classes(named(1, 0, 0), [("scores", SCORES)], tolerance=0.2)
+    assert verify.classes(named(1, 0, 0), [("scores", SCORES)], tolerance=0.25) < 1
+
+
+def test_outputs_that_are_no_class_scores_have_no_classes():
+    for output in (SCORES[:, :1], SCORES[None], SCORES.astype(np.int32)):
+        assert verify.classes({"XNNPACK": [output]}, [("x", output)], tolerance=0.1) is None
+
+
+def test_errors_within_the_tolerance_may_not_change_a_clear_answer():
+    """Two errors of 0.08 turn a lead of 0.15: each alone is allowed, and the class is wrong."""
+    wanted, got = np.array([[1.0, 0.85]]), np.array([[0.92, 0.93]])
+    assert verify.errors({"XNNPACK": [got]}, [("x", wanted)], 0.1)["XNNPACK"] < 0.1
+    with pytest.raises(tflite.ExportError, match="names class 1"):
+        verify.classes({"XNNPACK": [got]}, [("x", wanted)], tolerance=0.1)
+
+
+@pytest.fixture(scope="module")
+def integers():
+    """A network, and its full integer file."""
+    keras.utils.set_random_seed(0)
+    stack = [keras.Input((300,)), layers.Dense(280, "relu"), layers.Dense(10, name="scores")]
+    samples = np.random.default_rng(0).random((16, 300), np.float32)
+    origin = source.prepare(model_kinds.prune(keras.Sequential(stack), 0.9), samples)
+    return origin, integer.build(origin, "int8")
+
+
+def test_integers_are_exact_though_written_as_convolutions(integers):
+    origin, built = integers
+    assert "CONV_2D" in tflite.inspect(built.data).operators
+    assert "CONV_2D" not in tflite.inspect(built.integers).operators
+    assert proof.prove(built, origin, "int8").exact
+
+
+def test_integers_that_answer_otherwise_are_found(integers):
+    origin, built = integers
+    dense = flatbuffer.read(built.integers)
+    [bias] = [t for _, _, t in flatbuffer.constants(dense) if list(t.shape) == [10]]
+    values = flatbuffer.stored(dense, bias).copy()
+    values[3] += 1000
+    dense.buffers[bias.buffer].data = values.view(np.uint8)
+    other = dataclasses.replace(built, integers=flatbuffer.write(dense))
+    match = "'scores' in XNNPACK is not that of the same integers stored densely: 16 of 160 values"
+    with pytest.raises(tflite.ExportError, match=match):
+        proof.prove(other, origin, "int8")
+
+
+def test_the_outputs_of_integers_have_the_names_of_keras(integers):
+    _, built = integers
+    main = flatbuffer.read(built.data).subgraphs[0]
+    assert main.tensors[main.outputs[0]].name == b"scores"
+
+
+def test_a_custom_operator_is_found():
+    model = sample_files.dense_network()
+    origin = source.prepare(model)
+    file = flatbuffer.read(origin.dense)
+    code = file.operatorCodes[file.subgraphs[0].operators[-1].opcodeIndex]
+    code.builtinCode = code.deprecatedBuiltinCode = schema.BuiltinOperator.CUSTOM
+    code.customCode = b"FlexErf"
+    built = source.Built(flatbuffer.write(file), {}, "float32")
+    with pytest.raises(tflite.ExportError, match="is computed by FlexErf, which is not a built-in"):
+        proof.prove(built, origin, "size")
+
+
+def test_a_block_that_does_not_divide_its_axis_is_found():
+    """TensorFlow drops the rest of each row; here it holds nothing but zeros."""
+    model = sample_files.dense_network(inputs=66, hidden=64, block=4, sparsity=0.95)
+    kernel = model.layers[0].kernel.numpy()
+    kernel[64:] = 0
+    model.layers[0].kernel.assign(kernel)
+    data = sample_files.stock.convert(model, "float32")
+    match = "is stored wrongly for every runtime: Blocks of 4 along an axis of 66"
+    with pytest.raises(tflite.ExportError, match=match):
+        proof.prove(source.Built(data, {}, "float32"), source.prepare(model), "size")
+
+
+def convolutional():
+    keras.utils.set_random_seed(0)
+    stack = [keras.Input((9, 9, 3)), layers.Conv2D(8, 3, name="conv"), layers.Flatten()]
+    return keras.Sequential([*stack, layers.Dense(5, name="fc")])
+
+
+def test_weights_are_compared_with_the_masks():
+    """Not only with the zeros of the conversion: here that of the model before it was pruned."""
+    model = convolutional()
+    before = source.prepare(model).dense
+    kl.Lottery(model).prune(0.9)
+    origin = dataclasses.replace(source.prepare(model), dense=before)
+    with pytest.raises(tflite.ExportError, match="'conv/kernel' has 194 pruned weights"):
+        verify.weights(origin, flatbuffer.read(before))
+
+
+def test_a_weight_that_is_alive_may_be_zero(tmp_path):
+    model = convolutional()
+    lottery = kl.Lottery(model)
+    lottery.prune(0.5)
+    kernel = model.get_layer("fc").kernel
+    kernel.assign(kernel * np.array([1, 1, 0, 1, 1]))
+    report = tflite.export(model, tmp_path / "x.tflite")
+    assert report.inspection.sparsity > lottery.sparsity
+
+
+def test_a_file_that_never_ends_is_given_up(tmp_path, monkeypatch):
+    loop = tmp_path / "loop.py"
+    loop.write_text("while True: pass")
+    monkeypatch.setattr(runtimes, "__file__", str(loop))
+    monkeypatch.setattr(runtimes, "_LOADING_LIMIT", 0.5)
+    monkeypatch.setattr(runtimes, "_EXAMPLE_LIMIT", 0.0)
+    origin = source.prepare(sample_files.dense_network())
+    match = "XNNPACK cannot run the exported file: it did not finish in 1 s"
+    with pytest.raises(tflite.ExportError, match=match):
+        proof.prove(size.build(origin, "float32"), origin, "size")
