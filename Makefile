@@ -15,6 +15,8 @@ help:
 	@echo "make lint        ruff and mypy"
 	@echo "make web         build and serve the page that runs a ticket in a phone's browser"
 	@echo "make test-web    the page in a real headless Chromium"
+	@echo "make arm64       set up LiteRT for arm64 under qemu (Debian; 200 MB in .arm64)"
+	@echo "make test-arm64  exported files in it; make test-long does that too once it is set up"
 
 $(BIN)/python:
 	$(PYTHON) -m venv $(VENV)
@@ -55,6 +57,14 @@ test-long: $(VENV)/test.done
 	KERAS_BACKEND=jax $(RUN) pytest -q -n 2 --dist loadfile -m "not long" \
 	  tests/test_lottery.py tests/test_rounds.py tests/test_strip.py tests/training
 
+.arm64/python: tests/exporters/tflite/arm64.sh $(VENV)/test.done
+	PYTHON=$(BIN)/python tests/exporters/tflite/arm64.sh .arm64
+
+arm64: .arm64/python
+
+test-arm64: .arm64/python
+	$(RUN) pytest -q -m long tests/exporters/tflite/test_arm64.py
+
 # torch has a virtual environment of its own: beside TensorFlow and JAX it would be one more gigabyte for everybody.
 test-torch:
 	test -d $(VENV)-torch || $(PYTHON) -m venv $(VENV)-torch
@@ -75,4 +85,4 @@ format: $(VENV)/test.done
 	$(RUN) ruff format .
 
 clean:
-	rm -rf $(VENV) $(VENV)-torch build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache
+	rm -rf $(VENV) $(VENV)-torch .arm64 build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache
