@@ -3,8 +3,8 @@
   python -m export.benchmark_tflite dense.tflite sparse.tflite
   python -m export.benchmark_tflite --dataset=mnist --runtimes=XNNPACK *.tflite
 
-All files are timed in turns, in one process and on one thread; memory is what a fresh process grows
-by. A file that cannot be run is listed with the reason.
+Each file is loaded in a process of its own, whose growth is its memory, and timed in turns with the
+others, on one thread. A file that cannot be run is listed with the reason.
 """
 
 import sys

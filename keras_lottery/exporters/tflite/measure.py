@@ -1,13 +1,17 @@
 """Time and memory of `.tflite` files on this machine: `measure(files) -> measurements`.
 
-Times are taken in turns, a few runs of each file after the other in one process, so that whatever
-else the machine does falls on all of them. Memory is what a fresh process grows by.
+Each file is loaded in a process of its own, as in an app, and memory is what that grows by. Times
+are taken in turns, a few runs of each file after the other, so that whatever else the machine does
+falls on all of them.
 """
 
-import itertools
+import contextlib
 import json
+import select
 import subprocess
 import sys
+import tempfile
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from os import PathLike
@@ -18,7 +22,7 @@ import numpy as np
 from keras_lottery.exporters.tflite import probe, tables
 from keras_lottery.exporters.tflite.runtimes import RUNTIMES
 
-# Seconds after which a process counts as caught in a loop, beside those that it is to time for.
+# Seconds after which a process that says nothing counts as caught in a loop.
 _LIMIT = 60.0
 
 
@@ -77,51 +81,77 @@ def measure(
     Returns:
         One `Measurement` for each file and runtime.
     """
-    results = []
-    for runtime in runtimes:
-        loaded = {str(file): _run("memory", runtime, str(file)) for file in files}
-        sound = [file for file, outcome in loaded.items() if isinstance(outcome, dict)]
-        timed = _timed(runtime, seconds, sound)
-        for file, outcome in loaded.items():
-            name, taken = Path(file).name, timed.get(file, outcome)
-            if isinstance(taken, str):
-                results.append(Measurement(name, runtime, failure=taken))
-                continue
-            low, median, high = np.percentile(taken, (10, 50, 90))
-            results.append(Measurement(name, runtime, median, low, high, **outcome))
-    return results
+    return [each for runtime in runtimes for each in _measure(files, runtime, seconds)]
 
 
-def _timed(runtime, seconds, files):
-    """File to the seconds of its runs, or to why there are none."""
-    if not files:
-        return {}
-    timed = _run("latency", runtime, str(seconds), *files, seconds=seconds)
-    if not isinstance(timed, str):
-        return dict(zip(files, timed, strict=True))
-    if len(files) == 1:
-        return {files[0]: timed}
-    # One of them ended the process: each has to run by itself to tell which.
-    alone = (_timed(runtime, seconds / len(files), [file]) for file in files)
-    return dict(itertools.chain.from_iterable(each.items() for each in alone))
+def _measure(files, runtime, seconds):
+    with contextlib.ExitStack() as stack:
+        # One after the other: what a file takes to load, it takes alone.
+        probes = [stack.enter_context(_Probe(file, runtime)) for file in files]
+        end = time.monotonic() + seconds
+        while True:
+            for each in probes:
+                each.time()
+            if time.monotonic() >= end:
+                return [each.measurement() for each in probes]
 
 
-def _run(*arguments, seconds=0.0):
-    """What the probe printed, or why it failed."""
-    limit = _LIMIT + seconds
-    try:
-        done = subprocess.run(
+class _Probe:
+    """A process that has loaded one file and times it when told to."""
+
+    def __init__(self, file, runtime):
+        self.file, self.runtime = file, runtime
+        self.failure, self.times = "", []
+        self.errors = tempfile.TemporaryFile("w+")
+        self.process = subprocess.Popen(
             # -P keeps this package's modules from shadowing the standard library's.
-            [sys.executable, "-P", probe.__file__, *arguments],
-            capture_output=True,
+            [sys.executable, "-P", probe.__file__, runtime, str(file)],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=self.errors,
             text=True,
-            timeout=limit,
         )
-    except subprocess.TimeoutExpired:
-        return f"does not end within {limit:.0f} seconds"
-    if done.returncode == 0:
-        return json.loads(done.stdout)
-    if done.returncode < 0:
-        return f"crashes with signal {-done.returncode}"
-    lines = [line for line in done.stderr.splitlines() if line.strip()]
-    return lines[-1] if lines else f"exit status {done.returncode}"
+        self.loaded = self._answer()
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.process.kill()
+        self.process.communicate()
+        self.errors.close()
+
+    def time(self):
+        """Takes one sample, unless the process failed."""
+        if not self.failure:
+            with contextlib.suppress(BrokenPipeError):
+                print(file=self.process.stdin, flush=True)
+            taken = self._answer()
+            if not self.failure:
+                self.times.append(taken)
+
+    def measurement(self):
+        """What was found."""
+        name = Path(self.file).name
+        if self.failure:
+            return Measurement(name, self.runtime, failure=self.failure)
+        low, median, high = np.percentile(self.times, (10, 50, 90))
+        return Measurement(name, self.runtime, median, low, high, **self.loaded)
+
+    def _answer(self):
+        """The value that the process prints next; None, and `failure`, if it prints none."""
+        if not select.select([self.process.stdout], [], [], _LIMIT)[0]:
+            self.failure = f"does not end within {_LIMIT:.0f} seconds"
+        elif line := self.process.stdout.readline():
+            return json.loads(line)
+        else:
+            self.failure = self._why()
+        return None
+
+    def _why(self):
+        status = self.process.wait()
+        if status < 0:
+            return f"crashes with signal {-status}"
+        self.errors.seek(0)
+        lines = [line for line in self.errors if line.strip()]
+        return lines[-1].strip() if lines else f"exit status {status}"

@@ -1,10 +1,11 @@
-"""A script that loads and runs `.tflite` files in a process of its own, and prints JSON.
+"""A script that loads one `.tflite` file, in a process of its own, and times it when told to.
 
-A file that the runtime cannot compute may end the process, and memory can only be read off a fresh
-one. So `measure` starts this file by its path, and it imports nothing of its own package.
+    probe.py RUNTIME FILE
 
-    probe.py memory RUNTIME FILE                 {"memory": bytes, "load": seconds}
-    probe.py latency RUNTIME SECONDS FILE ...    [[seconds of one run, ...] for each file]
+It prints `{"memory": bytes, "load": seconds}`, and then the seconds of one run for every line that
+it reads. A file that the runtime cannot compute may end the process, memory can only be read off a
+fresh one, and what ran in a process before may slow down what runs in it next. So `measure` starts
+this file by its path, and it imports nothing of its own package.
 """
 
 import json
@@ -19,23 +20,18 @@ from ai_edge_litert.interpreter import Interpreter, OpResolverType
 _SAMPLE_SECONDS = 5e-4
 
 
-def _memory(runtime, file):
+def main(runtime, file):
+    """Loads the file, and times a sample for every line of the input."""
     before, start = _resident(), time.perf_counter()
     interpreter = _interpreter(file, runtime)
     interpreter.invoke()
-    # The interpreter is alive until here, and with it what it holds.
-    return {"load": time.perf_counter() - start, "memory": _resident() - before}
-
-
-def _latency(runtime, seconds, *files):
-    interpreters = [_interpreter(file, runtime) for file in files]
-    repeats = [_repeats(interpreter) for interpreter in interpreters]
-    samples = [[] for _ in files]
-    end = time.perf_counter() + float(seconds)
-    while time.perf_counter() < end:
-        for interpreter, count, taken in zip(interpreters, repeats, samples, strict=True):
-            taken.append(_time(interpreter, count))
-    return samples
+    load = time.perf_counter() - start
+    _say({"memory": _resident() - before, "load": load})
+    count = _repeats(interpreter)
+    for _ in sys.stdin:
+        # Once before: other processes ran meanwhile, and took the caches.
+        interpreter.invoke()
+        _say(_time(interpreter, count))
 
 
 def _repeats(interpreter):
@@ -70,8 +66,11 @@ def _resident():
         return int(file.read().split()[1]) * resource.getpagesize()
 
 
+def _say(value):
+    print(json.dumps(value), flush=True)
+
+
 if __name__ == "__main__":
     # NumPy loads its generators when they are first used; that is not the file's memory.
     np.random.default_rng(0).random(1)
-    _COMMANDS = {"memory": _memory, "latency": _latency}
-    print(json.dumps(_COMMANDS[sys.argv[1]](*sys.argv[2:])))
+    main(*sys.argv[1:])

@@ -59,22 +59,21 @@ def test_a_file_that_fails_fails_alone(file):
     assert sound.median > 0
 
 
-def test_a_crash_while_files_are_timed_together_is_that_of_one(file, monkeypatch):
-    paths = [
-        file("a.tflite", sample_files.stock_file("float32")),
-        file("b.tflite", sample_files.stock_file("float32")),
-    ]
-    run = measure._run
-
-    def crashing(command, runtime, *rest, **limits):
-        if command == "latency" and str(paths[0]) in rest:
-            return "crashes with signal 11"
-        return run(command, runtime, *rest, **limits)
-
-    monkeypatch.setattr(measure, "_run", crashing)
+def test_a_crash_while_files_are_timed_is_that_of_one(file, monkeypatch, tmp_path):
+    crashing = tmp_path / "crashing.py"
+    crashing.write_text(
+        "import os, signal, sys\n"
+        'print(\'{"memory": 1, "load": 1.0}\', flush=True)\n'
+        "for count, line in enumerate(sys.stdin):\n"
+        "    if sys.argv[2].endswith('a.tflite') and count:\n"
+        "        os.kill(os.getpid(), signal.SIGSEGV)\n"
+        "    print(0.5, flush=True)\n"
+    )
+    monkeypatch.setattr(measure.probe, "__file__", str(crashing))
+    paths = [file("a.tflite", b""), file("b.tflite", b"")]
     crashed, sound = measure.measure(paths, seconds=0.05, runtimes=["XNNPACK"])
     assert crashed.failure == "crashes with signal 11"
-    assert sound.median > 0
+    assert sound.median == 0.5
 
 
 def test_a_file_that_never_ends_is_given_up(file, monkeypatch, tmp_path):

@@ -1,0 +1,150 @@
+"""Prints time and memory of what the runtime computes sparsely, beside the same network dense.
+
+  python -m export.speed_table
+  python -m export.speed_table --seconds=30
+
+Each network has its initial weights, 95 % of every kernel pruned by magnitude, one by one or in
+blocks. Its dense float32 file and the exported one are timed in turns in LiteRT with XNNPACK, on
+one thread, each in a process whose growth is its memory. XNNPACK's sparse convolutions do not run on a
+processor with AVX: `export.web.benchmark_mobilenet` times these in a browser.
+"""
+
+import sys
+import tempfile
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+from absl import app, flags
+
+FLAGS = flags.FLAGS
+
+SPARSITY = 0.95
+
+HEADER = (
+    "network",
+    "pruned",
+    "file",
+    "bytes",
+    "us",
+    "10 % to 90 %",
+    "faster",
+    "memory",
+    "less",
+    "",
+)
+
+
+@dataclass(frozen=True)
+class Case:
+    """A network, how it is pruned and exported, and what has to come of it.
+
+    Attributes:
+        network: A function of this module.
+        granularity: As `keras_lottery.core.granularity` names it.
+        options: For `tflite.export`.
+        faster: Times faster than dense, the goal set by the project.
+        less: Times less memory than dense, likewise.
+    """
+
+    network: str
+    granularity: str
+    options: dict = field(default_factory=lambda: {"target": "latency"})
+    faster: float | None = None
+    less: float | None = None
+
+
+CASES = [
+    Case("lenet_300_100", "blocks(4)", faster=5.0),
+    Case("lenet_300_100", "blocks(16)", {"target": "latency", "precision": "int8"}),
+    Case("lenet_300_100", "weights()"),
+    Case("three_of_1024", "weights()", {"target": "auto", "weigh": {"memory": 1.0}}, less=6.0),
+]
+
+
+def lenet_300_100():
+    """LeNet-300-100 for MNIST."""
+    from experiments.networks import lenet_300_100
+
+    return lenet_300_100.build((28, 28, 1), classes=10)
+
+
+def three_of_1024():
+    """Three layers of 1,024 units."""
+    import keras
+
+    keras.utils.set_random_seed(0)
+    layers = [keras.layers.Dense(1024, "relu") for _ in range(3)]
+    return keras.Sequential([keras.Input((1024,)), *layers])
+
+
+def write_files(case, folder):
+    """Writes `dense.tflite` and `sparse.tflite` of one pruned network.
+
+    Args:
+        case: The `Case`.
+        folder: An existing folder.
+
+    Returns:
+        Both paths.
+    """
+    import keras_lottery as kl
+    from export import stock
+    from keras_lottery.exporters import tflite
+
+    model = globals()[case.network]()
+    name, _, width = case.granularity.rstrip(")").partition("(")
+    granularity = getattr(kl.granularity, name)(*map(int, width.split()))
+    kl.Lottery(model).prune(SPARSITY, granularity=granularity)
+    kl.strip(model)
+    samples = np.random.default_rng(0).random((16, *model.input_shape[1:]), np.float32)
+    dense, sparse = Path(folder, "dense.tflite"), Path(folder, "sparse.tflite")
+    dense.write_bytes(stock.convert(model, "float32", sparse=False))
+    tflite.export(model, sparse, samples=samples, overwrite=True, **case.options)
+    return dense, sparse
+
+
+def rows(case, seconds):
+    """The two rows of a case, cells of text."""
+    from keras_lottery.exporters.tflite import measure, tables
+
+    with tempfile.TemporaryDirectory() as folder:
+        paths = write_files(case, folder)
+        found = measure.measure(paths, seconds=seconds, runtimes=["XNNPACK"])
+        sizes = [tables.number(path.stat().st_size) for path in paths]
+    dense = found[0]
+    result = []
+    for size, each in zip(sizes, found, strict=True):
+        name, _, median, spread, memory, *_ = each.row()
+        faster, less = dense.median / each.median, dense.memory / each.memory
+        cells = (size, median, spread, f"{faster:.2f} x", memory, f"{less:.2f} x")
+        remark = _verdict(case, faster, less) if each is not dense else ""
+        result.append((case.network, case.granularity, name, *cells, remark))
+    return result
+
+
+def _verdict(case, faster, less):
+    goals = [("faster", faster, case.faster), ("less memory", less, case.less)]
+    return ", ".join(
+        f"goal {goal:g} x {what}: {'reached' if value >= goal else 'missed'}"
+        for what, value, goal in goals
+        if goal
+    )
+
+
+def main(argv):
+    """Prints the table."""
+    if len(argv) > 1:
+        sys.exit(f"Unexpected {argv[1]!r}: every setting is a flag. See --help.")
+    from experiments import quiet
+
+    quiet.import_tensorflow()
+    from keras_lottery.exporters.tflite import tables
+
+    found = [row for case in CASES for row in rows(case, FLAGS.seconds)]
+    print(tables.text(HEADER, found))
+
+
+if __name__ == "__main__":
+    flags.DEFINE_float("seconds", 10.0, "How long to time each network.", lower_bound=0)
+    app.run(main)
