@@ -125,7 +125,6 @@ def main(argv):
 
     import keras_lottery as kl
     from keras_lottery.exporters import tflite
-    from keras_lottery.exporters.tflite import measure
 
     output = Path(FLAGS.output)
     try:
@@ -143,10 +142,9 @@ def main(argv):
             precision=FLAGS.precision,
             weigh=weights_of(FLAGS.weigh),
             samples=None if dataset is None else dataset.x_train[: FLAGS.samples],
+            measure=FLAGS.measure,
             overwrite=FLAGS.overwrite,
         )
-        if FLAGS.measure:
-            report = report.measured(measure.measure([output]))
         output.with_suffix(".json").write_text(report.json(), encoding="utf-8")
         output.with_suffix(".md").write_text(report.markdown(), encoding="utf-8")
     except (OSError, ValueError, kl.MaskError, tflite.ExportError) as error:

@@ -98,7 +98,7 @@ def export(
             target=target,
             precision=precision,
             dense=origin.dense,
-            dense_int8=size.dense_int8(origin.dense),
+            dense_int8=built.integers or size.dense_int8(origin.dense),
             reasons=built.reasons,
             proof=proven,
             notes=(*built.notes, *failures, *_notes(target, origin)),

@@ -58,7 +58,8 @@ class Report:
         target: What the export aimed at; empty for a file from elsewhere.
         precision: How its weights were asked to be stored.
         dense: The same model as a dense float32 file.
-        dense_int8: The same model as a dense int8 file.
+        dense_int8: The same model with dense int8 weights; for a file that computes in int8, one
+            that does so too.
         reasons: Weight to why it is stored as it is.
         proof: What was found when it was compared with its Keras model.
         measurements: What was measured on this machine.
@@ -122,7 +123,7 @@ def of(
         target: What an export aimed at.
         precision: How its weights were asked to be stored.
         dense: The bytes of the same model as a dense float32 file.
-        dense_int8: The bytes of the same model as a dense int8 file.
+        dense_int8: The bytes of the same model with dense int8 weights.
         reasons: Weight to why it is stored as it is.
         proof: What was found when it was compared with its Keras model.
         notes: What else the user should know.
