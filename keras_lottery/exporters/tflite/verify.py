@@ -7,25 +7,32 @@ is all of them.
 import numpy as np
 from ai_edge_litert import schema_py_generated as schema
 
-from keras_lottery.exporters.tflite import flatbuffer, inspection, levels, quantize, runtimes
+from keras_lottery.exporters.tflite import defects, flatbuffer, levels, quantize, runtimes
 from keras_lottery.exporters.tflite.errors import ExportError
 from keras_lottery.exporters.tflite.graph import Graph
 
 
-def storage(data):
+def storage(model):
     """Checks that every runtime reads the sparse weights of a file as they are meant.
 
     Among others that blocks divide their axes: the format has no place for a rest.
 
     Args:
-        data: The flatbuffer, `bytes`.
+        model: The `ModelT`.
 
     Raises:
         ExportError: A weight is stored in a way that some runtime misreads or refuses.
     """
-    for defect in inspection.inspect(data).defects:
-        runtime = ", ".join(defect.effects)
-        raise ExportError(f"{defect.tensor!r} is stored wrongly for {runtime}: {defect.cause}")
+    for subgraph in model.subgraphs:
+        graph = Graph(model, subgraph)
+        for index, tensor in enumerate(subgraph.tensors):
+            if tensor.sparsity is None:
+                continue
+            for defect in defects.find(graph, index):
+                raise ExportError(
+                    f"{defect.tensor!r} is stored wrongly for {', '.join(defect.effects)}: "
+                    f"{defect.cause}"
+                )
 
 
 def operators(model):
