@@ -5,14 +5,17 @@
 
 Every way is run once to compile and then `--repeats` times, by turns, on random images; a row gives
 the median of a step, its spread (least to most), and the median of the ratios to `fit`, to the
-hand-written loop and to `kl.fit` in the same turn. Four tables:
+hand-written loop and to `kl.fit` in the same turn. Five tables:
 
   speed   `model.fit`, with steps_per_execution=100, `kl.fit`, the same with masks, a loop by hand.
           Goals: kl.fit at most 1.15 of the loop; LeNet in a third of fit's time; never over 1.03.
           Masks in kl.fit: 1.03 of kl.fit.
   masks   what masks cost in `model.fit`, as constraints (goal: 1.03) and by a callback in Python.
   tfmot   what tfmot's masks cost on tf_keras, in a process of its own.
-  memory  the peak of a process that trains one way, and of one that only holds the data.
+  rule    `kl.fit` forced to XLA and to TensorFlow's own kernels, for networks of all kinds; which
+          of the two its rule chooses, and whether that is the faster.
+  memory  the peak of a process that trains one way, beside that of one with hardly any data: how
+          many times the data is held, counting the caller's own array.
 """
 
 import gc
@@ -20,7 +23,6 @@ import json
 import os
 import platform
 import random
-import resource
 import statistics
 import subprocess
 import sys
@@ -33,23 +35,26 @@ from experiments import quiet
 
 FLAGS = flags.FLAGS
 
-TABLES = ["speed", "masks", "tfmot", "memory"]
+TABLES = ["speed", "masks", "tfmot", "rule", "memory"]
 flags.DEFINE_multi_enum("table", TABLES, TABLES, "Which tables to print.")
 flags.DEFINE_list("networks", ["lenet_300_100", "conv2", "resnet20"], "Networks of `speed`.")
 flags.DEFINE_list("masked_networks", ["lenet_300_100", "conv4"], "Networks of `masks`, `tfmot`.")
 flags.DEFINE_list("batch_sizes", ["60", "128"], "Batch sizes of `speed`; else only the first.")
 flags.DEFINE_integer("repeats", 5, "Runs of each way.", lower_bound=1)
 flags.DEFINE_bool("quick", False, "A few steps and one run of each way: a test, not a measurement.")
-flags.DEFINE_string("peak_of", None, "Print the peak memory of this way alone; `memory` does it.")
+flags.DEFINE_list("peak_of", None, "Way, source, samples: print this peak; `memory` does it.")
 
 # Steps of an epoch, and epochs of a run. Of LeNet's quick steps there are enough for what a call
 # does once, such as copying the data, to weigh no more than it does in an experiment.
 LENGTHS = {"lenet_300_100": (500, 8), "conv2": (4, 2), "conv4": (4, 2), "resnet20": (5, 2)}
+RULE_LENGTHS = {"dropout": (50, 4), "attention": (10, 2), "lstm": (10, 2)}
 # The networks that `time_tfmot` has for tf_keras too.
 MASKABLE = ["lenet_300_100", "conv4"]
 SPEED = ["plain_fit", "fit_100_steps", "kl_fit", "kl_fit_masked", "hand_written"]
 MASKS = ["plain_fit", "fit_masked", "fit_masked_by_callback"]
-MEMORY = ["data_alone", "plain_fit", "kl_fit"]
+FORCED = ["kl_fit_by_xla", "kl_fit_by_graph"]
+# Samples in `memory`: 300 MB and 10, trained for as many steps, so that both are fused in one way.
+MANY, FEW = 100_000, 3_000
 COLUMNS = ["network, batch", "way", "us a step", "least, most"]
 WIDTHS = (19, 30, 11, 17, 8, 12, 9)
 
@@ -70,7 +75,8 @@ def main(argv):
     quiet.import_tensorflow()
     batch_sizes = [int(size) for size in FLAGS.batch_sizes]
     if FLAGS.peak_of:
-        print(peak_memory(FLAGS.peak_of, FLAGS.networks[0], batch_sizes[0]))
+        way, source, samples = FLAGS.peak_of
+        print(peak_memory(way, source, int(samples)))
         return
     print(machine())
     if "speed" in FLAGS.table:
@@ -89,10 +95,17 @@ def main(argv):
         for network in FLAGS.masked_networks:
             times = tfmot_step_times(network, batch_sizes[0])
             _print_rows(network, batch_sizes[0], times, ["tf_keras fit"])
+    if "rule" in FLAGS.table:
+        _print_title("rule", *COLUMNS, "of graph")
+        for network in [*FLAGS.networks, *RULE_LENGTHS]:
+            times = step_times(FORCED, network, batch_sizes[0])
+            _print_rows(network, batch_sizes[0], times, ["kl_fit_by_graph"])
+            _print_verdict(network, batch_sizes[0], times)
     if "memory" in FLAGS.table:
-        _print_title("memory", "network", "way", "peak MB")
-        for way in MEMORY:
-            _print_row("lenet_300_100", way, f"{_peak_in_a_process(way) / 1e6:,.0f}")
+        _print_title("memory", "data in", "way", "peak MB", "with little data", "data held")
+        for source in ("arrays", "tf.data"):
+            for way in ("plain_fit", "kl_fit"):
+                _print_memory(source, way)
 
 
 def step_times(ways, network, batch_size):
@@ -132,15 +145,26 @@ def tfmot_step_times(network, batch_size):
     return json.loads(_module("experiments.time_tfmot", json.dumps(settings)))
 
 
-def peak_memory(way, network, batch_size):
-    """The peak of this process, in bytes, after training one way."""
+def peak_memory(way, source, samples):
+    """The peak of this process, in bytes, after training LeNet one way.
+
+    `source`: "arrays", or "tf.data" for a set that computes its images and holds none.
+    """
+    import tensorflow as tf
+
     from experiments import ways_to_train
 
-    x, y = _data(network, batch_size)
-    model = _model(network)
-    if way != "data_alone":
-        getattr(ways_to_train, way)(model, x, y, batch_size, _length(network)[1])()
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+    if source == "arrays":
+        data = np.ones((samples, 28, 28, 1), np.float32), np.zeros(samples, int)
+    else:
+        indices = tf.data.Dataset.range(samples).batch(60)
+        data = indices.map(lambda i: (tf.ones((tf.size(i), 28, 28, 1)), i * 0)), None
+    epochs = 1 if FLAGS.quick else MANY // samples
+    getattr(ways_to_train, way)(_model("lenet_300_100"), *data, 60, epochs)()
+    # Not `getrusage`: that begins with the peak of the process that started this one.
+    with open("/proc/self/status") as file:
+        peak = next(line for line in file if line.startswith("VmHWM"))
+    return int(peak.split()[1]) * 1024
 
 
 def machine():
@@ -156,8 +180,8 @@ def machine():
     )
 
 
-def _peak_in_a_process(way):
-    arguments = [f"--peak_of={way}", "--networks=lenet_300_100", f"--quick={FLAGS.quick}"]
+def _peak_in_a_process(way, source, samples):
+    arguments = f"--peak_of={way},{source},{samples}", f"--quick={FLAGS.quick}"
     return int(_module("experiments.benchmark_training", *arguments))
 
 
@@ -171,7 +195,7 @@ def _module(name, *arguments):
 
 
 def _length(network):
-    return (3, 2) if FLAGS.quick else LENGTHS[network]
+    return (3, 2) if FLAGS.quick else {**LENGTHS, **RULE_LENGTHS}[network]
 
 
 def _data(network, batch_size):
@@ -185,13 +209,16 @@ def _data(network, batch_size):
 def _model(network):
     import keras
 
-    from experiments import networks
+    from experiments import networks, rule_networks
 
-    module = networks.get(network)
     shape = (28, 28, 1) if network.startswith("lenet") else (32, 32, 3)
-    model = module.build(shape, 10)
+    if network in RULE_LENGTHS:
+        model, optimizer = getattr(rule_networks, network)(shape), "adam"
+    else:
+        module = networks.get(network)
+        model, optimizer = module.build(shape, 10), module.PRESET.optimizer(10_000)
     model.compile(
-        module.PRESET.optimizer(10_000),
+        optimizer,
         keras.losses.SparseCategoricalCrossentropy(from_logits=True),
         metrics=["accuracy"],
     )
@@ -213,6 +240,23 @@ def _print_rows(network, batch_size, times, baselines):
         spread = f"{min(values):,.0f}, {max(values):,.0f}"
         median = f"{statistics.median(values):,.0f}"
         _print_row(f"{network}, {batch_size}", way, median, spread, *ratios)
+
+
+def _print_verdict(network, batch_size, times):
+    """Which way the rule chooses, and whether it is the faster one."""
+    from experiments import ways_to_train
+
+    chosen, reason = ways_to_train.chosen(_model(network), *_data(network, batch_size), batch_size)
+    medians = {way.partition(" (")[0]: statistics.median(values) for way, values in times.items()}
+    right = min(medians, key=medians.get) == f"kl_fit_by_{chosen}"
+    _print_row("", f"the rule: {chosen}", "right" if right else "WRONG", reason)
+
+
+def _print_memory(source, way):
+    samples = (FEW, 2 * FEW) if FLAGS.quick else (FEW, MANY)
+    few, many = (_peak_in_a_process(way, source, count) for count in samples)
+    held = (many - few) / ((samples[1] - samples[0]) * 28 * 28 * 4)
+    _print_row(source, way, f"{many / 1e6:,.0f}", f"{few / 1e6:,.0f}", f"{held:.1f} times")
 
 
 def _print_row(*cells):

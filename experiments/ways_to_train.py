@@ -35,6 +35,26 @@ def kl_fit(model, x, y, batch_size, epochs):
     return run
 
 
+def kl_fit_by_xla(model, x, y, batch_size, epochs):
+    """`kl.fit`, told to compile by XLA."""
+    return lambda: _forced(model, x, y, batch_size, epochs, jit_compile=True)
+
+
+def kl_fit_by_graph(model, x, y, batch_size, epochs):
+    """`kl.fit`, told to use TensorFlow's own kernels."""
+    return lambda: _forced(model, x, y, batch_size, epochs, jit_compile=False)
+
+
+def chosen(model, x, y, batch_size):
+    """The way that `kl.fit` chooses for a long training of a model, and the reason it gives."""
+    stop = keras.callbacks.LambdaCallback(
+        on_train_batch_end=lambda batch, logs: setattr(model, "stop_training", True)
+    )
+    arguments = {"batch_size": batch_size, "epochs": 1_000_000, "chunk": 1, "verbose": 0}
+    params = fit(model, x, y, callbacks=[stop], **arguments).params
+    return params["fused"], params["fused_reason"]
+
+
 def kl_fit_masked(model, x, y, batch_size, epochs):
     """`kl.fit` of a pruned model."""
     kl.Lottery(model).prune(_SPARSITY)
@@ -90,6 +110,10 @@ def hand_written(model, x, y, batch_size, epochs):
             train(tf.random.shuffle(tf.range(len(x))))
 
     return run
+
+
+def _forced(model, x, y, batch_size, epochs, jit_compile):
+    fit(model, x, y, batch_size=batch_size, epochs=epochs, verbose=0, jit_compile=jit_compile)
 
 
 def _silent(train, x, y, batch_size, epochs, callbacks=None):

@@ -15,7 +15,8 @@ def run(*arguments):
     command = [sys.executable, "-m", "experiments.benchmark_training", "--quick", *arguments]
     result = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=300)
     rows = [re.split(r"  +", line) for line in result.stdout.splitlines()]
-    return [row for row in rows if row[0].startswith("lenet_300_100")], result.stderr
+    first = ("lenet_300_100", "arrays", "tf.data")
+    return [row for row in rows if row[0].startswith(first)], result.stderr
 
 
 def test_a_row_for_every_way_with_ratios_to_fit_and_to_the_loop():
@@ -60,5 +61,11 @@ def test_masks_tfmot_and_memory():
     assert [row[1] for row in rows] == [
         *("plain_fit", "fit_masked", "fit_masked_by_callback"),
         *("tf_keras fit", "prune_low_magnitude"),
-        *("data_alone", "plain_fit", "kl_fit"),
+        *("plain_fit", "kl_fit") * 2,
     ], error
+
+
+@pytest.mark.long
+def test_the_rule_is_checked_for_each_network():
+    rows, error = run("--table=rule", "--networks=lenet_300_100", "--batch_sizes=8")
+    assert [row[1] for row in rows] == ["kl_fit_by_xla", "kl_fit_by_graph"], error
