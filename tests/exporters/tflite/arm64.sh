@@ -22,8 +22,8 @@ for tool in apt-get dpkg dpkg-deb; do
   command -v $tool >/dev/null || fail "$tool is missing: this needs Debian, or what derives from it."
 done
 test -r $keys || fail "$keys is missing: apt-get install debian-archive-keyring"
-litert=$("$python" -c 'from importlib.metadata import version as v; print(v("ai-edge-litert"))') ||
-  fail "$python has no ai-edge-litert, whose version is wanted: set PYTHON."
+litert=$("$python" -c 'import importlib.metadata as m; print(m.version("ai-edge-litert"))' 2>&-) ||
+  fail "$python does not run or has no ai-edge-litert; set PYTHON to one that has."
 
 # A package manager of its own, which believes that nothing is installed: it fetches whatever a
 # Python for arm64 depends on, down to the C library.
@@ -67,5 +67,7 @@ unset PYTHONPATH PYTHONHOME
 exec "$folder/qemu-aarch64" -L "$root" "$root/usr/bin/python$version" "\$@"
 END
 chmod +x "$folder/python.part"
-"$folder/python.part" -c "import ai_edge_litert.interpreter" || fail "LiteRT does not start."
+# This also compiles the modules, which under qemu would take seconds at each start.
+env --unset PYTHONDONTWRITEBYTECODE "$folder/python.part" -c "import ai_edge_litert.interpreter" ||
+  fail "LiteRT does not start."
 mv "$folder/python.part" "$folder/python"
