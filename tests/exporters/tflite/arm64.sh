@@ -8,7 +8,7 @@
 # qemu 7.2, of Debian 12, ends LiteRT 2.3 with a segmentation fault; 10.0, of Debian 13, runs it.
 set -euo pipefail
 
-folder=$(mkdir -p "$1" && cd "$1" && pwd)
+folder=$(mkdir -p "${1:?name the folder to set up}" && cd "$1" && pwd)
 python=${PYTHON:-python3}
 suite=trixie
 version=3.13
