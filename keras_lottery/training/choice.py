@@ -14,8 +14,6 @@ import keras
 # `python -m experiments.benchmark_training --table=rule`.
 SLOW_IN_XLA_ON_CPU = frozenset(
     [
-        "AvgPool",
-        "AvgPool3D",
         "Conv2D",
         "Conv3D",
         "DepthwiseConv2dNative",

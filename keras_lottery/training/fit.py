@@ -170,6 +170,7 @@ def fit(
                 validation_data,
                 validation_batch_size or samples.batch_size,
                 validation_freq,
+                chunk,
                 callbacks,
             ),
         )
@@ -209,12 +210,14 @@ def _steps(model, samples, total, jit_compile, say):
     return Steps(model, samples, "train", choose)
 
 
-def _validation(model, validation_data, batch_size, freq, callbacks):
+def _validation(model, validation_data, batch_size, freq, chunk, callbacks):
     """`epoch -> logs`: empty where there is nothing to validate, or not after this epoch."""
     if validation_data is None:
         return lambda epoch: {}
     x, y, sample_weight = keras.utils.unpack_x_y_sample_weight(validation_data)
-    evaluate = evaluator(model, x, y, batch_size=batch_size, sample_weight=sample_weight)
+    evaluate = evaluator(
+        model, x, y, batch_size=batch_size, sample_weight=sample_weight, chunk=chunk
+    )
 
     def validate(epoch):
         due = (epoch + 1) % freq == 0 if isinstance(freq, int) else epoch + 1 in freq

@@ -94,10 +94,17 @@ class Steps:
                 lambda number, _: number < count, body, (0, no_logs), parallel_iterations=1
             )[1]
 
-        return self._once(
-            ("loop", batch_size, jit_compile),
-            lambda: tf.function(loop, autograph=False, jit_compile=jit_compile),
-        )
+        def trace():
+            # By hand, or TensorFlow would warn that many models are many traces.
+            order, number = (
+                tf.TensorSpec([self.samples.count], tf.int32),
+                tf.TensorSpec([], tf.int32),
+            )
+            return tf.function(
+                loop, autograph=False, jit_compile=jit_compile
+            ).get_concrete_function(self.signature[1], order, number, number)
+
+        return self._once(("loop", batch_size, jit_compile), trace)
 
     def _once(self, key, make):
         """What `make()` made the first time, as long as what it traced still holds."""

@@ -59,7 +59,7 @@ def test_xla_compiles_one_program_for_chunks_at_any_position():
     x, y = tiny.samples(count=40)
     samples = Samples((x, y), 8).as_tensors()
     steps = Steps(tiny.dense(compiled="sgd"), samples, "train", choose=None)
-    loop = steps._loop(steps._step(), 8, True)
+    loop = tf.function(steps._loop(steps._step(), 8, True), jit_compile=True)
     order = tf.range(40)
     # What XLA takes for a constant is written into the program.
     programs = {
