@@ -11,7 +11,7 @@ help:
 	@echo "make test        the tests, on TensorFlow and JAX"
 	@echo "make test-long   the checks that take minutes"
 	@echo "make test-torch  the tests of the torch backend (installs torch)"
-	@echo "make test-micro  the tests of the exporter, on TensorFlow Lite Micro too (a pre-release)"
+	@echo "make test-micro  the target micro, run in TensorFlow Lite Micro (installs a pre-release)"
 	@echo "make lint        ruff and mypy"
 	@echo "make web         build and serve the page that runs a ticket in a phone's browser"
 	@echo "make test-web    the page in a real headless Chromium"
