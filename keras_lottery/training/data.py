@@ -153,8 +153,8 @@ def are_arrays(structure) -> bool:
     return all(
         leaf.dtype.kind in "biufc"
         if isinstance(leaf, np.ndarray)
-        # Ragged and sparse tensors cannot become arrays as they are.
-        else keras.ops.is_tensor(leaf) and hasattr(leaf, "__array__")
+        # Ragged and sparse tensors cannot become arrays as they are, nor can texts.
+        else keras.ops.is_tensor(leaf) and hasattr(leaf, "__array__") and leaf.dtype != "string"
         for leaf in leaves
     )
 

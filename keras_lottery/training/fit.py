@@ -44,6 +44,8 @@ def fit(
     `jit_compile=True` gives where it compiles with XLA, and up to rounding otherwise. The order
     of the batches depends on `seed` and the epoch alone.
 
+    An interrupt (Ctrl-C) takes effect at the end of a chunk; the model is as after that step.
+
     What cannot be fused is trained by `model.fit`, with the same batches where the data is arrays
     of numbers.
 

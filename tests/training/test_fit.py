@@ -57,16 +57,46 @@ def loss_scaled():
     return tiny.dense(hidden, compiled=scaled)
 
 
+def mixed_precision():
+    """The policy of a whole model: Keras scales the loss by itself."""
+    keras.config.set_dtype_policy("mixed_float16")
+    try:
+        model = tiny.dense()
+    finally:
+        keras.config.set_dtype_policy("float32")
+    assert isinstance(model.optimizer, keras.optimizers.LossScaleOptimizer)
+    return model
+
+
 def accumulating():
     return tiny.dense(
         compiled=keras.optimizers.AdamW(weight_decay=0.1, gradient_accumulation_steps=3)
     )
 
 
-def masked(pruned="zero"):
-    model = tiny.dense()
+def clipping():
+    return tiny.dense(compiled=keras.optimizers.SGD(1.0, momentum=0.5, global_clipnorm=0.1))
+
+
+def preprocessing():
+    """Layers that normalise and augment; what they draw is from seeds of their own."""
+    return tiny.dense(
+        keras.layers.Normalization(mean=1.0, variance=4.0),
+        keras.layers.GaussianNoise(0.2, seed=3),
+        keras.layers.Reshape((3, 2, 1)),
+        keras.layers.RandomFlip(seed=4),
+        keras.layers.RandomBrightness(0.2, value_range=(-3, 3), seed=5),
+        keras.layers.Flatten(),
+    )
+
+
+def masked(pruned="zero", **optimizer):
+    model = tiny.dense(compiled=keras.optimizers.Adam(0.01, **optimizer))
     kl.Lottery(model, pruned=pruned).prune(0.5)
     return model
+
+
+AVERAGING = {"use_ema": True, "ema_momentum": 0.5, "ema_overwrite_frequency": 4}
 
 
 def own_step():
@@ -82,6 +112,12 @@ CASES = {
     "gradient accumulation": (accumulating, {}, 1e-6),
     "masked": (masked, {}, 1e-6),
     "held at their values": (lambda: masked("freeze"), {}, 1e-6),
+    "masked averages": (lambda: masked(**AVERAGING), {}, 1e-6),
+    "held averages": (lambda: masked("freeze", use_ema=True), {}, 1e-6),
+    "mixed precision": (mixed_precision, {}, 1e-3),
+    "gradient clipping": (clipping, {}, 1e-6),
+    "preprocessing": (preprocessing, {}, 1e-6),
+    "later epochs": (tiny.dense, {"initial_epoch": 1, "validation_freq": [2]}, 1e-6),
     "own train step": (own_step, {}, 1e-6),
     "sample weights": (tiny.dense, {"sample_weight": np.linspace(0, 2, 50)}, 1e-6),
     "class weights": (tiny.dense, {"class_weight": {0: 3.0, 2: 0.5}}, 1e-6),
@@ -127,19 +163,20 @@ def test_shuffling_depends_on_the_seed_alone(chunk):
     assert not np.allclose(tiny.state(third)[0], tiny.state(model)[0], atol=1e-4)
 
 
-def test_structured_inputs_and_outputs_as_tensors():
+@pytest.mark.parametrize("weights", [None, np.arange(10.0), [np.arange(10.0), np.ones(10)]])
+def test_structured_inputs_and_outputs_as_tensors(weights):
     keras.utils.set_random_seed(0)
     left, right = keras.Input((2,), name="left"), keras.Input((2,), name="right")
     joined = keras.layers.concatenate([left, right])
     heads = [keras.layers.Dense(1, name=name)(joined) for name in ("a", "b")]
     model = keras.Model([left, right], heads)
-    model.compile("sgd", ["mse", "mae"])
     other = keras.models.clone_model(model)
     other.set_weights(model.get_weights())
-    other.compile("sgd", ["mse", "mae"])
+    for each in (model, other):
+        each.compile("sgd", ["mse", "mae"], weighted_metrics=[["mse"], ["mse"]])
     x = [keras.ops.ones((10, 2)), np.arange(20.0).reshape(10, 2)]
     y = [np.ones((10, 1)), keras.ops.zeros((10, 1))]
-    arguments = {"batch_size": 4, "shuffle": False, "verbose": 0}
+    arguments = {"batch_size": 4, "shuffle": False, "verbose": 0, "sample_weight": weights}
     history = fit(model, x, y, fused="always", **arguments)
     tiny.assert_same(model, history, other, other.fit(x, y, **arguments), 1e-6)
 
@@ -170,6 +207,7 @@ def test_a_model_trained_again_is_not_traced_again_until_it_changes():
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
+        ({"jit_compile": "yes"}, "'auto', True or False: received 'yes'"),
         ({"fused": True}, "'auto', 'always' or 'never': received True"),
         ({"chunk": 0}, "at least 1 step: received 0"),
         ({"fused": "always", "memory_limit": 100}, "exceeds memory_limit=100 bytes"),

@@ -41,6 +41,73 @@ def test_what_xla_refuses_is_trained_without_it_and_said(capsys):
     tiny.assert_same(model, history, other, plain, 1e-6)
 
 
+@pytest.mark.parametrize(("jit_compile", "path"), [(True, "xla"), (False, "graph")])
+def test_the_choice_can_be_forced(jit_compile, path):
+    x, y = tiny.samples(count=16)
+    model = tiny.dense(jit_compile=not jit_compile)
+    params = fit(model, x, y, verbose=0, jit_compile=jit_compile).params
+    assert params["fused"] == path
+    assert params["fused_reason"] == f"jit_compile={jit_compile}"
+
+
+@pytest.mark.parametrize("kind", ["Dropout", "GaussianNoise", "AlphaDropout", "SpatialDropout1D"])
+def test_random_numbers_are_left_to_tensorflow(kind):
+    x, y = tiny.samples(count=16)
+    random = getattr(keras.layers, kind)(0.2)
+    model = tiny.dense(keras.layers.Reshape((3, 2)), random, keras.layers.Flatten())
+    stop = keras.callbacks.EarlyStopping("loss", min_delta=100, patience=0)
+    history = fit(model, x, y, batch_size=8, epochs=10_000, verbose=0, callbacks=[stop])
+    assert history.params["fused"] == "graph"
+    assert "XLA is slower at StatelessRandom" in history.params["fused_reason"]
+
+
+@pytest.mark.parametrize("as_dataset", [True, False])
+def test_text_inside_the_model_is_trained_by_model_fit(as_dataset):
+    import tensorflow as tf
+
+    words = keras.layers.TextVectorization(vocabulary=["good", "bad"], output_sequence_length=2)
+    layers = [words, keras.layers.Embedding(4, 3), keras.layers.Flatten(), keras.layers.Dense(1)]
+    model = keras.Sequential(layers)
+    model.compile(keras.optimizers.Adam(0.1), "mse")
+    x, y = tf.constant(["good", "bad", "bad bad"] * 4), tf.constant([1.0, 0.0, 0.0] * 4)
+    data = (tf.data.Dataset.from_tensor_slices((x, y)).batch(4),) if as_dataset else (x, y)
+    history = fit(model, *data, epochs=20, verbose=0)
+    assert history.params["fused"] == "plain"
+    assert history.params["fused_reason"].endswith(("not arrays", "is not arrays of numbers"))
+    assert history.history["loss"][-1] < history.history["loss"][0] / 2
+
+
+def test_an_interrupt_ends_training_after_its_chunk():
+    """The model is one of so many whole steps, and can be trained on."""
+    import os
+    import signal
+
+    import tensorflow as tf
+
+    class Interrupted(keras.Sequential):
+        at = 6
+
+        def train_step(self, data):
+            tf.py_function(self.interrupt, [self.optimizer.iterations.value], [])
+            return super().train_step(data)
+
+        def interrupt(self, step):
+            if step == self.at:
+                os.kill(os.getpid(), signal.SIGINT)
+
+    x, y = tiny.samples(count=96)
+    keras.utils.set_random_seed(1)
+    layers = [keras.Input((6,)), keras.layers.Dense(tiny.CLASSES, "softmax")]
+    model = tiny.compile_as_classifier(Interrupted(layers), "adam")
+    arguments = {"batch_size": 8, "chunk": 4, "verbose": 0}
+    with pytest.raises(KeyboardInterrupt):
+        fit(model, x, y, **arguments)
+    assert int(model.optimizer.iterations) == 8
+    model.at = None
+    fit(model, x, y, **arguments)
+    assert int(model.optimizer.iterations) == 8 + 12
+
+
 def test_a_long_training_of_a_dense_network_is_compiled():
     x, y = tiny.samples(count=40)
     model, other = tiny.dense(), tiny.dense()
