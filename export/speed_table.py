@@ -5,8 +5,8 @@
 
 Each network has its initial weights, 95 % of every kernel pruned by magnitude, one by one or in
 blocks. Its dense float32 file and the exported one are timed in turns in LiteRT with XNNPACK, on
-one thread, each in a process whose growth is its memory. XNNPACK's sparse convolutions do not run on a
-processor with AVX: `export.web.benchmark_mobilenet` times these in a browser.
+one thread, each in a process whose growth is its memory. On no processor with AVX does XNNPACK
+compute convolutions sparsely: `export.web.benchmark_mobilenet` times these in a browser.
 """
 
 import sys
