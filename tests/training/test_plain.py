@@ -1,7 +1,10 @@
 import keras
 import numpy as np
+import pytest
+import tiny
 
-from keras_lottery.training import fit
+import keras_lottery as kl
+from keras_lottery.training import evaluator, fit
 from keras_lottery.training.data import Samples
 from keras_lottery.training.plain import Batches
 
@@ -31,3 +34,22 @@ def test_every_epoch_of_model_fit_has_its_own_order():
     fit(model, x, x, batch_size=2, epochs=2, seed=3, verbose=0)
     orders = [Samples(x, 2, seed=3).order(epoch) for epoch in (0, 1)]
     assert np.concatenate(seen).tolist() == np.concatenate(orders).tolist()
+
+
+@pytest.mark.skipif(keras.backend.backend() != "torch", reason="fused on other backends")
+def test_on_torch_fit_is_model_fit_also_with_masks():
+    x, y = tiny.samples()
+    arguments = {"batch_size": 8, "epochs": 2, "shuffle": False, "verbose": 0}
+    models = [tiny.dense(), tiny.dense()]
+    for model in models:
+        kl.Lottery(model).prune(0.5)
+    history = fit(models[0], x, y, validation_data=(x, y), **arguments)
+    assert history.params["fused"] == "plain"
+    assert history.params["fused_reason"] == "the backend is torch"
+    plain = models[1].fit(x, y, validation_data=(x, y), **arguments)
+    tiny.assert_same(models[0], history, models[1], plain, 0)
+    kl.Lottery.of(models[0]).check()
+    with pytest.raises(ValueError, match="is not possible: the backend is torch"):
+        fit(models[0], x, y, fused="always")
+    expected = models[0].evaluate(x, y, return_dict=True, verbose=0)
+    assert evaluator(models[0], x, y)() == pytest.approx(expected)
