@@ -50,7 +50,7 @@ test-web: $(VENV)/test.done export/web/node_modules
 
 test: $(VENV)/test.done
 	$(RUN) pytest -q -n 2 --dist loadfile -m "not long"
-	KERAS_BACKEND=jax $(RUN) pytest -q -n 2 --dist load -m "not long" tests/test_backends.py
+	KERAS_BACKEND=jax $(RUN) pytest -q -n 2 --dist load -m "not long" tests/backends
 
 test-long: $(VENV)/test.done
 	$(RUN) pytest -q -m long
@@ -69,7 +69,7 @@ test-arm64: .arm64/python
 test-torch:
 	test -d $(VENV)-torch || $(PYTHON) -m venv $(VENV)-torch
 	$(VENV)-torch/bin/pip install --quiet keras numpy safetensors pytest hypothesis torch==2.13.0
-	KERAS_BACKEND=torch $(VENV)-torch/bin/python -m pytest -q -m "not long" tests/test_backends.py
+	KERAS_BACKEND=torch $(VENV)-torch/bin/python -m pytest -q -m "not long" tests/backends tests/training
 
 test-micro: $(VENV)/test.done
 	$(BIN)/pip install --quiet --editable '.[micro]'

@@ -181,7 +181,7 @@ def test_least_change_looks_back_to_the_last_pruning(make_model, data):
     np.testing.assert_array_equal(fc1[1][0][~pruned], fc1[0][1][~pruned])
 
 
-# Rewinding. (To a step and to an epoch: test_backends.py.)
+# Rewinding. (To a step and to an epoch: backends/test_masks_and_rewinds.py.)
 
 
 def schedule_of_rates():

@@ -8,7 +8,7 @@ import keras_lottery as kl
 from keras_lottery import masking
 
 pytestmark = pytest.mark.skipif(
-    keras.backend.backend() != "tensorflow", reason="tests/test_backends.py is for the others"
+    keras.backend.backend() != "tensorflow", reason="tests/backends is for the others"
 )
 
 
