@@ -14,7 +14,8 @@ def evaluator(
 
     Made for looking often, as a callback that validates every hundred steps does: the data is
     converted once and the steps are fused as those of `keras_lottery.fit` are. Like
-    `model.evaluate`, it resets the model's metrics.
+    `model.evaluate`, it resets the model's metrics. On TensorFlow only: elsewhere, and where steps
+    cannot be fused, it calls `model.evaluate`.
 
     Args:
         model: A compiled `keras.Model`.
