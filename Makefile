@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 RUN := $(BIN)/python -m
 
-.PHONY: help ticket test test-long test-torch test-micro lint format web test-web clean
+.PHONY: help ticket test test-long test-torch test-micro arm64 test-arm64 lint format web test-web clean
 
 help:
 	@echo "make ticket      find a winning ticket on embedded data, export it, verify it, draw the figure"
