@@ -1,0 +1,76 @@
+"""What `Prune` refuses, and what it finds wrong during `model.fit`."""
+
+import numpy as np
+import pytest
+from fitting import Do, fit
+
+import keras_lottery as kl
+from keras_lottery import schedules
+
+
+@pytest.mark.parametrize(
+    "settings, message",
+    [
+        ({"unit": "batch"}, "`unit` must be 'epoch' or 'step', received 'batch'"),
+        ({"rewind": "start"}, "`rewind` must be None or a policy.*received 'start'"),
+        ({"kept": "reinit"}, "`kept`='reinit' needs a `rewind`"),
+        (
+            {"kept": "reinit", "rewind": kl.rewind.learning_rate()},
+            "`kept`='reinit' needs a `rewind` of the weights",
+        ),
+        ({"criterion": "large_finl"}, "No 'large_finl' in criteria.*large_final"),
+        ({"pruned": "one"}, "No 'one' in pruned"),
+        ({"overrides": {"output": 0.5}}, "`schedule` is 0.5; pass a function"),
+    ],
+)
+def test_wrong_arguments(settings, message):
+    with pytest.raises(ValueError, match=message):
+        kl.Prune(schedules.constant(0.5), **settings)
+
+
+@pytest.mark.parametrize(
+    "settings, message",
+    [
+        ({"include": "fc7"}, "Nothing matched: include='fc7'.*fc1/kernel, output/kernel"),
+        ({"overrides": {"fc7": schedules.constant(0.1)}}, "Nothing matched.*'fc7'"),
+        ({"rewind": kl.rewind.to_epoch(2)}, "prunes at epoch 1, before the rewind point"),
+        (
+            {"rewind": kl.rewind.to_step(3), "unit": "step"},
+            "prunes at step 1, before the rewind point",
+        ),
+    ],
+)
+def test_errors_in_fit(make_model, data, settings, message):
+    with pytest.raises(ValueError, match=message):
+        fit(make_model(), data, kl.Prune(schedules.constant(0.5, begin=1), **settings))
+
+
+def test_a_rewind_point_inside_an_execution_is_an_error(make_model, data):
+    prune = kl.Prune(schedules.constant(0.5, begin=2), rewind=kl.rewind.to_step(4))
+    with pytest.raises(ValueError, match="point, step 4, cannot be saved: training is at step 7"):
+        fit(make_model(steps_per_execution=7), data, prune)
+
+
+def test_masks_made_otherwise_are_not_taken_over(make_model, data):
+    model = make_model()
+    kl.Lottery(model).prune(0.25)
+    with pytest.raises(ValueError, match="`include`, `exclude` and `pruned` cannot be given here"):
+        fit(model, data, kl.Prune(schedules.constant(0.5), pruned="freeze"))
+    prune = kl.Prune(schedules.constant(0.5, begin=1))
+    assert fit(model, data, prune, epochs=2)["sparsity"] == [0.25, 0.5]
+    # The same callback goes on in a second fit.
+    assert fit(model, data, prune, epochs=2)["sparsity"] == [0.5, 0.5]
+
+
+def test_weights_changed_behind_our_back_are_found(make_model, data):
+    def revive(model, epoch):
+        if epoch == 1:
+            model.get_layer("output").kernel.assign(np.ones((8, 4)))
+
+    with pytest.raises(kl.MaskError, match="'output/kernel': 16 of 16 pruned weights"):
+        fit(make_model(), data, Do(revive), kl.Prune(schedules.constant(0.5)))
+
+
+def test_there_is_no_ticket_before_fit():
+    with pytest.raises(ValueError, match="no ticket yet"):
+        _ = kl.Prune(schedules.constant(0.5)).ticket

@@ -1,0 +1,191 @@
+"""Nothing damaged, forged or foreign is ever loaded as a ticket."""
+
+import json
+import random
+
+import numpy as np
+import pytest
+import safetensors.numpy
+from sample_tickets import GOLDEN, assert_same, golden_ticket, model_of
+
+from keras_lottery import ticket_file
+from keras_lottery.ticket import Ticket, TicketError
+
+
+def foreign_files(folder):
+    """(name of a file in `folder`, what the error says about it)."""
+    data = GOLDEN.read_bytes()
+    length = int.from_bytes(data[:8], "little")
+    np.savez(folder / "arrays.npz", a=np.zeros(3))
+    model_of().save(folder / "model.keras")
+    (folder / "empty").write_bytes(b"")
+    (folder / "short").write_bytes(b"abc")
+    (folder / "text").write_text("a ticket, honestly")
+    (folder / "folder").mkdir()
+    (folder / "header").write_bytes((2**63).to_bytes(8, "little") + data[8:])
+    (folder / "cut").write_bytes(data[:-1])
+    (folder / "cut_header").write_bytes(data[: 8 + length // 2])
+    (folder / "longer").write_bytes(data + b"\0")
+    flipped = bytearray(data)
+    flipped[-3] ^= 16
+    (folder / "flipped").write_bytes(flipped)
+    (folder / "other").write_bytes(safetensors.numpy.save({"a": np.zeros(3)}, {"format": "pt"}))
+    (folder / "array").write_bytes(len(b"[]").to_bytes(8, "little") + b"[]")
+    deep = b"[" * 100_000
+    (folder / "deep").write_bytes(len(deep).to_bytes(8, "little") + deep)
+    text = json.dumps({"version": 2, "masks": {}, "values": [], "metadata": {}})
+    (folder / "later").write_bytes(safetensors.numpy.save({}, {"ticket": text}))
+    return {
+        "arrays.npz": "announces a header of [0-9,]+ bytes, and 16,777,216 is the limit",
+        "model.keras": "announces a header of [0-9,]+ bytes, and 16,777,216 is the limit",
+        "text": "announces a header of [0-9,]+ bytes, and 16,777,216 is the limit",
+        "header": "announces a header of 9,223,372,036,854,775,808 bytes",
+        "empty": "the file is empty",
+        "short": "truncated: 3 bytes",
+        "folder": "Is a directory",
+        "missing": "No such file or directory",
+        "cut": "truncated or damaged",
+        "cut_header": "truncated: [0-9]+ bytes do not hold a header",
+        "longer": "1 bytes after the last tensor",
+        "flipped": "SHA-256",
+        "other": "a safetensors file, but not a ticket",
+        "array": "not a JSON object",
+        "deep": "no JSON in its header",
+        "later": "format version 2; this keras_lottery reads 1",
+    }
+
+
+def test_foreign_and_damaged_files(tmp_path):
+    for name, problem in foreign_files(tmp_path).items():
+        with pytest.raises(TicketError, match=problem) as caught:
+            Ticket.load(tmp_path / name)
+        assert str(tmp_path / name) in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        {"masks": {"k": [3, 4]}, "values": ["k"], "metadata": {}},
+        {"masks": {"k": [-2, -2]}, "values": ["k"], "metadata": {}},
+        {"masks": {"k": [True, 4]}, "values": ["k"], "metadata": {}},
+        {"masks": {"k": 4}, "values": ["k"], "metadata": {}},
+        {"masks": {"j": [2, 2]}, "values": ["k"], "metadata": {}},
+        {"masks": ["k"], "values": ["k"], "metadata": {}},
+        {"masks": {"k": [2, 2]}, "values": [], "metadata": {}},
+        {"masks": {"k": [2, 2]}, "values": ["k", "k"], "metadata": {}},
+        {"masks": {"k": [2, 2]}, "values": [["k"]], "metadata": {}},
+        {"masks": {"k": [2, 2]}, "values": ["k"], "metadata": [1]},
+        {"masks": {"k": [2, 2]}, "values": ["k"]},
+        {"masks": {"k": [4]}, "values": ["k"], "metadata": {}},
+        {},
+    ],
+)
+def test_a_digest_does_not_excuse_a_wrong_description(content):
+    """A forged file, whose digest is right, is checked all the same."""
+    tensors = {"mask/k": np.zeros(1, "uint8"), "value/k": np.zeros((2, 2), "float32")}
+    content = {"version": 1, **content}
+    content["sha256"] = ticket_file._digest(dict(content), tensors)
+    data = safetensors.numpy.save(tensors, {"ticket": json.dumps(content)})
+    with pytest.raises(TicketError):
+        Ticket(*ticket_file.decode(data))
+
+
+def mutate(data, rng):
+    """`data` with one random damage."""
+    kind = rng.randrange(6)
+    place = rng.randrange(len(data))
+    if kind == 0:  # truncated
+        return data[:place]
+    if kind == 1:  # one bit
+        return data[:place] + bytes([data[place] ^ 1 << rng.randrange(8)]) + data[place + 1 :]
+    if kind == 2:  # bytes inserted
+        return data[:place] + rng.randbytes(rng.randrange(1, 9)) + data[place:]
+    if kind == 3:  # bytes lost
+        return data[:place] + data[place + rng.randrange(1, 9) :]
+    if kind == 4:  # another header length
+        return rng.randbytes(rng.randrange(9)).ljust(8, b"\0") + data[8:]
+    length = int.from_bytes(data[:8], "little")  # a number or a letter of the header edited
+    place = 8 + rng.randrange(length)
+    return data[:place] + rng.choice(b'0123456789-[]{},:"aF').to_bytes() + data[place + 1 :]
+
+
+def test_fuzz():
+    """12,000 damaged files: each is refused, or is the ticket it was."""
+    original = golden_ticket()
+    data = GOLDEN.read_bytes()
+    rng = random.Random(0)
+    refused = 0
+    for _ in range(12_000):
+        damaged = mutate(data, rng)
+        try:
+            loaded = Ticket(*ticket_file.decode(damaged))
+        except TicketError:
+            refused += 1
+        else:
+            assert_same(loaded, original)
+    # The rest: an edit that writes what was there, or other white space.
+    assert refused > 11_000
+
+
+def forge(data, rng):
+    """`data` with a random part of its header, or of the description in it, replaced."""
+    header, description, tensors = parts(data)
+    node, key = rng.choice([*places(header), *places(description)])
+    junk = [None, True, -1, 0, 1, 2**70, 0.5, "", "U8", "F32", "ticket", [], [0], [-1, -1], {}]
+    junk += [[0, 2**70], [2**40, 2**40], [0, 12], [[1]], {"dtype": "U8"}, {"": 0}]
+    if rng.random() < 0.2:
+        del node[key]
+    else:
+        node[key] = rng.choice(junk)
+    if isinstance(header.get("__metadata__"), dict) and "ticket" in header["__metadata__"]:
+        header["__metadata__"]["ticket"] = json.dumps(description)
+    text = json.dumps(header).encode()
+    return len(text).to_bytes(8, "little") + text + tensors
+
+
+def parts(data):
+    """The header of a ticket file, the description in it, and the bytes of the tensors."""
+    length = int.from_bytes(data[:8], "little")
+    header = json.loads(data[8 : 8 + length])
+    return header, json.loads(header["__metadata__"]["ticket"]), data[8 + length :]
+
+
+def places(node):
+    """(container, key) of everything in a JSON value."""
+    keys = list(node) if isinstance(node, dict) else range(len(node))
+    for key in keys:
+        yield node, key
+        if isinstance(node[key], dict | list):
+            yield from places(node[key])
+
+
+def test_fuzz_of_forged_headers(monkeypatch):
+    """Without the digest's help, whatever a header says gives a ticket or a `TicketError`."""
+    data = GOLDEN.read_bytes()
+    stated = parts(data)[1]["sha256"]
+    monkeypatch.setattr(ticket_file, "_digest", lambda content, tensors: stated)
+    rng = random.Random(0)
+    refused = 0
+    for _ in range(5_000):
+        try:
+            Ticket(*ticket_file.decode(forge(data, rng)))
+        except TicketError:
+            refused += 1
+    assert refused > 4_000
+
+
+def test_every_bit_of_the_content_is_covered():
+    """All single bit flips of the file: what loads is unchanged, and only padding may flip."""
+    data = GOLDEN.read_bytes()
+    original = golden_ticket()
+    start = 8 + int.from_bytes(data[:8], "little")
+    for place in range(len(data)):
+        for bit in range(8):
+            damaged = bytearray(data)
+            damaged[place] ^= 1 << bit
+            try:
+                loaded = Ticket(*ticket_file.decode(bytes(damaged)))
+            except TicketError:
+                continue
+            assert place < start, f"bit {bit} of byte {place} is not covered"
+            assert_same(loaded, original)
