@@ -21,8 +21,13 @@ def of(model, samples=None):
 
     Raises:
         ExportError: The model is unbuilt, or an axis other than the batch is unknown.
-        ValueError: The samples do not fit the model's inputs.
+        ValueError: It is no Keras 3 model, or the samples do not fit its inputs.
     """
+    if not isinstance(model, keras.Model):
+        kind = type(model)
+        raise ValueError(
+            f"`model` is a {kind.__module__}.{kind.__qualname__}; it must be a model of Keras 3."
+        )
     if not model.built:
         raise ExportError(f"The model {model.name!r} is not built; call it on an input first.")
     declared = _declared(model)
@@ -62,6 +67,13 @@ def made_up(signature, count, seed=0):
         return rng.integers(0, 2, shape).astype(tensor.dtype)
 
     return keras.tree.map_structure(draw, signature)
+
+
+def fitted(samples, signature):
+    """Samples that fit a model as arrays, of the types and in the structure of its signature."""
+    pairs = zip(keras.tree.flatten(samples), keras.tree.flatten(signature), strict=True)
+    arrays = [np.asarray(array, tensor.dtype) for array, tensor in pairs]
+    return keras.tree.pack_sequence_as(signature, arrays)
 
 
 @contextlib.contextmanager
@@ -111,15 +123,17 @@ def _one(tensor, shape):
 
 
 def _check_samples(declared, samples):
+    expected = samples if declared is None else declared
+    if _kind(samples) != _kind(expected):
+        raise ValueError(f"`samples` is {_kind(samples)}; the model takes {_kind(expected)}.")
     arrays = keras.tree.flatten(samples)
     counts = {np.shape(a)[0] if np.ndim(a) else 0 for a in arrays}
     if len(counts) != 1 or 0 in counts:
         raise ValueError(
             "`samples` needs the same number of examples, one or more, along the first axis of "
-            f"every input; received the shapes {[np.shape(a) for a in arrays]}."
+            f"every input; received the shapes {sorted({np.shape(a) for a in arrays})}."
         )
-    expected = keras.tree.flatten(declared) if declared is not None else arrays
-    shapes = [tuple(t.shape[1:]) for t in expected]
+    shapes = [tuple(np.shape(t)[1:]) for t in keras.tree.flatten(expected)]
     given = [np.shape(a)[1:] for a in arrays]
     fits = len(shapes) == len(given) and all(
         len(s) == len(g) and all(n in (None, m) for n, m in zip(s, g, strict=True))
@@ -127,3 +141,10 @@ def _check_samples(declared, samples):
     )
     if not fits:
         raise ValueError(f"`samples` has examples of the shapes {given}; the model takes {shapes}.")
+
+
+def _kind(structure):
+    """How inputs are told apart: by their names, or by their order."""
+    if isinstance(structure, dict):
+        return f"a dict of {', '.join(sorted(map(str, structure)))}"
+    return "an array or a list of them"

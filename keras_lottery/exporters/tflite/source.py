@@ -82,7 +82,7 @@ def prepare(model, samples=None):
     Raises:
         ExportError: The model has no weights, or its masks are violated; or see `convert.convert`
             and `signature.of`.
-        ValueError: The samples do not fit the model's inputs.
+        ValueError: It is no Keras 3 model, or the samples do not fit its inputs.
     """
     called_with = signature.of(model, samples)
     if not model.weights:
@@ -90,9 +90,7 @@ def prepare(model, samples=None):
     masks = _checked_masks(model)
     real = samples is not None
     if real:
-        samples = keras.tree.map_structure(
-            lambda array, tensor: np.asarray(array, tensor.dtype), samples, called_with
-        )
+        samples = signature.fitted(samples, called_with)
     else:
         samples = signature.made_up(called_with, _MADE_UP)
     values = _kernels(model)

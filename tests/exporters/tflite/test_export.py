@@ -29,6 +29,11 @@ def refused(error, match, model, path, **arguments):
     assert not list(path.parent.iterdir())
 
 
+def test_what_is_no_model(tmp_path):
+    match = r"`model` is a builtins.str; it must be a model of Keras 3"
+    refused(ValueError, match, "M.keras", tmp_path / "x.tflite")
+
+
 def test_an_unbuilt_model(tmp_path):
     model = keras.Sequential([layers.Dense(3)], name="net")
     refused(tflite.ExportError, "'net' is not built", model, tmp_path / "x.tflite")
@@ -73,11 +78,24 @@ def test_samples_that_keras_answers_with_nan(model, tmp_path):
         ({"samples": np.zeros((4, 41))}, r"shapes \[\(41,\)\]; the model takes \[\(40,\)\]"),
         ({"samples": np.zeros((0, 40))}, "one or more"),
         ({"samples": [np.zeros((4, 40))] * 2}, "the model takes"),
+        (
+            {"samples": {"x": np.zeros((4, 40))}},
+            "is a dict of x; the model takes an array or a list",
+        ),
     ],
     ids=lambda each: str(each)[:30],
 )
 def test_an_argument_that_is_wrong(model, arguments, match, tmp_path):
     refused(ValueError, match, model, tmp_path / "x.tflite", **arguments)
+
+
+def test_an_array_and_a_list_of_it_are_the_same_samples():
+    image = keras.Input((4,))
+    model = keras.Model([image], layers.Dense(2)(image))
+    x = np.zeros((3, 4))
+    for samples in (x, [x], (x,)):
+        [fitted] = signature.fitted(samples, signature.of(model, samples))
+        assert (fitted.shape, fitted.dtype) == ((3, 4), np.float32)
 
 
 def test_an_existing_file_is_kept_unless_told(model, tmp_path):
