@@ -70,8 +70,10 @@ def weights(origin, model):
     found = {levels.title(tensor): place for *place, tensor in flatbuffer.constants(model)}
     for name, kernel in origin.kernels.items():
         if name not in origin.orders or name not in found:
-            # The converter may merge a kernel without zeros, and drop one of nothing but zeros.
-            if kernel.all() or not kernel.any():
+            # The converter may merge a kernel without zeros, and drop one of nothing but zeros. Of
+            # kernels that are equal it keeps one, which is compared.
+            kept = (origin.kernels[other] for other in origin.orders if other in found)
+            if kernel.all() or not kernel.any() or any(np.array_equal(kernel, k) for k in kept):
                 continue
             raise ExportError(f"{name!r} has pruned weights and is no constant of the file.")
         pruned = kernel == 0

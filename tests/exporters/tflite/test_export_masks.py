@@ -55,6 +55,15 @@ def test_pruned_weights_that_are_not_zero_are_noted(model, tmp_path):
     assert match in report.notes
 
 
+def test_of_two_kernels_that_are_equal_the_file_has_one(tmp_path):
+    image, first, second = keras.Input((40,)), layers.Dense(40), layers.Dense(40)
+    model = keras.Model(image, second(layers.ReLU()(first(image))))
+    second.set_weights(first.get_weights())
+    kl.Lottery(model).prune(0.9)
+    report = tflite.export(model, tmp_path / "x.tflite")
+    assert len(report.inspection.weights) == 1
+
+
 def test_weights_of_any_name_are_proven(custom, tmp_path, monkeypatch):
     kl.Lottery(custom, include=lambda name, shape: True).prune(0.9)
     report = tflite.export(custom, tmp_path / "x.tflite")
