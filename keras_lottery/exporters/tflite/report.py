@@ -35,6 +35,9 @@ _EXPECT = {
     weight.MISREAD: "WRONG: nothing in the file unpacks them; see the defects.",
 }
 
+# Why an export did not choose how to store a weight.
+_LEFT_DENSE = "left dense, as not every operator that reads it takes weights that were unpacked"
+
 _UNMEASURED = (
     "Not measured: pass measure=True to export(), or --measure to export_ticket and inspect_tflite."
 )
@@ -124,7 +127,7 @@ def of(
         precision: How its weights were asked to be stored.
         dense: The bytes of the same model as a dense float32 file.
         dense_int8: The bytes of the same model with dense int8 weights.
-        reasons: Weight to why it is stored as it is.
+        reasons: Weight to why it is stored as it is, for those that the export chose a form for.
         proof: What was found when it was compared with its Keras model.
         notes: What else the user should know.
 
@@ -134,14 +137,17 @@ def of(
     Raises:
         FlatbufferError: The bytes are no such file, or a damaged one.
     """
+    inspected = inspect(data)
+    if reasons is not None:
+        reasons = {found.name: _LEFT_DENSE for found in inspected.weights} | dict(reasons)
     return Report(
         path=str(path),
-        inspection=inspect(data),
+        inspection=inspected,
         target=target,
         precision=precision,
         dense=None if dense is None else size(dense),
         dense_int8=None if dense_int8 is None else size(dense_int8),
-        reasons=dict(reasons or {}),
+        reasons=reasons or {},
         proof=proof,
         notes=tuple(notes),
     )

@@ -44,6 +44,12 @@ def test_the_table_says_what_was_asked_for(found):
         assert part in text
 
 
+def test_a_weight_that_the_export_left_alone_has_a_reason_too(found):
+    assert found.reasons["output"] == "because"
+    for weight in found.inspection.weights:
+        assert found.reasons[weight.name].startswith("left dense")
+
+
 def test_integers_are_said_to_be_exact():
     data = sample_files.stock_file("int8", sparse=False)
     exact = Proof({"XNNPACK": 0.01}, exact=True)
