@@ -1,4 +1,4 @@
-"""Finds what TensorFlow's own sparse conversion gets wrong: `find(graph, index) -> Defect or None`.
+"""Finds what TensorFlow's own sparse conversion gets wrong: `find(graph, index) -> [Defect]`.
 
 All five were reproduced with TensorFlow 2.21 and LiteRT 2.3; nothing of this is caught when a file
 is converted.
@@ -12,8 +12,11 @@ from ai_edge_litert import schema_py_generated as schema
 from keras_lottery.exporters.tflite import levels
 from keras_lottery.exporters.tflite.graph import Graph
 
+# The version of FULLY_CONNECTED with which LiteRT takes its sparse kernels, and XNNPACK leaves it.
+SPARSE_VERSION = 8
+
 # In the runtime's table of a row's blocks, their count and each one's column take one byte.
-_MOST_BLOCKS = 255
+MOST_BLOCKS = 255
 _COLUMNS = 256
 
 _FLOAT = schema.TensorType.FLOAT32
@@ -72,13 +75,16 @@ def _undensified(graph, index, use):
 
 def _claimed(graph, index, use):
     """B: XNNPACK takes a sparse hybrid layer that it cannot compute."""
-    if use.through or not _is_hybrid(graph, index, use) or graph.version(use.operator) == 8:
+    if use.through or not _is_hybrid(graph, index, use):
+        return None
+    if graph.version(use.operator) == SPARSE_VERSION:
         return None
     return Defect(
         "B",
         levels.title(graph.tensor(index)),
         f"FULLY_CONNECTED of version {graph.version(use.operator)} with sparse int8 weights and "
-        "float inputs: XNNPACK leaves only version 8 to the kernel that knows sparse weights.",
+        f"float inputs: XNNPACK leaves only version {SPARSE_VERSION} to the kernel that knows "
+        "sparse weights.",
         {
             "LiteRT, XNNPACK": "NaN or noise",
             "LiteRT, built-in kernels": "correct",
@@ -132,13 +138,13 @@ def _overflowing(graph, index, use):
         return None
     inputs = levels.shape(tensor)[1]
     fullest = _fullest_row(tensor)
-    if inputs <= _COLUMNS * width and fullest <= _MOST_BLOCKS:
+    if inputs <= _COLUMNS * width and fullest <= MOST_BLOCKS:
         return None
     return Defect(
         "E",
         levels.title(tensor),
         f"{inputs} inputs in blocks of {width}, {fullest} of them in one row: the kernel's table "
-        f"has one byte for each, up to {_COLUMNS} columns and {_MOST_BLOCKS} blocks in a row.",
+        f"has one byte for each, up to {_COLUMNS} columns and {MOST_BLOCKS} blocks in a row.",
         {"LiteRT, built-in kernels": "silently wrong"},
     )
 

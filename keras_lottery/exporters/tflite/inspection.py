@@ -4,14 +4,11 @@ import gzip
 import math
 from dataclasses import dataclass
 
-from keras_lottery.exporters.tflite import defects, flatbuffer, weight, xnnpack
+from keras_lottery.exporters.tflite import defects, flatbuffer, micro, weight, xnnpack
 from keras_lottery.exporters.tflite.defects import Defect
 from keras_lottery.exporters.tflite.graph import Graph
 from keras_lottery.exporters.tflite.weight import Weight
 from keras_lottery.exporters.tflite.xnnpack import SparsePath
-
-# TensorFlow Lite Micro's operator that unpacks a bitmask each time the model runs.
-_DECODE = "TFLM_DECODE"
 
 
 @dataclass(frozen=True)
@@ -103,7 +100,7 @@ def gzipped(data: bytes) -> int:
 
 def _encoded(graph):
     """`(decoded, mask, table)` tensors of the operators that decode weights at each run."""
-    decoders = [op for op in graph.subgraph.operators if graph.name(op) == _DECODE]
+    decoders = [op for op in graph.subgraph.operators if graph.name(op) == micro.DECODE]
     return [
         (int(operator.outputs[i]), graph.input(operator, 2 * i), graph.input(operator, 2 * i + 1))
         for operator in decoders

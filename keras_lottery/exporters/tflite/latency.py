@@ -13,6 +13,7 @@ import numpy as np
 from ai_edge_litert import schema_py_generated as schema
 
 from keras_lottery.exporters.tflite import (
+    defects,
     edit,
     flatbuffer,
     levels,
@@ -31,12 +32,6 @@ BLOCK_NANOSECONDS = {1: 0.65, 4: 0.55, 16: 1.0}
 
 # A form of more bytes has to be faster by more than this.
 _WORTH_BYTES = 1.4
-
-# The version of the operator by which LiteRT takes its sparse kernels, and XNNPACK leaves it alone.
-_SPARSE_VERSION = 8
-
-# The int8 kernel counts the blocks of a row in one byte.
-_MOST_BLOCKS = 255
 
 
 @dataclass(frozen=True)
@@ -82,7 +77,8 @@ def encode(model, precision, slowest=1.0):
 
     Args:
         model: The `ModelT`, changed in place.
-        precision: With `"int8"`, blocks of sixteen are computed in int8.
+        precision: The lowest precision a weight may take: `"float32"`, `"float16"`, `"int8"`. With
+            `"int8"`, blocks of sixteen are computed in int8.
         slowest: How much longer than a dense kernel a sparse one may take. As it takes less memory,
             more than 1 can be wanted.
 
@@ -135,7 +131,7 @@ def _best(forms, weight, slowest):
     """The form of the fewest bytes among those nearly as fast as the fastest, if it is fast."""
     fastest = min((form.nanoseconds for form in forms), default=0)
     fast = [form for form in forms if form.nanoseconds <= _WORTH_BYTES * fastest]
-    best = min(fast, key=lambda form: form.plan.bytes, default=None)
+    best = min(fast, key=lambda form: form.bytes, default=None)
     if best is None or best.nanoseconds >= slowest * DENSE_NANOSECONDS * weight.values.size:
         return None
     return best
@@ -151,14 +147,14 @@ def _forms(weight, precision):
         return []
     values, inputs = weight.values, weight.values.shape[1]
     forms = []
-    if precision == "int8" and inputs % 16 == 0 and inputs // 16 <= _MOST_BLOCKS:
+    if precision == "int8" and inputs % 16 == 0 and inputs // 16 <= defects.MOST_BLOCKS:
         integers, scales = quantize.to_int8(values)
         plan = sparsity.by_rows(integers, 1, length=16)
         forms.append(_Form("int8 blocks of 16 inputs", integers, scales, plan))
     if inputs % 4 == 0:
         forms.append(_Form("blocks of 4 inputs", values, None, sparsity.by_rows(values, 4, 4)))
     forms.append(_Form("single weights", values, None, sparsity.by_rows(values, 4)))
-    return [form for form in forms if form.plan.bytes < values.nbytes]
+    return [form for form in forms if form.bytes < values.nbytes]
 
 
 def _is_dense_on_one_example(weight, name, operator):
@@ -181,4 +177,4 @@ def _store(model, weight, form):
         tensor.quantization = storage.quantization(form.scales, axis=0)
     for _, operator in weight.operators:
         builtin = schema.BuiltinOperator.FULLY_CONNECTED
-        operator.opcodeIndex = edit.operator_code(model, builtin, _SPARSE_VERSION)
+        operator.opcodeIndex = edit.operator_code(model, builtin, defects.SPARSE_VERSION)

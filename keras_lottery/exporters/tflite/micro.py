@@ -19,7 +19,7 @@ DECODE = "TFLM_DECODE"
 
 # The head of the operator's second input: its kind (pruned), the version of the head, two bytes
 # unused, the version of the kind, and more of no use.
-_HEAD = np.array([2, 1, 0, 0, 1] + [0] * 11, np.uint8)
+HEAD = np.array([2, 1, 0, 0, 1] + [0] * 11, np.uint8)
 
 # What the operator, its code and its tensors add to a file at most; measured by the tests.
 _DECODE_BYTES = 280
@@ -86,7 +86,7 @@ def undecoded(data):
         )
         values = np.zeros(levels.size(tensor), np.int8)
         alive = np.unpackbits(mask, count=values.size).astype(bool)
-        values[alive] = table[len(_HEAD) :].view(np.int8)
+        values[alive] = table[HEAD.size :].view(np.int8)
         tensor.buffer = edit.add_buffer(model, values)
         subgraph.operators.remove(operator)
     return flatbuffer.write(model)
@@ -138,7 +138,7 @@ def _decode(model, weight):
     """
     subgraph, tensor, values = weight.subgraph, weight.tensor, weight.values.reshape(-1)
     mask = np.packbits(values != 0)
-    table = np.concatenate([_HEAD, values[values != 0].view(np.uint8)])
+    table = np.concatenate([HEAD, values[values != 0].view(np.uint8)])
     sources = [
         edit.add_tensor(model, subgraph, each.shape, schema.TensorType.UINT8, each)
         for each in (mask, table)

@@ -72,5 +72,5 @@ def _largest(values, axis):
     largest = np.abs(values).max(axis=others)
     # The rounding error of a weight is uniform over its scale, so its square goes with the scale's.
     alive = np.count_nonzero(values, axis=others)
-    ratio = alive.sum() * whole**2 / (alive * largest**2).sum()
+    ratio = alive.sum() / (alive * (largest / whole) ** 2).sum()
     return largest if ratio > _WORTH_A_SCALE else whole

@@ -1,4 +1,4 @@
-"""`invoke(data, inputs, runtime) -> outputs`: a TFLite file run in LiteRT, here or apart.
+"""`invoke(data, inputs, runtime) -> outputs`: a TFLite file run in a runtime, here or apart.
 
 A file that the runtime cannot compute may end the process, not raise. So a file not yet trusted is
 run apart: this module is also the script that does it, and therefore imports nothing of its own
@@ -29,8 +29,8 @@ def invoke(data, inputs, runtime):
     Args:
         data: The flatbuffer, `bytes`.
         inputs: A list with one array of shape `(examples, ...)` for each input of the model, real
-        values.
-        runtime: `"XNNPACK"`, what an app gets by default, or `"built-in kernels"`.
+            values.
+        runtime: `"XNNPACK"`, what an app gets by default, `"built-in kernels"`, or `MICRO`.
 
     Returns:
         A list with one float array of shape `(examples, ...)` for each output, real values.

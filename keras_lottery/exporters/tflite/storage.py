@@ -1,9 +1,8 @@
 """How one weight is stored: in which precision, sparsely or not, and what that costs.
 
-`choices(values, axis, precision) -> list of Storage`, `dense(...)` those of them that are not
-sparse, `store(model, subgraph, index, storage)`. The
-operators that use a weight do not change: what was a constant becomes the output of DENSIFY and
-DEQUANTIZE operators, which the runtimes run once, when they load the file.
+`choices` lists the ways, each with its bytes, and `store` takes one. The operators that use a
+weight do not change: what was a constant becomes the output of DENSIFY and DEQUANTIZE operators,
+which the runtimes run once, when they load the file.
 """
 
 import dataclasses

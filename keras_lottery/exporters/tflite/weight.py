@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 from ai_edge_litert import schema_py_generated as schema
 
-from keras_lottery.exporters.tflite import flatbuffer, levels
+from keras_lottery.exporters.tflite import flatbuffer, levels, micro
 from keras_lottery.exporters.tflite.bounds import FlatbufferError
 from keras_lottery.exporters.tflite.graph import Graph
 from keras_lottery.exporters.tflite.xnnpack import SparsePath
@@ -28,9 +28,6 @@ _INDEX_TYPES = {
 
 # Operators whose weights XNNPACK copies into an order of its own.
 _PACKED = ("FULLY_CONNECTED", "CONV_2D", "DEPTHWISE_CONV_2D", "TRANSPOSE_CONV")
-
-# Bytes before the values in the table that TensorFlow Lite Micro decodes with.
-_TABLE_HEAD = 16
 
 # How the runtime computes with a weight.
 DENSE = "dense"
@@ -123,7 +120,7 @@ def decoded(graph: Graph, output: int, mask: int, table: int) -> Weight:
     tensor = graph.tensor(output)
     size, dense_bytes = levels.size(tensor), flatbuffer.dense_bytes(tensor)
     mask_bytes, table_bytes = (_bytes(graph, index) for index in (mask, table))
-    values = table_bytes[_TABLE_HEAD:]
+    values = table_bytes[micro.HEAD.size :]
     alive = int(np.unpackbits(mask_bytes).sum())
     if alive > size or alive > values.size:
         raise FlatbufferError(f"{levels.title(tensor)!r} has a mask of {alive} weights.")
