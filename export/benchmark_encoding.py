@@ -8,6 +8,7 @@ pass over the flatbuffer; TensorFlow's conversion before it and the proof after 
 """
 
 import itertools
+import sys
 import time
 import tracemalloc
 
@@ -15,8 +16,6 @@ import numpy as np
 from absl import app, flags
 
 FLAGS = flags.FLAGS
-
-flags.DEFINE_float("sparsity", 0.95, "Fraction of each kernel's weights that is zero.", 0, 1)
 
 _WIDTHS = (2048, 2048, 4096, 3072)
 
@@ -67,8 +66,10 @@ def measure(encode, precision, data):
     return seconds, peak, encoded
 
 
-def main(_):
+def main(argv):
     """Prints one row for each target and precision."""
+    if len(argv) > 1:
+        sys.exit(f"Unexpected {argv[1]!r}: every setting is a flag. See --help.")
     from keras_lottery.exporters.tflite import latency, size, tables
 
     data = dense_file(FLAGS.sparsity)
@@ -83,4 +84,11 @@ def main(_):
 
 
 if __name__ == "__main__":
+    flags.DEFINE_float(
+        "sparsity",
+        0.95,
+        "Fraction of each kernel's weights that is zero.",
+        lower_bound=0,
+        upper_bound=1,
+    )
     app.run(main)

@@ -11,6 +11,7 @@ compute convolutions sparsely: `export.web.benchmark_mobilenet` times these in a
 
 import sys
 import tempfile
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -40,26 +41,18 @@ class Case:
     """A network, how it is pruned and exported, and what has to come of it.
 
     Attributes:
-        network: A function of this module.
-        granularity: As `keras_lottery.core.granularity` names it.
+        network: A function that builds it; its name is in the table.
+        block: How many inputs are pruned as one.
         options: For `tflite.export`.
         faster: Times faster than dense, the goal set by the project.
         less: Times less memory than dense, likewise.
     """
 
-    network: str
-    granularity: str
+    network: Callable
+    block: int = 1
     options: dict = field(default_factory=lambda: {"target": "latency"})
     faster: float | None = None
     less: float | None = None
-
-
-CASES = [
-    Case("lenet_300_100", "blocks(4)", faster=5.0),
-    Case("lenet_300_100", "blocks(16)", {"target": "latency", "precision": "int8"}),
-    Case("lenet_300_100", "weights()"),
-    Case("three_of_1024", "weights()", {"target": "auto", "weigh": {"memory": 1.0}}, less=6.0),
-]
 
 
 def lenet_300_100():
@@ -78,6 +71,14 @@ def three_of_1024():
     return keras.Sequential([keras.Input((1024,)), *layers])
 
 
+CASES = [
+    Case(lenet_300_100, block=4, faster=5.0),
+    Case(lenet_300_100, block=16, options={"target": "latency", "precision": "int8"}),
+    Case(lenet_300_100),
+    Case(three_of_1024, options={"target": "auto", "weigh": {"memory": 1.0}}, less=6.0),
+]
+
+
 def write_files(case, folder):
     """Writes `dense.tflite` and `sparse.tflite` of one pruned network.
 
@@ -92,10 +93,8 @@ def write_files(case, folder):
     from export import stock
     from keras_lottery.exporters import tflite
 
-    model = globals()[case.network]()
-    name, _, width = case.granularity.rstrip(")").partition("(")
-    granularity = getattr(kl.granularity, name)(*map(int, width.split()))
-    kl.Lottery(model).prune(SPARSITY, granularity=granularity)
+    model = case.network()
+    kl.Lottery(model).prune(SPARSITY, granularity=kl.granularity.blocks(case.block))
     kl.strip(model)
     samples = np.random.default_rng(0).random((16, *model.input_shape[1:]), np.float32)
     dense, sparse = Path(folder, "dense.tflite"), Path(folder, "sparse.tflite")
@@ -119,7 +118,8 @@ def rows(case, seconds):
         faster, less = dense.median / each.median, dense.memory / each.memory
         cells = (size, median, spread, f"{faster:.2f} x", memory, f"{less:.2f} x")
         remark = _verdict(case, faster, less) if each is not dense else ""
-        result.append((case.network, case.granularity, name, *cells, remark))
+        pruned = f"1x{case.block}"
+        result.append((case.network.__name__, pruned, name, *cells, remark))
     return result
 
 
