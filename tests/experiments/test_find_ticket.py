@@ -84,7 +84,7 @@ def test_weights_that_are_not_the_tickets_are_not_exported(run, tmp_path):
     run(find_ticket, *arguments, "--controls=")
     dense, ticket = (tmp_path / "seed-0" / f"round-0{index}.weights.h5" for index in (0, 1))
     ticket.write_bytes(dense.read_bytes())
-    with pytest.raises(SystemExit, match="find_ticket: .*kernel"):
+    with pytest.raises(SystemExit, match=r"find_ticket: .*kernel"):
         run(find_ticket, *arguments, "--controls=", "--export")
     assert not (tmp_path / "best.keras").exists()
 
