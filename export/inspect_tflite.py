@@ -28,14 +28,14 @@ def main(argv):
     from experiments import quiet
 
     quiet.import_tensorflow()
+    from keras_lottery.exporters import tflite
     from keras_lottery.exporters.tflite import measure, report
-    from keras_lottery.exporters.tflite.bounds import FlatbufferError
 
     sound = True
     for path in argv[1:]:
         try:
             found = report.of(Path(path).read_bytes(), path=path)
-        except (OSError, FlatbufferError) as error:
+        except (OSError, tflite.FlatbufferError) as error:
             print(f"inspect_tflite: {path}: {error}", file=sys.stderr)
             sound = False
             continue

@@ -12,10 +12,11 @@ if missing := [name for name in ("ai_edge_litert", "flatbuffers") if util.find_s
         f"The TFLite exporter needs {' and '.join(missing)}: pip install 'keras_lottery[tflite]'."
     )
 
+from keras_lottery.exporters.tflite.bounds import FlatbufferError
 from keras_lottery.exporters.tflite.errors import ExportError
 from keras_lottery.exporters.tflite.export import export
 from keras_lottery.exporters.tflite.inspection import inspect
 from keras_lottery.exporters.tflite.padding import symmetric
 from keras_lottery.exporters.tflite.preflight import preflight
 
-__all__ = ["ExportError", "export", "inspect", "preflight", "symmetric"]
+__all__ = ["ExportError", "FlatbufferError", "export", "inspect", "preflight", "symmetric"]
