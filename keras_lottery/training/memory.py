@@ -45,11 +45,12 @@ class Column:
     def take(self):
         """All samples as a tensor; the column is empty then.
 
-        On TensorFlow it is not a copy, unless an accelerator has memory of its own.
+        On a CPU it is the same memory, on an accelerator with memory of its own a copy.
         """
         array, self._array = self._array[: self._count], self._array[:0]
         self._count = 0
-        if keras.backend.backend() != "tensorflow":
+        # NumPy hands over no bfloat16, which is of a kind that it does not know.
+        if keras.backend.backend() != "tensorflow" or array.dtype.kind == "V":
             return keras.ops.convert_to_tensor(array)
 
         import tensorflow as tf
@@ -70,12 +71,12 @@ def dtype_of(array) -> str:
 
 def tensor(array):
     """An array as a tensor of its `dtype_of`, or a tensor as it is, if it has that already."""
-    if isinstance(array, np.ndarray) and keras.backend.backend() == "tensorflow":
-        column = Column(array.shape, dtype_of(array))
-        column.append(array)
-        return column.take()
-    converted = keras.ops.convert_to_tensor(array)
-    return keras.ops.cast(converted, dtype_of(converted))
+    if keras.ops.is_tensor(array):
+        return keras.ops.cast(array, dtype_of(array))
+    # On every backend: JAX, too, would share the array's memory if that happens to be aligned.
+    column = Column(array.shape, dtype_of(array))
+    column.append(array)
+    return column.take()
 
 
 def _aligned(shape, dtype):

@@ -38,9 +38,24 @@ def test_floats_become_floatx_and_others_stay(dtype):
     np.testing.assert_array_equal(keras.ops.convert_to_numpy(converted), array)
 
 
-@pytest.mark.parametrize("order", ["C", "F"])
-def test_the_callers_array_is_never_shared(order):
-    array = np.array([[1.0, 2.0], [3.0, 4.0]], "float32", order=order)
+def test_a_column_of_what_numpy_does_not_know():
+    column = memory.Column((2,), "bfloat16")
+    column.append(np.array([1.0, 2.0]))
+    taken = column.take()
+    assert keras.backend.standardize_dtype(taken.dtype) == "bfloat16"
+    assert keras.ops.convert_to_numpy(taken).tolist() == [1, 2]
+
+
+@pytest.mark.parametrize("like", ["C", "F", "aligned", "big-endian", "backwards"])
+def test_the_callers_array_is_never_shared(like):
+    array = np.array([[1.0, 2.0], [3.0, 4.0]], "float32", order="F" if like == "F" else "C")
+    if like == "aligned":  # as backends want it, to share it
+        aligned = memory._aligned(array.shape, "float32")
+        aligned[:], array = array, aligned
+    elif like == "big-endian":
+        array = array.astype(">f4")
+    elif like == "backwards":
+        array = array[::-1, ::-1].copy()[::-1, ::-1]
     converted = memory.tensor(array)
     array[:] = 0
     assert keras.ops.convert_to_numpy(converted).tolist() == [[1, 2], [3, 4]]
