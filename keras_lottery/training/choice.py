@@ -53,8 +53,14 @@ class Choice:
         return f"Training by {ways[self.path]}: {self.reason}."
 
 
-def obstacle(model: keras.Model) -> str | None:
+def obstacle(
+    model: keras.Model, methods: Collection[str] = ("fit", "make_train_function")
+) -> str | None:
     """Why the steps of a model cannot be fused, one clause, or `None` where they can.
+
+    Args:
+        model: Any model.
+        methods: Methods of Keras' own that fused steps take the place of.
 
     >>> model = keras.Sequential([keras.Input((2,)), keras.layers.Dense(1)])
     >>> model.compile(loss="mse", run_eagerly=True)
@@ -70,7 +76,7 @@ def obstacle(model: keras.Model) -> str | None:
         return "the model runs eagerly"
     if backend == "jax" and not model.jit_compile:
         return "the model has jit_compile=False"
-    for method in ("fit", "make_train_function"):
+    for method in methods:
         if getattr(type(model), method) is not getattr(keras.Model, method):
             return f"the model has its own {method}"
     if keras.distribution.distribution() is not None:

@@ -144,28 +144,27 @@ def nbytes(structure) -> int:
 
 
 def are_arrays(structure) -> bool:
-    """Whether all leaves of `structure` that are not `None` are dense arrays of numbers.
+    """Whether `structure` is `None`, or dense arrays of numbers and nothing else.
 
-    >>> are_arrays((np.zeros(3), [np.ones(3), None])), are_arrays(np.array(["a"]))
-    (True, False)
+    >>> are_arrays([np.zeros(3)]), are_arrays([np.zeros(3), None]), are_arrays(np.array(["a"]))
+    (True, False, False)
     """
-    leaves = [leaf for leaf in keras.tree.flatten(structure) if leaf is not None]
-    return all(
+    return structure is None or all(
         leaf.dtype.kind in "biufc"
         if isinstance(leaf, np.ndarray)
         # Ragged and sparse tensors cannot become arrays as they are, nor can texts.
         else keras.ops.is_tensor(leaf) and hasattr(leaf, "__array__") and leaf.dtype != "string"
-        for leaf in leaves
+        for leaf in keras.tree.flatten(structure)
     )
 
 
 def have_shapes(structure) -> bool:
     """Whether all leaves of `structure` are arrays of whatever kind, not a source of batches.
 
-    >>> have_shapes([np.array(["a"])]), have_shapes(iter([np.zeros(3)]))
+    >>> have_shapes([np.array(["a"]), None]), have_shapes(iter([np.zeros(3)]))
     (True, False)
     """
-    return all(hasattr(leaf, "shape") for leaf in keras.tree.flatten(structure))
+    return all(leaf is None or hasattr(leaf, "shape") for leaf in keras.tree.flatten(structure))
 
 
 def from_pandas(leaf):

@@ -90,7 +90,7 @@ def test(
         callbacks.on_test_batch_end(last - 1, logs)
         if model.stop_evaluating:
             break
-    logs = {name: float(value) for name, value in _metrics_or(logs, model).items()}
+    logs = keras.tree.map_structure(_number, _metrics_or(logs, model))
     callbacks.on_test_end(logs)
     return logs
 
@@ -109,3 +109,9 @@ def _metrics_or(logs, model):
     """The model's metrics, unless a step of the user's own returned other names."""
     metrics = model.get_metrics_result()
     return metrics if set(logs) == set(metrics) else dict(logs)
+
+
+def _number(value):
+    """A float, or the array that a metric with a value for each class gives."""
+    array = keras.ops.convert_to_numpy(value)
+    return array if array.ndim else float(array)

@@ -66,6 +66,7 @@ def test_pack_names_what_is_wrong(arguments, message):
 
 
 def test_only_dense_numbers_are_arrays():
-    assert data.are_arrays({"a": np.zeros(2), "b": None})
+    assert data.are_arrays({"a": np.zeros(2)}) and data.are_arrays(None)
+    assert not data.are_arrays({"a": np.zeros(2), "b": None})
     assert not data.are_arrays([0.0, 1.0])
     assert not data.are_arrays((np.zeros(2), np.array(["a", "b"])))

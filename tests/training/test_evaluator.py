@@ -41,6 +41,25 @@ def test_test_hooks_come_between_chunks():
     assert record.calls == [0, 3, 4, 6, ["accuracy", "loss"]]
 
 
+def test_a_metric_of_every_class_is_an_array():
+    x, y = tiny.samples()
+    model = tiny.dense()
+    model.compile(loss="categorical_crossentropy", metrics=[keras.metrics.F1Score()])
+    y = np.eye(tiny.CLASSES)[y]
+    expected = model.evaluate(x, y, return_dict=True, verbose=0)["f1_score"]
+    np.testing.assert_allclose(evaluator(model, x, y)()["f1_score"], expected)
+
+
+def test_an_evaluate_of_its_own_is_used():
+    class Own(keras.Sequential):
+        def evaluate(self, *data, **arguments):
+            return {"own": 1.0}
+
+    model = Own([keras.Input((6,)), keras.layers.Dense(1)])
+    model.compile(loss="mse")
+    assert evaluator(model, *tiny.samples())() == {"own": 1.0}
+
+
 def test_what_cannot_be_fused_is_evaluated_by_the_model():
     x, y = tiny.samples()
     model = tiny.dense(run_eagerly=True)
