@@ -37,6 +37,8 @@ def cache(
     if reason := _obstacle(dataset):
         return None, reason
     columns, lengths, shapes, size = None, [], set(), 0
+    # Where TensorFlow does not know the number, it is negative.
+    batches = max(1, int(dataset.cardinality()))
     for batch in dataset.as_numpy_iterator():
         if not data.are_arrays(batch):
             return None, "the elements of the tf.data set are not arrays"
@@ -45,13 +47,12 @@ def cache(
         if len(shapes) > 1:
             return None, f"the tf.data set has samples of shapes {' and '.join(sorted(shapes))}"
         size += data.nbytes(batch)
-        if size > memory_limit:
+        # All batches but the last are as large as this one.
+        if max(size, (batches - 1) * data.nbytes(batch)) > memory_limit:
             return None, f"the tf.data set exceeds memory_limit={memory_limit:,} bytes"
         lengths.append(len(keras.tree.flatten(batch)[0]))
-        # A negative cardinality: TensorFlow does not know it.
-        expected = max(1, int(dataset.cardinality())) * lengths[0]
         columns = columns or keras.tree.map_structure(
-            lambda part, count=expected: Column((count, *part.shape[1:]), dtype_of(part)), batch
+            lambda part: Column((batches * len(part), *part.shape[1:]), dtype_of(part)), batch
         )
         keras.tree.map_structure(Column.append, columns, batch)
     if len(set(lengths[:-1])) > 1 or lengths[-1:] > lengths[:1] or not lengths:
@@ -62,6 +63,11 @@ def cache(
 
 def _obstacle(dataset):
     """Why a dataset may not be read once and kept, or `None`."""
+    import tensorflow as tf
+
+    # A sparse tensor would come as three arrays.
+    if not all(isinstance(s, tf.TensorSpec) for s in keras.tree.flatten(dataset.element_spec)):
+        return "the elements of the tf.data set are not dense tensors"
     if dataset.cardinality() == -1:
         return "the tf.data set is endless"
     stateful = {
@@ -81,7 +87,10 @@ def _obstacle(dataset):
 
 def _shuffles(dataset):
     """Whether the dataset gives its samples in another order each time it is read."""
-    return any("Shuffle" in _name(stage) for stage in _stages(dataset))
+    return any(
+        "Shuffle" in _name(stage) and getattr(stage, "_reshuffle_each_iteration", None) is not False
+        for stage in _stages(dataset)
+    )
 
 
 def _name(stage):

@@ -52,6 +52,15 @@ def test_what_is_taken_before_the_shuffle_is_always_the_same():
     assert samples.count == 16
 
 
+def test_an_order_that_is_shuffled_once_stays():
+    x, y = tiny.samples()
+    once = tf.data.Dataset.from_tensor_slices((x, y)).shuffle(50, reshuffle_each_iteration=False)
+    some = once.take(20).batch(8)
+    samples, _ = dataset.cache(some, None, 11, LIMIT)
+    assert samples.seed is None
+    np.testing.assert_array_equal(samples.arrays[0], np.concatenate([batch[0] for batch in some]))
+
+
 def test_class_weights_become_sample_weights():
     x, y = tiny.samples()
     samples, _ = dataset.cache(of(x, y), {1: 4.0}, 0, LIMIT)
@@ -74,6 +83,8 @@ def noisy(x, y):
         ),
         (lambda d: d.take(0), r"has batches of \[\] samples"),
         (lambda d: d.repeat(9), "exceeds memory_limit=10,000 bytes"),
+        (lambda d: d.repeat(10**12), "exceeds memory_limit=10,000 bytes"),
+        (lambda d: d.map(lambda x, y: (tf.sparse.from_dense(x), y)), "are not dense tensors"),
         (lambda d: d.map(lambda x, y: tf.strings.as_string(x)), "are not arrays"),
     ],
 )
