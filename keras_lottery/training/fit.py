@@ -47,7 +47,7 @@ def fit(
     An interrupt (Ctrl-C) takes effect at the end of a chunk; the model is as after that step.
 
     What cannot be fused is trained by `model.fit`, with the same batches where the data is arrays
-    of numbers.
+    of numbers. (But for one array without targets: Keras then shuffles it.)
 
     Arrays are copied once, as tensors, at every call: they are the caller's, who may change them
     afterwards, and TensorFlow takes no memory of theirs that is not aligned for it. `model.fit`
@@ -94,38 +94,30 @@ def fit(
     >>> len(history.history["loss"])
     3
     """
-    if fused not in ("auto", "always", "never"):
-        raise ValueError(f"`fused` must be 'auto', 'always' or 'never': received {fused!r}.")
-    if jit_compile not in ("auto", True, False):
-        raise ValueError(f"`jit_compile` must be 'auto', True or False: received {jit_compile!r}.")
-    if chunk < 1:
-        raise ValueError(f"`chunk` must be at least 1 step: received {chunk}.")
+    _check(fused, jit_compile, chunk, batch_size, seed)
     callbacks = keras.tree.flatten(callbacks) if callbacks else []
     say = _say_once if verbose else lambda message: None
     x, y, sample_weight = keras.tree.map_structure(data.from_pandas, (x, y, sample_weight))
     why_not = "fused='never'" if fused == "never" else obstacle(model)
-    samples = None
-    if dataset.is_dataset(x):
-        if y is not None or sample_weight is not None:
-            raise ValueError("`y` and `sample_weight` must be part of the tf.data.Dataset `x`.")
-        if not why_not:
-            samples, why_not = dataset.cache(x, class_weight, seed, memory_limit)
+    if not dataset.is_dataset(x):
+        seed = seed if shuffle else None
+        samples, reason = _pack(x, y, sample_weight, class_weight, batch_size, seed, memory_limit)
+        why_not = why_not or reason
+    elif y is not None or sample_weight is not None:
+        raise ValueError("`y` and `sample_weight` must be part of the tf.data.Dataset `x`.")
+    elif why_not:
+        samples = None
+    else:
+        samples, why_not = dataset.cache(x, class_weight, seed, memory_limit)
         if samples:
             say(f"The tf.data set is cached as arrays: {data.nbytes(samples.arrays):,} bytes.")
-    elif reason := _not_arrays(x=x, y=y, sample_weight=sample_weight):
-        why_not = why_not or reason
-    else:
-        arrays = data.pack(x, y, sample_weight, class_weight)
-        samples = data.Samples(arrays, batch_size, seed if shuffle else None)
-        if data.nbytes(arrays) > memory_limit:
-            why_not = why_not or f"the data exceeds memory_limit={memory_limit:,} bytes"
     if fused == "always" and why_not:
         raise ValueError(f"`fused='always'` is not possible: {why_not}.")
 
     if why_not:
         choice = Choice("plain", why_not)
         say(str(choice))
-        if samples:
+        if samples and keras.tree.is_nested(samples.arrays):
             x, y, sample_weight, class_weight = Batches(samples), None, None, None
             callbacks = [x.epoch_setter(), *callbacks]
             shuffle = False
@@ -148,6 +140,7 @@ def fit(
             validation_freq=validation_freq,
         )
     else:
+        # All epochs count, wherever it starts: a training that is resumed takes the same way.
         total = epochs * samples.steps
         steps = _steps(model, samples.as_tensors(), total, jit_compile, say)
         callbacks = keras.callbacks.CallbackList(
@@ -176,19 +169,38 @@ def fit(
                 callbacks,
             ),
         )
-        choice = steps.choice
+        choice = steps.choice or Choice("plain", "there was no step to do")
         # Said before the first step already, unless XLA then refused the model.
         say(str(choice))
     model.history.params |= {"fused": choice.path, "fused_reason": choice.reason}
     return model.history
 
 
-def _not_arrays(**structures):
-    """Which of these is not made of arrays of numbers, one clause, or `None` if all are."""
-    for name, structure in structures.items():
+def _check(fused, jit_compile, chunk, batch_size, seed):
+    if fused not in ("auto", "always", "never"):
+        raise ValueError(f"`fused` must be 'auto', 'always' or 'never': received {fused!r}.")
+    if jit_compile not in ("auto", True, False):
+        raise ValueError(f"`jit_compile` must be 'auto', True or False: received {jit_compile!r}.")
+    if chunk < 1:
+        raise ValueError(f"`chunk` must be at least 1 step: received {chunk}.")
+    if batch_size is None or batch_size < 1:
+        raise ValueError(f"`batch_size` must be at least 1 sample: received {batch_size}.")
+    # `None` would be the order in which the samples lie; that is `shuffle=False`.
+    if seed is None or seed < 0:
+        raise ValueError(f"`seed` must be an integer, 0 or above: received {seed}.")
+
+
+def _pack(x, y, sample_weight, class_weight, batch_size, seed, memory_limit):
+    """The samples, or `None` if they are not numbers, and why they cannot be fused, or `None`."""
+    for name, structure in {"x": x, "y": y, "sample_weight": sample_weight}.items():
         if not data.are_arrays(structure):
-            return f"`{name}` ({type(structure).__name__}) is not arrays of numbers"
-    return None
+            return None, f"`{name}` ({type(structure).__name__}) is not arrays of numbers"
+    arrays = data.pack(x, y, sample_weight, class_weight)
+    samples = data.Samples(arrays, batch_size, seed)
+    if samples.count == 0:
+        raise ValueError("`x` must have at least one sample: received none.")
+    large = data.nbytes(arrays) > memory_limit
+    return samples, f"the data exceeds memory_limit={memory_limit:,} bytes" if large else None
 
 
 def _steps(model, samples, total, jit_compile, say):

@@ -1,6 +1,7 @@
 """The batches of the fused path, in the same order, for ordinary `model.fit`."""
 
 import keras
+import numpy as np
 
 from keras_lottery.training import memory
 from keras_lottery.training.data import Samples
@@ -13,14 +14,18 @@ class Batches(keras.utils.PyDataset):
     begins, since BackupAndRestore may have chosen it.
 
     Args:
-        samples: What to train on.
+        samples: What to train on; not an array by itself, which Keras takes from no `PyDataset`.
     """
 
     def __init__(self, samples: Samples):
         super().__init__()
         self.samples = samples
         self.order = samples.order(0)
-        self.arrays = keras.tree.map_structure(keras.ops.convert_to_numpy, samples.arrays)
+        # Not all by `convert_to_numpy`: it copies arrays, and they may be too large for that.
+        self.arrays = keras.tree.map_structure(
+            lambda a: a if isinstance(a, np.ndarray) else keras.ops.convert_to_numpy(a),
+            samples.arrays,
+        )
 
     def __len__(self):
         return self.samples.steps
@@ -28,11 +33,10 @@ class Batches(keras.utils.PyDataset):
     def __getitem__(self, step):
         size = self.samples.batch_size
         indices = self.order[step * size : (step + 1) * size]
-        batch = keras.tree.map_structure(
+        return keras.tree.map_structure(
             lambda array: array[indices].astype(memory.dtype_of(array), copy=False),
             self.arrays,
         )
-        return batch if isinstance(batch, tuple) else (batch,)
 
     def epoch_setter(self) -> keras.callbacks.Callback:
         """A callback that sets the order of the batches to that of the epoch that begins."""

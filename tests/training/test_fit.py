@@ -210,12 +210,52 @@ def test_a_model_trained_again_is_not_traced_again_until_it_changes():
         ({"jit_compile": "yes"}, "'auto', True or False: received 'yes'"),
         ({"fused": True}, "'auto', 'always' or 'never': received True"),
         ({"chunk": 0}, "at least 1 step: received 0"),
+        ({"batch_size": None}, "at least 1 sample: received None"),
+        ({"seed": None}, "0 or above: received None"),
         ({"fused": "always", "memory_limit": 100}, "exceeds memory_limit=100 bytes"),
     ],
 )
 def test_wrong_arguments_are_named(arguments, message):
     with pytest.raises(ValueError, match=message):
         fit(tiny.dense(), *tiny.samples(), verbose=0, **arguments)
+
+
+def test_no_sample_is_an_error():
+    with pytest.raises(ValueError, match="at least one sample: received none"):
+        fit(tiny.dense(), np.zeros((0, 6)), np.zeros(0), verbose=0)
+
+
+def test_no_epoch_is_no_training():
+    model = tiny.dense()
+    before = tiny.state(model)
+    history = fit(model, *tiny.samples(), epochs=2, initial_epoch=2, verbose=0)
+    assert history.history == {} and "fused_reason" in history.params
+    for now, then in zip(tiny.state(model), before, strict=False):
+        np.testing.assert_array_equal(now, then)
+
+
+def test_a_model_that_is_not_built_yet():
+    def unbuilt():
+        keras.utils.set_random_seed(1)
+        layers = [keras.layers.Dense(8, "relu"), keras.layers.Dense(tiny.CLASSES, "softmax")]
+        return tiny.compile_as_classifier(keras.Sequential(layers), "adam")
+
+    x, y = tiny.samples()
+    arguments = {"batch_size": 8, "epochs": 2, "shuffle": False, "verbose": 0}
+    model, other = unbuilt(), unbuilt()
+    history = fit(model, x, y, chunk=3, fused="always", **arguments)
+    tiny.assert_same(model, history, other, other.fit(x, y, **arguments), 1e-6)
+
+
+def test_an_output_without_weights_is_left_to_model_fit():
+    inputs = keras.Input((6,))
+    heads = {name: keras.layers.Dense(1, name=name)(inputs) for name in ("a", "b")}
+    model = keras.Model(inputs, heads)
+    model.compile("sgd", {"a": "mse", "b": "mse"})
+    x, y = tiny.samples()
+    weights = {"a": np.ones(50), "b": None}
+    history = fit(model, x, {"a": y, "b": y}, sample_weight=weights, verbose=0)
+    assert history.params["fused_reason"] == "`sample_weight` (dict) is not arrays of numbers"
 
 
 def test_an_error_of_the_users_own_is_raised_as_it_is():

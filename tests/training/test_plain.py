@@ -36,6 +36,19 @@ def test_every_epoch_of_model_fit_has_its_own_order():
     assert np.concatenate(seen).tolist() == np.concatenate(orders).tolist()
 
 
+def test_an_array_alone_reaches_the_train_step_alone():
+    class Alone(keras.Sequential):
+        def train_step(self, *arguments):
+            assert not isinstance(arguments[-1], tuple)
+            return super().train_step(*arguments)
+
+    x, _ = tiny.samples()
+    for fused in ("auto", "never"):
+        model = Alone([keras.Input((6,)), keras.layers.Dense(6, activity_regularizer="l2")])
+        model.compile("sgd")
+        assert fit(model, x, fused=fused, verbose=0).history["loss"]
+
+
 @pytest.mark.skipif(keras.backend.backend() != "torch", reason="fused on other backends")
 def test_on_torch_fit_is_model_fit_also_with_masks():
     x, y = tiny.samples()
