@@ -25,6 +25,24 @@ FLAGS = flags.FLAGS
 _SUFFIXES = (".tflite", ".json", ".md")
 
 
+def saved_model(path):
+    """A model from its file.
+
+    Raises:
+        ValueError, OSError: There is no such file, it holds no model, or one of classes that Keras
+            does not know.
+    """
+    import keras
+
+    try:
+        return keras.saving.load_model(path)
+    except TypeError as error:
+        raise ValueError(
+            f"{path} has a class that is not Keras's own: call tflite.export where it is defined. "
+            f"{str(error).partition('.')[0]}."
+        ) from error
+
+
 def trained_ticket(path, network, dataset, weights=None, epochs=None, seed=0):
     """A network with a ticket's masks, trained.
 
@@ -121,8 +139,6 @@ def main(argv):
     from experiments import quiet
 
     quiet.import_tensorflow()
-    import keras
-
     import keras_lottery as kl
     from keras_lottery.exporters import tflite
 
@@ -130,7 +146,7 @@ def main(argv):
     try:
         dataset = data_flags.load()
         if FLAGS.model:
-            model = keras.saving.load_model(FLAGS.model)
+            model = saved_model(FLAGS.model)
         else:
             model = trained_ticket(
                 FLAGS.ticket, FLAGS.network, dataset, FLAGS.weights, FLAGS.epochs, FLAGS.seed

@@ -6,6 +6,7 @@ import runpy
 import sys
 from pathlib import Path
 
+import keras
 import numpy as np
 import pytest
 from absl import flags
@@ -157,6 +158,24 @@ def test_weights_that_violate_a_tickets_masks_are_refused_on_one_line(run, tmp_p
 def test_wrong_settings_are_told_what_is_right(run, arguments, message):
     code, _, _ = run("export_ticket", *arguments)
     assert re.search(message, code)
+
+
+class Unknown(keras.layers.Layer):
+    """A layer of the user's own, which the script has no code of."""
+
+
+def test_a_model_of_a_class_that_keras_does_not_know(run, tmp_path):
+    keras.Sequential([keras.Input((4,)), keras.layers.Dense(3), Unknown()]).save(
+        tmp_path / "M.keras"
+    )
+    # Loading looks the class up where it was defined.
+    with pytest.MonkeyPatch.context() as patch:
+        patch.delattr(sys.modules[__name__], "Unknown")
+        code, _, _ = run(
+            "export_ticket", f"--model={tmp_path / 'M.keras'}", f"--output={tmp_path / 'F.tflite'}"
+        )
+    assert "M.keras has a class that is not Keras's own" in code
+    assert "\n" not in code
 
 
 def test_what_auto_weighs():
