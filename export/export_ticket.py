@@ -37,9 +37,11 @@ def saved_model(path):
     try:
         return keras.saving.load_model(path)
     except TypeError as error:
+        # Behind the whole configuration comes what is missing.
+        reason, *_ = str(error).rpartition("encountered: ")[2].split(". ")
         raise ValueError(
             f"{path} has a class that is not Keras's own: call tflite.export where it is defined. "
-            f"{str(error).partition('.')[0]}."
+            f"{reason}."
         ) from error
 
 

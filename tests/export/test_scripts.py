@@ -175,6 +175,7 @@ def test_a_model_of_a_class_that_keras_does_not_know(run, tmp_path):
             "export_ticket", f"--model={tmp_path / 'M.keras'}", f"--output={tmp_path / 'F.tflite'}"
         )
     assert "M.keras has a class that is not Keras's own" in code
+    assert "'Unknown'" in code
     assert "\n" not in code
 
 
