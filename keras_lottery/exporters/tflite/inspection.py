@@ -4,10 +4,10 @@ import gzip
 import math
 from dataclasses import dataclass
 
-from keras_lottery.exporters.tflite import defects, flatbuffer, micro, weight, xnnpack
+from keras_lottery.exporters.tflite import defects, flatbuffer, micro, stored_weight, xnnpack
 from keras_lottery.exporters.tflite.defects import Defect
 from keras_lottery.exporters.tflite.graph import Graph
-from keras_lottery.exporters.tflite.weight import Weight
+from keras_lottery.exporters.tflite.stored_weight import StoredWeight
 from keras_lottery.exporters.tflite.xnnpack import SparsePath
 
 
@@ -25,7 +25,7 @@ class Inspection:
         sparse_path: What XNNPACK makes of the 1x1 convolutions; None where there are none.
     """
 
-    weights: tuple[Weight, ...]
+    weights: tuple[StoredWeight, ...]
     other_bytes: int
     file_bytes: int
     gzip_bytes: int
@@ -71,15 +71,15 @@ def inspect(data: bytes) -> Inspection:
         graph = Graph(model, subgraph)
         names += [graph.name(operator) for operator in subgraph.operators]
         encoded = _encoded(graph)
-        weights += [weight.decoded(graph, *pair) for pair in encoded]
+        weights += [stored_weight.decoded(graph, *pair) for pair in encoded]
         parts = {index for pair in encoded for index in pair[1:]}
         for index, tensor in enumerate(subgraph.tensors):
             if index in parts or not (graph.is_constant(index) or tensor.sparsity):
                 continue
-            if not weight.is_weight(tensor):
+            if not stored_weight.is_weight(tensor):
                 other_bytes += flatbuffer.length(model.buffers[tensor.buffer])
                 continue
-            weights.append(weight.of(graph, index, sparse_path))
+            weights.append(stored_weight.of(graph, index, sparse_path))
             if tensor.sparsity is not None:
                 found += [d for d in defects.find(graph, index) if d not in found]
     return Inspection(

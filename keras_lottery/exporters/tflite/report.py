@@ -6,7 +6,7 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-from keras_lottery.exporters.tflite import latency, tables, weight, xnnpack
+from keras_lottery.exporters.tflite import latency, stored_weight, tables, xnnpack
 from keras_lottery.exporters.tflite.inspection import Inspection, gzipped, inspect
 from keras_lottery.exporters.tflite.measure import Measurement
 from keras_lottery.exporters.tflite.proof import Proof
@@ -14,25 +14,25 @@ from keras_lottery.exporters.tflite.proof import Proof
 # What a user may expect of the weights that are computed in one way. The factors are this project's
 # measurements on one x86 machine and one thread; `benchmark_tflite` repeats them on yours.
 _EXPECT = {
-    weight.DENSE: "stored and computed densely.",
-    weight.UNPACKED: (
+    stored_weight.DENSE: "stored and computed densely.",
+    stored_weight.UNPACKED: (
         "smaller on disk only. The runtime unpacks them when it loads the file, and then is "
         "no faster than with dense ones, and takes a little more memory and time to load."
     ),
-    weight.SPARSE: (
+    stored_weight.SPARSE: (
         "computed sparsely by the runtime's own kernel and never unpacked, so in less memory. "
         "In time, one example at a time on x86, that is estimated to pay against dense float from "
         f"{latency.pays_from(4):.0%} zeros in blocks of four, from {latency.pays_from(1):.0%} "
         "without. Measure it where it will run."
     ),
-    weight.SPARSE_WITHOUT_AVX: (
+    stored_weight.SPARSE_WITHOUT_AVX: (
         "1x1 convolutions that XNNPACK computes sparsely, if it runs on "
         f"{xnnpack.CPU_NEEDED}; elsewhere, as on most PCs, they are unpacked and no faster."
     ),
-    weight.DECODED: (
+    stored_weight.DECODED: (
         "smaller in flash. TensorFlow Lite Micro decodes them at every run, which takes longer."
     ),
-    weight.MISREAD: "WRONG: nothing in the file unpacks them; see the defects.",
+    stored_weight.MISREAD: "WRONG: nothing in the file unpacks them; see the defects.",
 }
 
 # Why an export did not choose how to store a weight.
@@ -168,7 +168,7 @@ def expectations(inspected: Inspection) -> list[str]:
     computed = {w.computed for w in inspected.weights}
     if "DENSIFY" in inspected.operators:
         sentences.append("Not for TensorFlow Lite Micro: it lacks DENSIFY, and does not load this.")
-    elif computed & {weight.SPARSE, weight.MISREAD}:
+    elif computed & {stored_weight.SPARSE, stored_weight.MISREAD}:
         sentences.append("Not for TensorFlow Lite Micro: it ignores sparsity, and would be wrong.")
     return sentences
 

@@ -16,7 +16,7 @@ import pytest
 import sample_files
 
 from keras_lottery.exporters import tflite
-from keras_lottery.exporters.tflite import signature, verify, weight
+from keras_lottery.exporters.tflite import signature, stored_weight, verify
 
 PYTHON = pathlib.Path(__file__).parents[3] / ".arm64" / "python"
 
@@ -44,21 +44,21 @@ def convolutional():
 
 # Network, target, precision, and how one of the kernels is then stored and computed.
 CASES = [
-    (dense(0.9), "size", "float32", ("CSR of axis 1", weight.UNPACKED)),
-    (dense(0.9), "size", "float16", ("CSR of axis 1", weight.UNPACKED)),
-    (dense(0.9), "size", "int8", ("CSR of axis 1", weight.UNPACKED)),
-    (convolutional, "size", "int8", ("1x2 blocks", weight.UNPACKED)),
-    (dense(0.9, block=4), "latency", "float32", ("1x4 blocks", weight.SPARSE)),
-    (dense(0.9, block=16, inputs=256), "latency", "int8", ("1x16 blocks", weight.SPARSE)),
-    (dense(0.98), "latency", "float32", ("CSR of axis 1", weight.SPARSE)),
+    (dense(0.9), "size", "float32", ("CSR of axis 1", stored_weight.UNPACKED)),
+    (dense(0.9), "size", "float16", ("CSR of axis 1", stored_weight.UNPACKED)),
+    (dense(0.9), "size", "int8", ("CSR of axis 1", stored_weight.UNPACKED)),
+    (convolutional, "size", "int8", ("1x2 blocks", stored_weight.UNPACKED)),
+    (dense(0.9, block=4), "latency", "float32", ("1x4 blocks", stored_weight.SPARSE)),
+    (dense(0.9, block=16, inputs=256), "latency", "int8", ("1x16 blocks", stored_weight.SPARSE)),
+    (dense(0.98), "latency", "float32", ("CSR of axis 1", stored_weight.SPARSE)),
     (
         sample_files.separable_network,
         "latency",
         "float32",
-        ("CSR of axis 0", weight.SPARSE_WITHOUT_AVX),
+        ("CSR of axis 0", stored_weight.SPARSE_WITHOUT_AVX),
     ),
-    (dense(0.9), "int8", None, ("CSR of axis 3", weight.UNPACKED)),
-    (convolutional, "int8", None, ("CSR of axis 3", weight.UNPACKED)),
+    (dense(0.9), "int8", None, ("CSR of axis 3", stored_weight.UNPACKED)),
+    (convolutional, "int8", None, ("CSR of axis 3", stored_weight.UNPACKED)),
 ]
 
 # How far from x86, as a fraction of the largest output; integers may be a step apart.

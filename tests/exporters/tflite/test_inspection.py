@@ -5,7 +5,14 @@ import pytest
 import sample_files
 
 from keras_lottery.exporters import tflite
-from keras_lottery.exporters.tflite import encode, flatbuffer, inspection, levels, runtimes, weight
+from keras_lottery.exporters.tflite import (
+    encode,
+    flatbuffer,
+    inspection,
+    levels,
+    runtimes,
+    stored_weight,
+)
 
 
 def by_operator(found):
@@ -17,7 +24,7 @@ def test_an_unstructured_float_file_is_unpacked():
     found = inspection.inspect(data)
     first = next(w for w in found.weights if w.shape == (16, 32))
     assert first.encoding == "CSR of axis 1, uint8"
-    assert first.computed == weight.UNPACKED
+    assert first.computed == stored_weight.UNPACKED
     alive = np.count_nonzero(sample_files.dense_network().layers[0].kernel.numpy())
     assert first.value_bytes == 4 * alive
     # A byte for every index, and one for every row's segment and the end.
@@ -33,7 +40,7 @@ def test_an_unstructured_float_file_is_unpacked():
 
 def test_block_sparse_float_is_computed_sparsely():
     found = inspection.inspect(sample_files.stock_file("float32", block=4, sparsity=0.9))
-    assert [w.computed for w in found.weights] == [weight.SPARSE] * 2
+    assert [w.computed for w in found.weights] == [stored_weight.SPARSE] * 2
     assert {w.encoding for w in found.weights} == {"1x4 blocks, CSR of axis 1, uint8"}
     assert all(w.memory == w.stored_bytes for w in found.weights)
 
@@ -44,7 +51,7 @@ def test_tflite_micros_bitmask_is_decoded_at_each_run(tmp_path):
     tflite.export(model, tmp_path / "micro.tflite", target="micro", samples=samples)
     found = inspection.inspect((tmp_path / "micro.tflite").read_bytes())
     first = next(w for w in found.weights if w.shape == (64, 128))
-    assert (first.encoding, first.computed) == ("bitmask", weight.DECODED)
+    assert (first.encoding, first.computed) == ("bitmask", stored_weight.DECODED)
     alive = round((1 - first.sparsity) * 64 * 128)
     assert 0.89 < first.sparsity < 0.92
     assert first.value_bytes == alive
@@ -54,7 +61,7 @@ def test_tflite_micros_bitmask_is_decoded_at_each_run(tmp_path):
 def test_a_dense_file_is_dense():
     data = sample_files.stock_file("float32", sparse=False)
     found = inspection.inspect(data)
-    assert {(w.computed, w.encoding) for w in found.weights} == {(weight.DENSE, "dense")}
+    assert {(w.computed, w.encoding) for w in found.weights} == {(stored_weight.DENSE, "dense")}
     assert found.dense_bytes == len(data)
 
 

@@ -17,7 +17,7 @@ from keras_lottery.exporters.tflite import (
     size,
     source,
     storage,
-    weight,
+    stored_weight,
     weights,
 )
 
@@ -128,12 +128,15 @@ def test_no_file_grows(sparsity, precision):
 def test_latency_computes_blocks_and_single_weights_sparsely(lenet):
     blocky = sample_files.dense_network(inputs=64, hidden=64, sparsity=0.9, block=4)
     built = latency.build(source.prepare(blocky), "float32")
-    assert computed(built.data) == {"fc1/kernel": weight.SPARSE, "output/kernel": weight.SPARSE}
+    assert computed(built.data) == {
+        "fc1/kernel": stored_weight.SPARSE,
+        "output/kernel": stored_weight.SPARSE,
+    }
     assert "DENSIFY" not in inspection.inspect(built.data).operators
     encodings = {each.encoding for each in inspection.inspect(built.data).weights}
     assert all("1x4" in encoding for encoding in encodings)
     built = latency.build(lenet, "float32")
-    assert set(computed(built.data).values()) == {weight.SPARSE}
+    assert set(computed(built.data).values()) == {stored_weight.SPARSE}
 
 
 def test_latency_computes_int8_blocks_of_sixteen(tmp_path):
@@ -141,14 +144,16 @@ def test_latency_computes_int8_blocks_of_sixteen(tmp_path):
     path = tmp_path / "model.tflite"
     report = tflite.export(model, path, target="latency", precision="int8")
     found = {each.name: (each.dtype, each.computed) for each in report.inspection.weights}
-    assert found["fc1/kernel"] == ("int8", weight.SPARSE)
+    assert found["fc1/kernel"] == ("int8", stored_weight.SPARSE)
 
 
 def test_latency_leaves_blocks_that_do_not_divide_to_the_runtime(tmp_path):
     """Where the stock converter drops the tail of each row."""
     model = sample_files.dense_network(inputs=30, hidden=64, sparsity=0.6)
     report = tflite.export(model, tmp_path / "model.tflite", target="latency")
-    assert computed((tmp_path / "model.tflite").read_bytes())["fc1/kernel"] == weight.UNPACKED
+    assert (
+        computed((tmp_path / "model.tflite").read_bytes())["fc1/kernel"] == stored_weight.UNPACKED
+    )
     assert max(report.proof.errors.values()) < 1e-5
 
 
@@ -220,7 +225,7 @@ def test_auto_takes_the_next_best_where_a_proof_fails(tmp_path, monkeypatch):
     report = tflite.export(model, tmp_path / "x.tflite", target="auto")
     assert report.notes[0].startswith("Chosen: target latency")
     assert "Not chosen: target size. XNNPACK is off." in report.notes
-    assert {each.computed for each in report.inspection.weights} == {weight.SPARSE}
+    assert {each.computed for each in report.inspection.weights} == {stored_weight.SPARSE}
 
 
 def test_auto_skips_what_cannot_be_built(tmp_path):

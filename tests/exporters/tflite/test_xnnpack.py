@@ -13,7 +13,7 @@ from keras_lottery.exporters.tflite import (
     inspection,
     report,
     source,
-    weight,
+    stored_weight,
     xnnpack,
 )
 from keras_lottery.exporters.tflite.graph import Graph
@@ -48,7 +48,7 @@ def test_a_network_that_meets_every_condition(model):
     assert len(path.weights) == 1
     assert path.zeros == pytest.approx(0.8, abs=0.02)
     found = inspection.inspect(flatbuffer.write(model)).weights
-    assert [w.computed for w in found].count(weight.SPARSE_WITHOUT_AVX) == 1
+    assert [w.computed for w in found].count(stored_weight.SPARSE_WITHOUT_AVX) == 1
 
 
 def test_a_network_without_1x1_convolutions_has_nothing_to_gain():

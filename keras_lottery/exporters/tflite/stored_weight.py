@@ -1,4 +1,4 @@
-"""One weight of a file: what it costs, and how the runtime computes with it."""
+"""One weight as a file stores it: what it costs, and how the runtime computes with it."""
 
 from dataclasses import dataclass
 
@@ -39,8 +39,8 @@ MISREAD = "misread"
 
 
 @dataclass(frozen=True)
-class Weight:
-    """One weight of a file.
+class StoredWeight:
+    """One weight as a file stores it.
 
     Attributes:
         name: Of the tensor in the file.
@@ -80,7 +80,7 @@ class Weight:
         return self.value_bytes + self.index_bytes
 
 
-def of(graph: Graph, index: int, sparse_path: SparsePath | None) -> Weight:
+def of(graph: Graph, index: int, sparse_path: SparsePath | None) -> StoredWeight:
     """What the constant `index` costs, and how it is computed.
 
     Raises:
@@ -95,7 +95,7 @@ def of(graph: Graph, index: int, sparse_path: SparsePath | None) -> Weight:
     if alive.size > size:
         raise FlatbufferError(f"{levels.title(tensor)!r} has {values.size} values for {size}.")
     use = next(iter(graph.uses(index)), None)
-    return Weight(
+    return StoredWeight(
         name=levels.title(tensor),
         shape=levels.shape(tensor),
         dtype=_WEIGHT_TYPES.get(tensor.type, f"type {tensor.type}"),
@@ -111,7 +111,7 @@ def of(graph: Graph, index: int, sparse_path: SparsePath | None) -> Weight:
     )
 
 
-def decoded(graph: Graph, output: int, mask: int, table: int) -> Weight:
+def decoded(graph: Graph, output: int, mask: int, table: int) -> StoredWeight:
     """What a weight costs that TensorFlow Lite Micro decodes: a bitmask, and a table of values.
 
     Raises:
@@ -125,7 +125,7 @@ def decoded(graph: Graph, output: int, mask: int, table: int) -> Weight:
     if alive > size or alive > values.size:
         raise FlatbufferError(f"{levels.title(tensor)!r} has a mask of {alive} weights.")
     readers = graph.consumers.get(output, [])
-    return Weight(
+    return StoredWeight(
         name=levels.title(tensor),
         shape=levels.shape(tensor),
         dtype=_WEIGHT_TYPES.get(tensor.type, f"type {tensor.type}"),
