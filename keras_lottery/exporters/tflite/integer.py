@@ -26,6 +26,9 @@ from keras_lottery.exporters.tflite.source import Built
 # The most examples that activations are calibrated on.
 _CALIBRATED = 256
 
+# A value of a bias, and its scale and zero point.
+_BIAS_BYTES = 4 + storage.SCALE_BYTES
+
 
 def quantized(origin, kind="float32"):
     """Converts a model to full integers, densely.
@@ -94,7 +97,7 @@ def encode(model):
         connected = [op for name, op in weight.operators if name == "FULLY_CONNECTED"]
         if connected:
             shape = dense_as_conv.kernel_shape(shape)
-            cost += sum(dense_as_conv.cost(operator, shape[0]) for operator in connected)
+            cost += sum(dense_as_conv.cost(op, shape[0], _BIAS_BYTES) for op in connected)
         values = weight.values.reshape(shape)
         plan = sparsity.cheapest(values, itemsize=1)
         name, dense, sparse = levels.title(weight.tensor), values.nbytes, plan.bytes + cost

@@ -6,6 +6,7 @@ import pytest
 import sample_files
 from keras import layers
 
+from keras_lottery import Lottery
 from keras_lottery.exporters import tflite
 from keras_lottery.exporters.tflite import (
     auto,
@@ -239,3 +240,12 @@ def test_auto_skips_what_cannot_be_built(tmp_path):
     [skipped] = [note for note in report.notes if note.startswith("Not among the candidates")]
     assert "target int8" in skipped
     assert "has a loop" in skipped
+
+
+def test_integers_whose_bias_would_cost_more_than_zeros_save_stay_dense(tmp_path):
+    # As a convolution the layer needs a bias, with a scale for each of its outputs.
+    model = keras.Sequential([keras.Input((18,)), keras.layers.Dense(300, use_bias=False)])
+    Lottery(model).prune(0.75)
+    samples = np.random.default_rng(0).standard_normal((16, 18))
+    report = tflite.export(model, tmp_path / "model.tflite", target="int8", samples=samples)
+    assert (tmp_path / "model.tflite").stat().st_size <= report.dense_int8.raw
