@@ -111,6 +111,9 @@ def rows(case, seconds):
         paths = write_files(case, folder)
         found = measure.measure(paths, seconds=seconds, runtimes=["XNNPACK"])
         sizes = [tables.number(path.stat().st_size) for path in paths]
+    for each in found:
+        if each.failure:
+            sys.exit(f"speed_table: {each.file} of {case.network.__name__} failed: {each.failure}")
     dense = found[0]
     result = []
     for size, each in zip(sizes, found, strict=True):

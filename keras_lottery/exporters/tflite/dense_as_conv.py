@@ -21,15 +21,15 @@ BIAS_BYTES = 100
 _VERSIONS = {schema.TensorType.FLOAT32: 1, schema.TensorType.INT8: 3}
 
 
-def cost(operator, outputs, bias_bytes=4):
+def cost(operator, outputs, value_bytes=4):
     """The bytes that `rewrite` adds to a file at most, the weight aside.
 
     Args:
         operator: The fully connected operator.
         outputs: How many outputs it has.
-        bias_bytes: What one value of a bias takes, with its scale where it has one.
+        value_bytes: What one value of a bias takes, with its scale where it has one.
     """
-    return RESHAPES_BYTES + (0 if _has_bias(operator) else bias_bytes * outputs + BIAS_BYTES)
+    return RESHAPES_BYTES + (0 if _has_bias(operator) else value_bytes * outputs + BIAS_BYTES)
 
 
 def kernel_shape(shape):
