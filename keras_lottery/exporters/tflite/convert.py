@@ -18,6 +18,7 @@ import numpy as np
 
 from keras_lottery import variables
 from keras_lottery.exporters.tflite import signature as signatures
+from keras_lottery.exporters.tflite import static
 from keras_lottery.exporters.tflite.errors import ExportError
 
 
@@ -43,12 +44,12 @@ def convert(model, signature, configure=None):
         return _convert(model, signature, configure)
     except ExportError as error:
         # TensorFlow 2.21 fails on Dense layers over a sequence of single values, unless the batch
-        # is open; the file is made for one example all the same.
+        # is open; the file is for one example all the same.
         any_batch = keras.tree.map_structure(
             lambda t: keras.KerasTensor((None, *t.shape[1:]), t.dtype), signature
         )
         try:
-            return _convert(model, any_batch, configure)
+            return static.for_one(_convert(model, any_batch, configure))
         except ExportError:
             raise error from None
 

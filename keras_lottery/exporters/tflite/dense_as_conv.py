@@ -11,7 +11,6 @@ import numpy as np
 from ai_edge_litert import schema_py_generated as schema
 
 from keras_lottery.exporters.tflite import edit, levels
-from keras_lottery.exporters.tflite.graph import Graph
 
 # What the reshapes before and after the convolution, and a bias, add to a file at most.
 RESHAPES_BYTES = 360
@@ -93,23 +92,6 @@ def rewrite(model, subgraph, operator, shape):
         _reshape(model, subgraph, pixel, target),
     ]
     return convolution
-
-
-def join_reshapes(model, subgraph):
-    """Lets a reshape of a reshape read what the first one reads, and drops those nobody reads.
-
-    Two Dense layers in a row, and Flatten before one, leave such pairs.
-    """
-    graph = Graph(model, subgraph)
-    reshapes = [each for each in subgraph.operators if graph.name(each) == "RESHAPE"]
-    for operator in reshapes:
-        first = graph.producer.get(int(operator.inputs[0]))
-        if first is not None and graph.name(first) == "RESHAPE":
-            operator.inputs = np.array([first.inputs[0], *operator.inputs[1:]], np.int32)
-    read = {int(i) for each in subgraph.operators for i in each.inputs} | set(subgraph.outputs)
-    subgraph.operators = [
-        each for each in subgraph.operators if each not in reshapes or each.outputs[0] in read
-    ]
 
 
 def _has_bias(operator):

@@ -95,7 +95,7 @@ def drop_unused(model):
     model.metadata, model.metadataBuffer, model.description = None, None, None
     for subgraph in model.subgraphs:
         subgraph.name = None
-        _drop_tensors(subgraph)
+        drop_tensors(subgraph)
         ends = {int(i) for i in (*subgraph.inputs, *subgraph.outputs)}
         for index, tensor in enumerate(subgraph.tensors):
             if index not in ends and not flatbuffer.length(model.buffers[tensor.buffer]):
@@ -104,7 +104,8 @@ def drop_unused(model):
     _drop_codes(model)
 
 
-def _drop_tensors(subgraph):
+def drop_tensors(subgraph):
+    """Drops the tensors that no operator reads or writes; the others are numbered anew."""
     used = {int(i) for i in (*subgraph.inputs, *subgraph.outputs)}
     for each in subgraph.operators:
         used.update(int(i) for i in (*each.inputs, *each.outputs))

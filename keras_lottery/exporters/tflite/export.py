@@ -8,24 +8,15 @@ import numpy as np
 
 from keras_lottery.exporters.tflite import (
     auto,
-    integer,
-    latency,
     micro,
     proof,
     report,
     size,
     source,
-    storage,
+    targets,
 )
 from keras_lottery.exporters.tflite import measure as measuring
 from keras_lottery.exporters.tflite.errors import ExportError
-
-TARGETS = {
-    "size": size.build,
-    "latency": latency.build,
-    "int8": integer.build,
-    "micro": micro.build,
-}
 
 # What the target `auto` weighs, if nothing else is said.
 _ALIKE = {"bytes": 1.0, "time": 1.0, "memory": 1.0}
@@ -90,7 +81,7 @@ def export(
         if target == "auto":
             candidates = auto.ranked(origin, precision, weigh or _ALIKE)
         else:
-            candidates = {target: TARGETS[target](origin, precision)}
+            candidates = {target: targets.BUILDERS[target](origin, precision)}
         built, proven, failures = _first_proven(candidates, origin)
         made = report.of(
             built.data,
@@ -143,16 +134,7 @@ def _appearing_whole(path):
 
 def _check(target, precision, weigh):
     """The precision to use; raises `ValueError` for arguments that do not fit."""
-    targets = [*TARGETS, "auto"]
-    if target not in targets:
-        raise ValueError(f"No target {target!r}; choose one of {', '.join(targets)}.")
-    implied = "int8" if target in ("int8", "micro") else None
-    if implied and precision not in (None, implied):
-        raise ValueError(f"The target {target!r} stores int8, not {precision!r}; leave it out.")
-    precision = precision or implied or "float32"
-    if precision not in storage.PRECISIONS:
-        choices = ", ".join(storage.PRECISIONS)
-        raise ValueError(f"No precision {precision!r}; choose one of {choices}.")
+    precision = targets.check(target, precision, (*targets.BUILDERS, "auto"))
     if weigh is not None:
         if target != "auto":
             raise ValueError(f"`weigh` is for the target 'auto'; received target {target!r}.")

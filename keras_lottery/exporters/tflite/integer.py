@@ -5,6 +5,8 @@ as by the target `size`, except that a fully connected operator becomes a convol
 not accept one whose int8 weights are unpacked by an operator.
 """
 
+from dataclasses import dataclass
+
 import keras
 import numpy as np
 from ai_edge_litert import schema_py_generated as schema
@@ -28,6 +30,23 @@ _CALIBRATED = 256
 
 # A value of a bias, and its scale and zero point.
 _BIAS_BYTES = 4 + storage.SCALE_BYTES
+
+
+@dataclass(frozen=True)
+class Choice:
+    """The form of one int8 weight that takes the fewest bytes.
+
+    Attributes:
+        values: Its values in the shape that they are stored in.
+        plan: How they are stored sparsely, an `encode.Plan`; `None` for densely.
+        bytes: What the weight takes at most, with the operators that unpack it.
+        reason: Why it is stored so.
+    """
+
+    values: np.ndarray
+    plan: sparsity.Plan | None
+    bytes: float
+    reason: str
 
 
 def quantized(origin, kind="float32"):
@@ -93,24 +112,44 @@ def encode(model):
     """
     reasons = {}
     for weight in weights.find(model, schema.TensorType.INT8):
-        shape, cost = weight.values.shape, storage.SPARSITY_BYTES + storage.OPERATOR_BYTES
-        connected = [op for name, op in weight.operators if name == "FULLY_CONNECTED"]
-        if connected:
-            shape = dense_as_conv.kernel_shape(shape)
-            cost += sum(dense_as_conv.cost(op, shape[0], _BIAS_BYTES) for op in connected)
-        values = weight.values.reshape(shape)
-        plan = sparsity.cheapest(values, itemsize=1)
-        name, dense, sparse = levels.title(weight.tensor), values.nbytes, plan.bytes + cost
-        if sparse >= dense:
-            reasons[name] = f"{dense:,} bytes, against {sparse:,} stored sparsely"
+        choice = choose(weight)
+        reasons[levels.title(weight.tensor)] = choice.reason
+        if choice.plan is None:
             continue
-        reasons[name] = f"{sparse:,} bytes, against {dense:,} stored densely"
-        for operator in connected:
-            dense_as_conv.rewrite(model, weight.subgraph, operator, shape)
-            reasons[name] += "; as a convolution, which alone XNNPACK unpacks from int8"
-        storage.densify(model, weight.subgraph, weight.index, values, plan)
+        for operator in _connected(weight):
+            dense_as_conv.rewrite(model, weight.subgraph, operator, choice.values.shape)
+        storage.densify(model, weight.subgraph, weight.index, choice.values, choice.plan)
     size.finish(model)
     return reasons
+
+
+def choose(weight):
+    """The form of one weight that takes the fewest bytes.
+
+    Args:
+        weight: A `weights.Weight` of int8 values.
+
+    Returns:
+        A `Choice`.
+    """
+    values, connected = weight.values, _connected(weight)
+    cost = storage.SPARSITY_BYTES + storage.OPERATOR_BYTES
+    if connected:
+        values = values.reshape(dense_as_conv.kernel_shape(values.shape))
+        cost += sum(dense_as_conv.cost(op, len(values), _BIAS_BYTES) for op in connected)
+    plan = sparsity.cheapest(values, itemsize=1)
+    dense, sparse = values.nbytes, plan.bytes + cost
+    if sparse >= dense:
+        reason = f"{dense:,} bytes, against {sparse:,} stored sparsely"
+        return Choice(weight.values, None, dense, reason)
+    reason = f"{sparse:,} bytes, against {dense:,} stored densely"
+    if connected:
+        reason += "; as a convolution, which alone XNNPACK unpacks from int8"
+    return Choice(values, plan, sparse, reason)
+
+
+def _connected(weight):
+    return [operator for name, operator in weight.operators if name == "FULLY_CONNECTED"]
 
 
 def _examples(samples):

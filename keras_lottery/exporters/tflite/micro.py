@@ -116,9 +116,7 @@ def encode(model):
     size.finish(model)
     reasons = {}
     for weight in weights.find(model, schema.TensorType.INT8):
-        dense, live = weight.values.nbytes, np.count_nonzero(weight.values)
-        cost = -(-dense // 8) + live + _DECODE_BYTES * len(weight.operators)
-        name = levels.title(weight.tensor)
+        name, dense, cost = levels.title(weight.tensor), weight.values.nbytes, bitmask_bytes(weight)
         if np.any(weight.tensor.quantization.zeroPoint):
             # The runtime would fill the gaps with it.
             reasons[name] = f"{dense:,} bytes; its zero is not stored as zero"
@@ -129,6 +127,12 @@ def encode(model):
             reasons[name] = f"{dense:,} bytes, against {cost:,} as a bitmask"
     edit.share_buffers(model)
     return reasons
+
+
+def bitmask_bytes(weight):
+    """What an int8 weight takes at most as a bitmask, with the operators that decode it."""
+    live = np.count_nonzero(weight.values)
+    return -(-weight.values.size // 8) + live + _DECODE_BYTES * len(weight.operators)
 
 
 def _decode(model, weight):

@@ -12,12 +12,16 @@ from keras_lottery.core.kernel import Kernel
 from keras_lottery.core.prune import prune
 from keras_lottery.exporters.tflite import (
     flatbuffer,
+    integer,
     latency,
     levels,
+    micro,
+    quantize,
     size,
     source,
     storage,
     tables,
+    targets,
     xnnpack,
 )
 from keras_lottery.exporters.tflite import weights as weights_of
@@ -60,10 +64,11 @@ class Preflight:
     """Forecasts for every kernel of a model. `str()` of it is a table for the terminal.
 
     Attributes:
-        target: `"size"` or `"latency"`.
+        target: What the file is made for, as in `export`.
         sparsity: The fraction of weights that the forecasts assume pruned.
         forecasts: One for each kernel and granularity.
-        obstacles: What in the network keeps XNNPACK from computing its 1x1 convolutions sparsely.
+        obstacles: What in the network keeps XNNPACK from computing its 1x1 convolutions sparsely,
+            where it could for this target.
     """
 
     target: str
@@ -91,7 +96,7 @@ class Preflight:
                 forecast.granularity,
                 tables.number(forecast.bytes),
                 tables.number(forecast.dense_bytes),
-                f"about {forecast.speed:.1f}x" if forecast.speed > 1 else "no, unpacked",
+                f"about {forecast.speed:.1f}x" if forecast.speed > 1 else "no",
                 forecast.where,
                 "best" if forecast in best else "",
             )
@@ -106,11 +111,9 @@ class Preflight:
 
     def _gain(self, forecast):
         """Larger is better; the other of bytes and speed decides between equals."""
-        by_target = {
-            "size": (-forecast.bytes, forecast.speed),
-            "latency": (forecast.speed, -forecast.bytes),
-        }
-        return by_target[self.target]
+        if self.target == "latency":
+            return forecast.speed, -forecast.bytes
+        return -forecast.bytes, forecast.speed
 
 
 def preflight(
@@ -118,7 +121,7 @@ def preflight(
     target: str = "size",
     *,
     sparsity: float = 0.9,
-    precision: str = "float32",
+    precision: str | None = None,
     samples=None,
     granularities: Sequence[Granularity] = (weights(), blocks(4), blocks(16)),
 ) -> Preflight:
@@ -130,10 +133,12 @@ def preflight(
 
     Args:
         model: A built `keras.Model`; it is left unchanged.
-        target: `"size"` or `"latency"`: what the file is made for, and so what counts as best. Only
-            the second has Dense layers computed sparsely.
+        target: `"size"`, `"latency"`, `"int8"` or `"micro"`: what the file is made for, and so what
+            counts as best. Only for the second are Dense layers computed sparsely. `"auto"` is
+            none of them: it chooses between files that it measures.
         sparsity: The fraction of each kernel to prune, in [0, 1].
-        precision: How weights will be stored: `"float32"`, `"float16"` or `"int8"`.
+        precision: The lowest precision of the weights, `"float32"`, `"float16"` or `"int8"`. By
+            default `"float32"`, and for the targets `int8` and `micro` their own.
         samples: Real inputs, where the model does not say the shape of its own.
         granularities: What to compare; see `keras_lottery.core.granularity`.
 
@@ -142,18 +147,16 @@ def preflight(
 
     Raises:
         ValueError: An argument is not one of the choices.
-        ExportError: TFLite cannot express the model.
+        ExportError: TFLite cannot express the model, or TensorFlow Lite Micro for `"micro"`.
     """
-    if target not in ("size", "latency"):
-        raise ValueError(f"No target {target!r}; choose 'size' or 'latency'.")
-    if precision not in storage.PRECISIONS:
-        choices = ", ".join(storage.PRECISIONS)
-        raise ValueError(f"No precision {precision!r}; choose one of {choices}.")
+    precision = targets.check(target, precision, tuple(targets.BUILDERS))
     if not 0 <= sparsity <= 1:
         raise ValueError(f"`sparsity` is {sparsity}; it must be in [0, 1].")
     origin = source.prepare(model, samples)
     dense = flatbuffer.read(origin.dense)
-    path = xnnpack.sparse_path(dense)
+    if target == "micro":
+        micro.check_operators(dense)
+    path = None if target in targets.INTEGERS else xnnpack.sparse_path(dense)
     sparse_in_xnnpack = path.weights if path is not None and not path.structure else ()
     operators = _operators(dense)
     found = {levels.title(weight.tensor): weight for weight in weights_of.find(dense)}
@@ -162,14 +165,15 @@ def preflight(
         for granularity in granularities:
             kernel = Kernel.of(values, name=name)
             mask = prune([kernel], sparsity=sparsity, granularity=granularity)[name]
-            # What the exporter does not find among the weights, it leaves alone.
-            taken, whole, speed = 4 * values.size, 4 * values.size, 1.0
             if name in found:
                 weight = found[name]
                 laid_out = origin.laid_out(name, mask).reshape(weight.values.shape)
                 pruned = dataclasses.replace(weight, values=weight.values * laid_out)
-                taken, speed = _expected(dense, pruned, target, precision)
-                whole = size.smallest(storage.dense(weight.values, weight.axis, precision)).bytes
+                taken, whole, speed = _expected(dense, pruned, target, precision)
+            else:
+                # What the exporter does not find among the weights, it leaves alone.
+                taken = whole = values.size * (1 if target in targets.INTEGERS else 4)
+                speed = 1.0
             where = _ESTIMATED_FOR
             if name in sparse_in_xnnpack:
                 speed, where = _pointwise_gain(1 - mask.mean()), xnnpack.CPU_NEEDED
@@ -189,10 +193,18 @@ def preflight(
 
 
 def _expected(model, weight, target, precision):
-    """What a weight takes, and how many times as fast as dense it is, in a file for a target."""
+    """What a weight takes, what it takes densely, and how many times as fast as dense it is."""
+    if target in targets.INTEGERS:
+        integers, _ = quantize.to_int8(weight.values, weight.axis)
+        weight = dataclasses.replace(weight, values=integers)
+        if target == "micro":
+            return min(integers.nbytes, micro.bitmask_bytes(weight)), integers.nbytes, 1.0
+        return integer.choose(weight).bytes, integers.nbytes, 1.0
+    whole = size.smallest(storage.dense(weight.values, weight.axis, precision)).bytes
     if target == "latency":
-        return latency.forecast(model, weight, precision)
-    return size.choose(model, weight, precision).bytes, 1.0
+        taken, speed = latency.forecast(model, weight, precision)
+        return taken, whole, speed
+    return size.choose(model, weight, precision).bytes, whole, 1.0
 
 
 def _operators(model):

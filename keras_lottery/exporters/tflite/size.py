@@ -11,6 +11,7 @@ from keras_lottery.exporters.tflite import (
     flatbuffer,
     half_biases,
     levels,
+    reshapes,
     storage,
     weights,
 )
@@ -119,7 +120,7 @@ def store(model, weight, precision):
 def finish(model):
     """Drops what the rewriting left without a use."""
     for subgraph in model.subgraphs:
-        dense_as_conv.join_reshapes(model, subgraph)
+        reshapes.skip(model, subgraph)
     edit.drop_unused(model)
 
 
