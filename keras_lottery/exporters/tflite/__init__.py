@@ -2,7 +2,7 @@
 
 `export(model, path) -> Report` writes one; see its docstring for the targets. `preflight(model)`
 says before training what which pruning would pay, `symmetric(layer)` makes a strided convolution
-as XNNPACK's sparse path needs it, and `inspect(data)` reads any file, whoever wrote it.
+as XNNPACK's sparse path needs it, and `inspect(file)` reads any, whoever wrote it.
 """
 
 from importlib import util

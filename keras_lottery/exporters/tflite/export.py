@@ -60,7 +60,7 @@ def export(
         weigh: For the target `auto`, how much each counts: a dict with any of `"bytes"`, `"time"`
             and `"memory"`. By default all count alike.
         measure: Whether to measure time and memory on this machine as well, which takes about ten
-            seconds; see `measure.measure`.
+            seconds; see `measure.measure`. Not for `"micro"`, whose runtime is another.
         overwrite: Whether a file already at `path` is replaced.
 
     Returns:
@@ -73,7 +73,7 @@ def export(
         ValueError: An argument is none of its choices, or `samples` do not fit the model.
     """
     path = Path(path)
-    precision = _check(target, precision, weigh)
+    precision = _check(target, precision, weigh, measure)
     if path.is_file() and not overwrite:
         raise FileExistsError(f"{path} exists already; pass overwrite=True to replace it.")
     with _appearing_whole(path) as file:
@@ -132,13 +132,15 @@ def _appearing_whole(path):
         temporary.unlink(missing_ok=True)
 
 
-def _check(target, precision, weigh):
+def _check(target, precision, weigh, measure):
     """The precision to use; raises `ValueError` for arguments that do not fit."""
     precision = targets.check(target, precision, (*targets.BUILDERS, "auto"))
     if weigh is not None:
         if target != "auto":
             raise ValueError(f"`weigh` is for the target 'auto'; received target {target!r}.")
         auto.check_weigh(weigh)
+    if measure and target == "micro":
+        raise ValueError("`measure` times a file in LiteRT, not in TensorFlow Lite Micro.")
     return precision
 
 

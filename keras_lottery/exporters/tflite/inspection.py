@@ -3,6 +3,8 @@
 import gzip
 import math
 from dataclasses import dataclass
+from os import PathLike
+from pathlib import Path
 
 from keras_lottery.exporters.tflite import defects, flatbuffer, micro, stored_weight, xnnpack
 from keras_lottery.exporters.tflite.defects import Defect
@@ -52,18 +54,20 @@ class Inspection:
         return sum(zeros) / sum(sizes) if sum(sizes) else 0.0
 
 
-def inspect(data: bytes) -> Inspection:
+def inspect(file: str | PathLike | bytes) -> Inspection:
     """Analyses a `.tflite` file, whoever made it.
 
     Args:
-        data: The file's bytes.
+        file: Its path, or its bytes.
 
     Returns:
         An `Inspection`.
 
     Raises:
-        FlatbufferError: The bytes are no such file, or a damaged one.
+        FlatbufferError: It is no such file, or a damaged one.
+        OSError: It cannot be read.
     """
+    data = Path(file).read_bytes() if isinstance(file, (str, PathLike)) else file
     model = flatbuffer.read(data)
     sparse_path = xnnpack.sparse_path(model)
     weights, found, names, other_bytes = [], [], [], 0

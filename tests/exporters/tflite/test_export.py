@@ -73,6 +73,7 @@ def test_samples_that_keras_answers_with_nan(model, tmp_path):
         ({"target": "int8"}, "pass `samples`, real inputs"),
         ({"target": "micro"}, "pass `samples`, real inputs"),
         ({"weigh": {"bytes": 1}}, "`weigh` is for the target 'auto'"),
+        ({"target": "micro", "measure": True}, "not in TensorFlow Lite Micro"),
         ({"target": "auto", "weigh": {"size": 1}}, "for any of bytes, time, memory"),
         ({"target": "auto", "weigh": {"time": 0}}, "one positive"),
         ({"samples": np.zeros((4, 41))}, r"shapes \[\(41,\)\]; the model takes \[\(40,\)\]"),

@@ -45,6 +45,15 @@ def test_block_sparse_float_is_computed_sparsely():
     assert all(w.memory == w.stored_bytes for w in found.weights)
 
 
+def test_a_file_is_named_by_its_path_or_given_as_bytes(tmp_path):
+    path = tmp_path / "stock.tflite"
+    path.write_bytes(sample_files.stock_file("float32"))
+    found = inspection.inspect(path.read_bytes())
+    assert inspection.inspect(path) == inspection.inspect(str(path)) == found
+    with pytest.raises(FileNotFoundError, match="elsewhere"):
+        inspection.inspect(tmp_path / "elsewhere.tflite")
+
+
 def test_tflite_micros_bitmask_is_decoded_at_each_run(tmp_path):
     model = sample_files.dense_network(inputs=128, hidden=64, sparsity=0.9)
     samples = np.random.default_rng(0).random((8, 128), np.float32)
