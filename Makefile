@@ -73,7 +73,7 @@ test-torch:
 
 test-micro: $(VENV)/test.done
 	$(BIN)/pip install --quiet --editable '.[micro]'
-	$(RUN) pytest -q tests/exporters/tflite/test_micro.py
+	$(RUN) pytest -q tests/exporters/tflite/targets/test_micro.py
 
 lint: $(VENV)/test.done
 	$(RUN) ruff check .

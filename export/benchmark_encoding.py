@@ -24,7 +24,7 @@ def dense_file(sparsity, widths=_WIDTHS):
     """The flatbuffer of a chain of Dense layers with random weights, a fraction of them zero."""
     from ai_edge_litert import schema_py_generated as schema
 
-    from keras_lottery.exporters.tflite import edit, flatbuffer
+    from keras_lottery.exporters.tflite.format import edit, flatbuffer
 
     rng = np.random.default_rng(0)
     kind, builtin = schema.TensorType.FLOAT32, schema.BuiltinOperator.FULLY_CONNECTED
@@ -49,7 +49,7 @@ def dense_file(sparsity, widths=_WIDTHS):
 
 def measure(encode, precision, data):
     """`(seconds, peak bytes allocated, bytes of the result)` of one encoding of a file."""
-    from keras_lottery.exporters.tflite import flatbuffer
+    from keras_lottery.exporters.tflite.format import flatbuffer
 
     def run():
         model = flatbuffer.read(data)
@@ -70,7 +70,8 @@ def main(argv):
     """Prints one row for each target and precision."""
     if len(argv) > 1:
         sys.exit(f"Unexpected {argv[1]!r}: every setting is a flag. See --help.")
-    from keras_lottery.exporters.tflite import latency, size, tables
+    from keras_lottery.exporters.tflite import tables
+    from keras_lottery.exporters.tflite.targets import latency, size
 
     data = dense_file(FLAGS.sparsity)
     rows = []

@@ -28,14 +28,14 @@ def accuracy(data, dataset, runtime):
     Args:
         data: The file's bytes.
         dataset: A `Dataset`.
-        runtime: One of `runtimes.RUNTIMES`.
+        runtime: One of `interpreter.RUNTIMES`.
 
     Returns:
         A float, or a str.
     """
-    from keras_lottery.exporters.tflite import runtimes
+    from keras_lottery.exporters.tflite.runtimes import interpreter
 
-    outcome = runtimes.invoke_apart(data, [dataset.x_test], [runtime])[runtime]
+    outcome = interpreter.invoke_apart(data, [dataset.x_test], [runtime])[runtime]
     if isinstance(outcome, str):
         return outcome
     return float((outcome[0].argmax(axis=-1) == dataset.y_test).mean())
@@ -95,7 +95,8 @@ def main(argv):
     from experiments import quiet
 
     quiet.import_tensorflow()
-    from keras_lottery.exporters.tflite import measure, tables
+    from keras_lottery.exporters.tflite import tables
+    from keras_lottery.exporters.tflite.runtimes import measure
 
     try:
         dataset = data_flags.load()

@@ -186,7 +186,7 @@ def timed(points, folder, seconds):
     Returns:
         A list of `Point`s.
     """
-    from keras_lottery.exporters.tflite import measure
+    from keras_lottery.exporters.tflite.runtimes import measure
 
     files = [folder / point.files["latency"] for point in points]
     measured = measure.measure(files, seconds=seconds, runtimes=["XNNPACK"])

@@ -29,7 +29,8 @@ def main(argv):
 
     quiet.import_tensorflow()
     from keras_lottery.exporters import tflite
-    from keras_lottery.exporters.tflite import measure, report
+    from keras_lottery.exporters.tflite import report
+    from keras_lottery.exporters.tflite.runtimes import measure
 
     sound = True
     for path in argv[1:]:

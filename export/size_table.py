@@ -133,9 +133,9 @@ def _verdict(raw, gzipped, raw_goal, gzipped_goal):
 
 
 def _flaw(data, samples, expected):
-    from keras_lottery.exporters.tflite import runtimes
+    from keras_lottery.exporters.tflite.runtimes import interpreter
 
-    outcome = runtimes.invoke_apart(data, [samples], ["XNNPACK"])["XNNPACK"]
+    outcome = interpreter.invoke_apart(data, [samples], ["XNNPACK"])["XNNPACK"]
     if isinstance(outcome, str):
         return f"does not run: {outcome}"
     error = np.abs(outcome[0] - expected).max() / np.abs(expected).max()

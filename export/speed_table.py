@@ -105,7 +105,8 @@ def write_files(case, folder):
 
 def rows(case, seconds):
     """The two rows of a case, cells of text."""
-    from keras_lottery.exporters.tflite import measure, tables
+    from keras_lottery.exporters.tflite import tables
+    from keras_lottery.exporters.tflite.runtimes import measure
 
     with tempfile.TemporaryDirectory() as folder:
         paths = write_files(case, folder)

@@ -33,7 +33,7 @@ def write_files(folder, sparsity, shape=SHAPE, width=1.0):
     import keras_lottery as kl
     from experiments.networks import mobilenet_v1
     from keras_lottery.exporters import tflite
-    from keras_lottery.exporters.tflite import convert, signature
+    from keras_lottery.exporters.tflite.conversion import convert, signature
 
     model = mobilenet_v1.build(shape, CLASSES, width=width)
     samples = np.random.default_rng(0).random((2, *shape), np.float32)

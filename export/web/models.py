@@ -18,7 +18,7 @@ from experiments import datasets, networks
 from export.web import build, small_digits
 from keras_lottery import variables
 from keras_lottery.exporters import tflite
-from keras_lottery.exporters.tflite import runtimes
+from keras_lottery.exporters.tflite.runtimes import interpreter
 
 NETWORK = networks.get("lenet_300_100")
 OUTPUT = "^output/"
@@ -131,7 +131,7 @@ def _schedule(rate, between):
 def _describe(model, path, dataset):
     """What the page says of a model: its accuracy is that of the file."""
     data = path.read_bytes()
-    (logits,) = runtimes.invoke_apart(data, [dataset.x_test], ["XNNPACK"])["XNNPACK"]
+    (logits,) = interpreter.invoke_apart(data, [dataset.x_test], ["XNNPACK"])["XNNPACK"]
     kernels = [kernel.numpy() for kernel in variables.prunable(model).values()]
     alive = sum(np.count_nonzero(kernel) for kernel in kernels)
     height, width, _ = dataset.shape

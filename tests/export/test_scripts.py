@@ -15,7 +15,7 @@ import keras_lottery as kl
 from experiments import datasets, networks
 from export import compare_granularities, export_ticket, size_table, stock
 from keras_lottery.exporters import tflite
-from keras_lottery.exporters.tflite import measure
+from keras_lottery.exporters.tflite.runtimes import measure
 
 
 @pytest.fixture

@@ -1,4 +1,4 @@
-"""`ExportError`: the one error of an export that could not be made, or not be proven."""
+"""The two errors: of an export that was not made or not proven, and of a file that is none."""
 
 
 class ExportError(RuntimeError):
@@ -7,3 +7,7 @@ class ExportError(RuntimeError):
     The message names the model's weight or the file's tensor, and the runtime, where it went wrong.
     Nothing was written: a file of before, which was to be replaced, is still there.
     """
+
+
+class FlatbufferError(ValueError):
+    """The bytes are not a TensorFlow Lite model, or a damaged one."""

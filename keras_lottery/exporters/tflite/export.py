@@ -6,17 +6,11 @@ from pathlib import Path
 
 import numpy as np
 
-from keras_lottery.exporters.tflite import (
-    auto,
-    micro,
-    proof,
-    report,
-    size,
-    source,
-    targets,
-)
-from keras_lottery.exporters.tflite import measure as measuring
+from keras_lottery.exporters.tflite import proof, report, targets
+from keras_lottery.exporters.tflite.conversion import source
 from keras_lottery.exporters.tflite.errors import ExportError
+from keras_lottery.exporters.tflite.runtimes import measure as measuring
+from keras_lottery.exporters.tflite.targets import auto, micro, size
 
 # What the target `auto` weighs, if nothing else is said.
 _ALIKE = {"bytes": 1.0, "time": 1.0, "memory": 1.0}

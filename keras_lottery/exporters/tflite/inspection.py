@@ -6,11 +6,13 @@ from dataclasses import dataclass
 from os import PathLike
 from pathlib import Path
 
-from keras_lottery.exporters.tflite import defects, flatbuffer, micro, stored_weight, xnnpack
-from keras_lottery.exporters.tflite.defects import Defect
-from keras_lottery.exporters.tflite.graph import Graph
+from keras_lottery.exporters.tflite import stored_weight
+from keras_lottery.exporters.tflite.format import bitmask, flatbuffer
+from keras_lottery.exporters.tflite.format.graph import Graph
+from keras_lottery.exporters.tflite.runtimes import defects, xnnpack
+from keras_lottery.exporters.tflite.runtimes.defects import Defect
+from keras_lottery.exporters.tflite.runtimes.xnnpack import SparsePath
 from keras_lottery.exporters.tflite.stored_weight import StoredWeight
-from keras_lottery.exporters.tflite.xnnpack import SparsePath
 
 
 @dataclass(frozen=True)
@@ -104,7 +106,7 @@ def gzipped(data: bytes) -> int:
 
 def _encoded(graph):
     """`(decoded, mask, table)` tensors of the operators that decode weights at each run."""
-    decoders = [op for op in graph.subgraph.operators if graph.name(op) == micro.DECODE]
+    decoders = [op for op in graph.subgraph.operators if graph.name(op) == bitmask.DECODE]
     return [
         (int(operator.outputs[i]), graph.input(operator, 2 * i), graph.input(operator, 2 * i + 1))
         for operator in decoders

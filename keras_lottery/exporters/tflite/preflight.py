@@ -10,22 +10,14 @@ import numpy as np
 from keras_lottery.core.granularity import Granularity, blocks, weights
 from keras_lottery.core.kernel import Kernel
 from keras_lottery.core.prune import prune
-from keras_lottery.exporters.tflite import (
-    flatbuffer,
-    integer,
-    latency,
-    levels,
-    micro,
-    quantize,
-    size,
-    source,
-    storage,
-    tables,
-    targets,
-    xnnpack,
-)
-from keras_lottery.exporters.tflite import weights as weights_of
-from keras_lottery.exporters.tflite.graph import Graph
+from keras_lottery.exporters.tflite import tables, targets
+from keras_lottery.exporters.tflite.conversion import source
+from keras_lottery.exporters.tflite.format import bitmask, flatbuffer, levels
+from keras_lottery.exporters.tflite.format.graph import Graph
+from keras_lottery.exporters.tflite.rewriting import quantize, storage
+from keras_lottery.exporters.tflite.rewriting import weights as weights_of
+from keras_lottery.exporters.tflite.runtimes import xnnpack
+from keras_lottery.exporters.tflite.targets import integer, latency, micro, size
 
 # How much faster than dense XNNPACK computes 1x1 convolutions, by fraction of zeros: the smaller of
 # the gains measured on MobileNetV1 and V2 as a whole (WebAssembly). Below it is no faster. Dense
@@ -198,7 +190,7 @@ def _expected(model, weight, target, precision):
         integers, _ = quantize.to_int8(weight.values, weight.axis)
         weight = dataclasses.replace(weight, values=integers)
         if target == "micro":
-            return min(integers.nbytes, micro.bitmask_bytes(weight)), integers.nbytes, 1.0
+            return min(integers.nbytes, bitmask.cost(weight)), integers.nbytes, 1.0
         return integer.choose(weight).bytes, integers.nbytes, 1.0
     whole = size.smallest(storage.dense(weight.values, weight.axis, precision)).bytes
     if target == "latency":

@@ -5,8 +5,12 @@ from dataclasses import dataclass
 import keras
 import numpy as np
 
-from keras_lottery.exporters.tflite import flatbuffer, micro, runtimes, signature, verify
+from keras_lottery.exporters.tflite import verify
+from keras_lottery.exporters.tflite.conversion import signature
 from keras_lottery.exporters.tflite.errors import ExportError
+from keras_lottery.exporters.tflite.format import bitmask, flatbuffer
+from keras_lottery.exporters.tflite.runtimes import interpreter
+from keras_lottery.exporters.tflite.targets import micro
 
 # By `Built.precision`, the largest error allowed of an output, as a fraction of its largest value.
 # That of integers is for what the converter loses by rounding activations too, which depends on the
@@ -51,7 +55,7 @@ def prove(built, origin, target):
         ExportError: The file is not a faithful sparse copy of the model.
     """
     # What LiteRT lacks the operator for, it is shown decoded.
-    plain = micro.undecoded(built.data) if target == "micro" else built.data
+    plain = bitmask.undecoded(built.data) if target == "micro" else built.data
     model = flatbuffer.read(plain)
     verify.operators(model)
     verify.storage(model)
@@ -62,7 +66,7 @@ def prove(built, origin, target):
     inputs = keras.tree.flatten(compared)
     results = verify.answers(plain, inputs)
     if target == "micro" and micro.is_installed():
-        results |= verify.answers(built.data, inputs, [runtimes.MICRO])
+        results |= verify.answers(built.data, inputs, [interpreter.MICRO])
     if built.integers is not None:
         dense = verify.answers(built.integers, inputs, list(results))
         verify.equal(results, dense, origin.outputs)

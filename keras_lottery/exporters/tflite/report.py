@@ -6,10 +6,12 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-from keras_lottery.exporters.tflite import latency, stored_weight, tables, xnnpack
+from keras_lottery.exporters.tflite import stored_weight, tables
 from keras_lottery.exporters.tflite.inspection import Inspection, gzipped, inspect
-from keras_lottery.exporters.tflite.measure import Measurement
 from keras_lottery.exporters.tflite.proof import Proof
+from keras_lottery.exporters.tflite.runtimes import xnnpack
+from keras_lottery.exporters.tflite.runtimes.measure import Measurement
+from keras_lottery.exporters.tflite.targets import latency
 
 # What a user may expect of the weights that are computed in one way. The factors are this project's
 # measurements on one x86 machine and one thread; `benchmark_tflite` repeats them on yours.

@@ -5,10 +5,10 @@ from dataclasses import dataclass
 import numpy as np
 from ai_edge_litert import schema_py_generated as schema
 
-from keras_lottery.exporters.tflite import flatbuffer, levels, micro
-from keras_lottery.exporters.tflite.bounds import FlatbufferError
-from keras_lottery.exporters.tflite.graph import Graph
-from keras_lottery.exporters.tflite.xnnpack import SparsePath
+from keras_lottery.exporters.tflite.errors import FlatbufferError
+from keras_lottery.exporters.tflite.format import bitmask, flatbuffer, levels
+from keras_lottery.exporters.tflite.format.graph import Graph
+from keras_lottery.exporters.tflite.runtimes.xnnpack import SparsePath
 
 # What weights are made of; constants of other types are shapes, axes and tables.
 _WEIGHT_TYPES = {
@@ -120,7 +120,7 @@ def decoded(graph: Graph, output: int, mask: int, table: int) -> StoredWeight:
     tensor = graph.tensor(output)
     size, dense_bytes = levels.size(tensor), flatbuffer.dense_bytes(tensor)
     mask_bytes, table_bytes = (_bytes(graph, index) for index in (mask, table))
-    values = table_bytes[micro.HEAD.size :]
+    values = table_bytes[bitmask.HEAD.size :]
     alive = int(np.unpackbits(mask_bytes).sum())
     if alive > size or alive > values.size:
         raise FlatbufferError(f"{levels.title(tensor)!r} has a mask of {alive} weights.")

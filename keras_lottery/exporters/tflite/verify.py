@@ -7,9 +7,11 @@ is all of them.
 import numpy as np
 from ai_edge_litert import schema_py_generated as schema
 
-from keras_lottery.exporters.tflite import defects, flatbuffer, levels, quantize, runtimes
 from keras_lottery.exporters.tflite.errors import ExportError
-from keras_lottery.exporters.tflite.graph import Graph
+from keras_lottery.exporters.tflite.format import flatbuffer, levels
+from keras_lottery.exporters.tflite.format.graph import Graph
+from keras_lottery.exporters.tflite.rewriting import quantize
+from keras_lottery.exporters.tflite.runtimes import defects, interpreter
 
 
 def storage(model):
@@ -89,7 +91,7 @@ def weights(origin, model):
             raise ExportError(f"{name!r} has {off} weights of another value in the file.")
 
 
-def answers(data, inputs, names=runtimes.RUNTIMES):
+def answers(data, inputs, names=interpreter.RUNTIMES):
     """Runs a file in every runtime.
 
     Args:
@@ -103,7 +105,7 @@ def answers(data, inputs, names=runtimes.RUNTIMES):
     Raises:
         ExportError: A runtime cannot load or run the file.
     """
-    results = runtimes.invoke_apart(data, inputs, names)
+    results = interpreter.invoke_apart(data, inputs, names)
     for runtime, result in results.items():
         if isinstance(result, str):
             raise ExportError(f"{runtime} cannot run the exported file: {result}")

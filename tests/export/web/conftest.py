@@ -1,18 +1,14 @@
-import contextlib
+"""The page of quickly trained models, served to a browser, once for all tests."""
+
 import os
-import shutil
-import threading
 from pathlib import Path
 
 import pytest
+from page_server import serving
 
-from export.web import browser, build, serve
+from export.web import browser, build
 
 TFDS = Path(__file__).parents[4] / "shared/data/tfds"
-
-needs_litert = pytest.mark.skipif(
-    not build.PACKAGES.exists(), reason="LiteRT.js is not installed: npm ci in export/web"
-)
 
 
 @pytest.fixture(scope="session")
@@ -58,23 +54,3 @@ def driver():
     with browser.open_browser() as driver:
         driver.set_script_timeout(60)
         yield driver
-
-
-@contextlib.contextmanager
-def serving(folder):
-    """Serves a folder and gives its address."""
-    server = serve.make_server(folder)
-    threading.Thread(target=server.serve_forever, daemon=True).start()
-    try:
-        yield f"http://localhost:{server.server_port}/"
-    finally:
-        server.shutdown()
-        server.server_close()
-
-
-def node():
-    """The program to run JavaScript with; skips the test where there is none."""
-    program = shutil.which("node")
-    if program is None:
-        pytest.skip("node is not installed")
-    return program

@@ -1,5 +1,5 @@
 import pytest
-from conftest import needs_litert
+from page_server import needs_litert
 
 from export.web import benchmark, benchmark_mobilenet, browser
 

@@ -3,7 +3,7 @@ import json
 
 import numpy as np
 import pytest
-from conftest import needs_litert
+from page_server import needs_litert
 
 from export.web import build
 

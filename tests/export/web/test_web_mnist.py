@@ -3,7 +3,7 @@ import subprocess
 
 import numpy as np
 import pytest
-from conftest import node
+from page_server import node
 
 from export.web import build, small_digits
 

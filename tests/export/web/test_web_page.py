@@ -6,7 +6,7 @@ import time
 
 import numpy as np
 import pytest
-from conftest import needs_litert, serving
+from page_server import needs_litert, serving
 from tracing import trace
 
 from export.web import browser, build
@@ -97,10 +97,10 @@ def click(driver, name):
 
 def in_python(models, file, pixels):
     """The probabilities by LiteRT's Python runtime."""
-    from keras_lottery.exporters.tflite import runtimes
+    from keras_lottery.exporters.tflite.runtimes import interpreter
 
     data = (models / file).read_bytes()
-    ((logits,),) = runtimes.invoke(data, [pixels[np.newaxis, ..., np.newaxis]], "XNNPACK")
+    ((logits,),) = interpreter.invoke(data, [pixels[np.newaxis, ..., np.newaxis]], "XNNPACK")
     exponentials = np.exp(logits - logits.max())
     return exponentials / exponentials.sum()
 

@@ -3,7 +3,7 @@ import urllib.error
 import urllib.request
 
 import pytest
-from conftest import serving
+from page_server import serving
 
 from export.web import serve
 

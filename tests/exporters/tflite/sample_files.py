@@ -6,7 +6,8 @@ import keras
 import numpy as np
 
 from export import stock
-from keras_lottery.exporters.tflite import flatbuffer, source
+from keras_lottery.exporters.tflite.conversion import source
+from keras_lottery.exporters.tflite.format import flatbuffer
 
 
 def pruned(model, sparsity=0.8, block=1):

@@ -16,7 +16,8 @@ import pytest
 import sample_files
 
 from keras_lottery.exporters import tflite
-from keras_lottery.exporters.tflite import signature, stored_weight, verify
+from keras_lottery.exporters.tflite import stored_weight, verify
+from keras_lottery.exporters.tflite.conversion import signature
 
 PYTHON = pathlib.Path(__file__).parents[3] / ".arm64" / "python"
 

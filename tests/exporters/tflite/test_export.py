@@ -10,7 +10,10 @@ import pytest
 from keras import layers
 
 from keras_lottery.exporters import tflite
-from keras_lottery.exporters.tflite import encode, measure, signature, storage
+from keras_lottery.exporters.tflite.conversion import signature
+from keras_lottery.exporters.tflite.format import encoding
+from keras_lottery.exporters.tflite.rewriting import storage
+from keras_lottery.exporters.tflite.runtimes import measure
 
 
 @pytest.fixture
@@ -158,13 +161,13 @@ def test_a_model_without_zeros_is_stored_densely_and_says_so(tmp_path):
 
 
 def test_values_that_are_stored_wrongly_are_found(model, tmp_path, monkeypatch):
-    faithful = encode.encode
+    faithful = encoding.encode
 
     def one_off(values, plan):
         stored, sparsity = faithful(values, plan)
         return stored + np.float32(0.5), sparsity
 
-    monkeypatch.setattr(encode, "encode", one_off)
+    monkeypatch.setattr(encoding, "encode", one_off)
     match = r"'fc1/kernel' has \d+ weights of another value"
     refused(tflite.ExportError, match, model, tmp_path / "x.tflite")
 
@@ -200,7 +203,7 @@ def test_a_pruned_weight_that_comes_alive_is_found(model, tmp_path, monkeypatch)
 
     def revive(model, subgraph, index, choice):
         choice.values.reshape(-1)[np.argmin(np.abs(choice.values))] = 1e-12
-        plan = encode.cheapest(choice.values, choice.values.itemsize)
+        plan = encoding.cheapest(choice.values, choice.values.itemsize)
         revived = storage.Storage(choice.precision, choice.values, None, 0, plan)
         faithful(model, subgraph, index, revived)
 

@@ -7,7 +7,7 @@ from keras import layers
 
 import keras_lottery as kl
 from keras_lottery.exporters import tflite
-from keras_lottery.exporters.tflite import storage
+from keras_lottery.exporters.tflite.rewriting import storage
 
 
 class Linear(layers.Layer):

@@ -5,14 +5,9 @@ import pytest
 import sample_files
 
 from keras_lottery.exporters import tflite
-from keras_lottery.exporters.tflite import (
-    encode,
-    flatbuffer,
-    inspection,
-    levels,
-    runtimes,
-    stored_weight,
-)
+from keras_lottery.exporters.tflite import inspection, stored_weight
+from keras_lottery.exporters.tflite.format import encoding, flatbuffer, levels
+from keras_lottery.exporters.tflite.runtimes import interpreter
 
 
 def by_operator(found):
@@ -118,7 +113,7 @@ def outcome(kind, runtime):
     data, model = stock(kind)
     x = np.random.default_rng(0).random((4, *model.input_shape[1:]), np.float32)
     expected = np.asarray(model(x))
-    got = runtimes.invoke_apart(data, [x], [runtime])[runtime]
+    got = interpreter.invoke_apart(data, [x], [runtime])[runtime]
     if isinstance(got, str):
         return got
     error = np.abs(got[0] - expected).max() / np.abs(expected).max()
@@ -150,7 +145,7 @@ def test_a_row_of_more_blocks_than_a_byte_counts_is_a_defect(alive, kinds):
     values[:, : 16 * alive] = 1
     model = flatbuffer.read(stock("E")[0])
     [sparse] = [t for _, _, t in flatbuffer.constants(model) if levels.shape(t) == (16, 4112)]
-    stored, sparse.sparsity = encode.encode(values, encode.by_rows(values, 1, length=16))
+    stored, sparse.sparsity = encoding.encode(values, encoding.by_rows(values, 1, length=16))
     sparse.shape = np.array(values.shape, np.int32)
     model.buffers[sparse.buffer].data = stored.reshape(-1).view(np.uint8)
     found = inspection.inspect(flatbuffer.write(model)).defects

@@ -4,8 +4,10 @@ import keras
 import pytest
 import sample_files
 
-from keras_lottery.exporters.tflite import flatbuffer, source, xnnpack
+from keras_lottery.exporters.tflite.conversion import source
+from keras_lottery.exporters.tflite.format import flatbuffer
 from keras_lottery.exporters.tflite.padding import symmetric
+from keras_lottery.exporters.tflite.runtimes import xnnpack
 
 
 @pytest.mark.parametrize(("size", "margin"), [(3, 1), (5, 2)])

@@ -8,9 +8,12 @@ import sample_files
 from keras_lottery.core.granularity import blocks, weights
 from keras_lottery.core.kernel import Kernel
 from keras_lottery.core.prune import prune
-from keras_lottery.exporters.tflite import flatbuffer, integer, latency, source, targets
+from keras_lottery.exporters.tflite import targets
+from keras_lottery.exporters.tflite.conversion import source
 from keras_lottery.exporters.tflite.errors import ExportError
+from keras_lottery.exporters.tflite.format import flatbuffer
 from keras_lottery.exporters.tflite.preflight import preflight
+from keras_lottery.exporters.tflite.targets import integer, latency
 
 
 @pytest.fixture(scope="module")

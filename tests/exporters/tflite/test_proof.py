@@ -12,15 +12,11 @@ from keras import layers
 
 import keras_lottery as kl
 from keras_lottery.exporters import tflite
-from keras_lottery.exporters.tflite import (
-    flatbuffer,
-    integer,
-    proof,
-    runtimes,
-    size,
-    source,
-    verify,
-)
+from keras_lottery.exporters.tflite import proof, verify
+from keras_lottery.exporters.tflite.conversion import source
+from keras_lottery.exporters.tflite.format import flatbuffer
+from keras_lottery.exporters.tflite.runtimes import interpreter
+from keras_lottery.exporters.tflite.targets import integer, size
 
 SCORES = np.array([[0.0, 1.0, 2.0], [4.0, 3.9, 0.0], [1.0, 0.0, 0.0]])
 
@@ -146,9 +142,9 @@ def test_a_weight_that_is_alive_may_be_zero(tmp_path):
 def test_a_file_that_never_ends_is_given_up(tmp_path, monkeypatch):
     loop = tmp_path / "loop.py"
     loop.write_text("while True: pass")
-    monkeypatch.setattr(runtimes, "__file__", str(loop))
-    monkeypatch.setattr(runtimes, "_LOADING_LIMIT", 0.5)
-    monkeypatch.setattr(runtimes, "_EXAMPLE_LIMIT", 0.0)
+    monkeypatch.setattr(interpreter, "__file__", str(loop))
+    monkeypatch.setattr(interpreter, "_LOADING_LIMIT", 0.5)
+    monkeypatch.setattr(interpreter, "_EXAMPLE_LIMIT", 0.0)
     origin = source.prepare(sample_files.dense_network())
     match = "XNNPACK cannot run the exported file: it did not finish in 1 s"
     with pytest.raises(tflite.ExportError, match=match):

@@ -10,7 +10,10 @@ from hypothesis import strategies as st
 from keras import layers
 
 from keras_lottery.exporters import tflite
-from keras_lottery.exporters.tflite import flatbuffer, integer, proof, size, source
+from keras_lottery.exporters.tflite import proof
+from keras_lottery.exporters.tflite.conversion import source
+from keras_lottery.exporters.tflite.format import flatbuffer
+from keras_lottery.exporters.tflite.targets import integer, size
 
 MODES = [
     ("size", "float32"),

@@ -6,8 +6,9 @@ import re
 import pytest
 import sample_files
 
-from keras_lottery.exporters.tflite import measure, report
+from keras_lottery.exporters.tflite import report
 from keras_lottery.exporters.tflite.proof import Proof
+from keras_lottery.exporters.tflite.runtimes import measure
 
 
 @pytest.fixture

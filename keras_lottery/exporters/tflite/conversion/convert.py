@@ -1,0 +1,135 @@
+"""`convert(model, signature) -> bytes`: any Keras 3 model as a dense float32 flatbuffer.
+
+The model's call is traced at a batch of one, its variables are frozen into the graph as constants,
+and the graph is converted with built-in operators only. No SavedModel is written on the way, so
+nothing is printed and the file carries no signature. The static batch keeps shape arithmetic out
+of the graph.
+"""
+
+import contextlib
+import logging
+import os
+import re
+import sys
+import warnings
+
+import keras
+import numpy as np
+
+from keras_lottery import variables
+from keras_lottery.exporters.tflite.conversion import signature as signatures
+from keras_lottery.exporters.tflite.conversion import static
+from keras_lottery.exporters.tflite.errors import ExportError
+
+
+def convert(model, signature, configure=None):
+    """Converts a built Keras model to a TFLite flatbuffer.
+
+    Args:
+        model: A built `keras.Model` of any kind. One of mixed precision is converted as it
+            computes in float32.
+        signature: The structure of tensors it is called with, see `signature.of`.
+        configure: A function that sets options of the `tf.lite.TFLiteConverter` it is called with.
+            By default the file is dense and float32.
+
+    Returns:
+        The flatbuffer, `bytes`.
+
+    Raises:
+        ExportError: A weight is not finite, or an operation cannot be expressed by TFLite's
+            built-in operators.
+    """
+    check_finite(model)
+    try:
+        return _convert(model, signature, configure)
+    except ExportError as error:
+        # TensorFlow 2.21 fails on Dense layers over a sequence of single values, unless the batch
+        # is open; the file is for one example all the same.
+        any_batch = keras.tree.map_structure(
+            lambda t: keras.KerasTensor((None, *t.shape[1:]), t.dtype), signature
+        )
+        try:
+            return static.for_one(_convert(model, any_batch, configure))
+        except ExportError:
+            raise error from None
+
+
+def _convert(model, signature, configure):
+    converter = _frozen(model, signature)
+    if configure is not None:
+        configure(converter)
+    with _no_chatter(), warnings.catch_warnings():
+        # It asks for statistics of inputs, then takes them from the representative data.
+        warnings.filterwarnings("ignore", message="Statistics for quantized inputs")
+        try:
+            return converter.convert()
+        except Exception as error:  # the converter raises undocumented kinds of its own
+            # Of pages of text, the first line that says what is wrong names the operation.
+            reason = re.search("error: (.*)", str(error))
+            raise ExportError(
+                f"TFLite's built-in operators cannot express the model {model.name!r}: "
+                f"{reason.group(1) if reason else error}"
+            ) from error
+
+
+def _frozen(model, signature):
+    """A `tf.lite.TFLiteConverter` over the model's call with its variables frozen in."""
+    if keras.backend.backend() != "tensorflow":
+        raise ExportError(
+            f"Export needs Keras on TensorFlow, not on {keras.backend.backend()}: save "
+            "the model as .keras and export it with KERAS_BACKEND=tensorflow."
+        )
+    import tensorflow as tf
+
+    specs = keras.tree.map_structure(lambda t: tf.TensorSpec(t.shape, t.dtype), signature)
+    with signatures.in_float32(model):
+        call = tf.function(
+            lambda inputs: keras.tree.flatten(model(inputs, training=False)), autograph=False
+        )
+        try:
+            function = call.get_concrete_function(specs)
+        except Exception as error:  # the model's own code may raise anything
+            raise ExportError(f"TensorFlow cannot trace {model.name!r}: {error}") from error
+    with _no_notice():
+        # Given the Keras model to track, the converter would export uninitialised variables.
+        converter = tf.lite.TFLiteConverter.from_concrete_functions([function])
+    converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS]
+    return converter
+
+
+def check_finite(model):
+    """Raises `ExportError` naming the first weight that has a NaN or an infinity."""
+    for name, variable in variables.named(model).items():
+        value = variable.numpy()
+        if np.issubdtype(value.dtype, np.floating) and not np.isfinite(value).all():
+            bad = np.count_nonzero(~np.isfinite(value))
+            raise ExportError(f"The weight {name!r} has {bad} NaN or infinite values.")
+
+
+@contextlib.contextmanager
+def _no_notice():
+    """Drops the converter's advice to pass an object to track, which is the wrong advice here."""
+
+    def drop(record):
+        return "trackable_obj" not in record.getMessage()
+
+    logger = logging.getLogger("absl")
+    logger.addFilter(drop)
+    try:
+        yield
+    finally:
+        logger.removeFilter(drop)
+
+
+@contextlib.contextmanager
+def _no_chatter():
+    """Drops what the converter's native code prints, past Python, to standard error."""
+    sys.stderr.flush()
+    kept = os.dup(2)
+    try:
+        with open(os.devnull, "wb") as nowhere:
+            os.dup2(nowhere.fileno(), 2)
+        yield
+    finally:
+        os.dup2(kept, 2)
+        os.close(kept)

@@ -1,0 +1,151 @@
+"""What every target starts from: a Keras model, its dense conversion, and where its kernels are."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import keras
+import numpy as np
+
+from keras_lottery import variables
+from keras_lottery.exporters.tflite.conversion import convert, matching, signature
+from keras_lottery.exporters.tflite.errors import ExportError
+from keras_lottery.exporters.tflite.format import flatbuffer, levels
+from keras_lottery.lottery import Lottery
+from keras_lottery.masking import MaskError
+
+# Examples to compare on where the user gives none.
+_MADE_UP = 8
+
+
+@dataclass(frozen=True)
+class Source:
+    """A model to export.
+
+    Attributes:
+        model: The Keras model.
+        signature: What it is called with, at a batch of one; see `signature.of`.
+        samples: Inputs in the structure of `signature`, from the user or made up.
+        real: Whether the user gave them.
+        kernels: Name -> values, as Keras has them, of every weight that can be pruned.
+        masks: Name -> mask, True where alive, of the kernels that a `Lottery` masks.
+        dense: The model as a dense float32 flatbuffer. Constants that hold a kernel, and the
+            inputs and outputs, carry Keras's names.
+        orders: Name -> the order of the kernel's axes in its constant, of the kernels that are one.
+        outputs: The names of the outputs.
+    """
+
+    model: keras.Model
+    signature: Any
+    samples: Any
+    real: bool
+    kernels: dict[str, np.ndarray]
+    masks: dict[str, np.ndarray]
+    dense: bytes
+    orders: dict[str, tuple[int, ...]]
+    outputs: tuple[str, ...]
+
+    def laid_out(self, name, array):
+        """An array of a kernel's shape, flat in the order of the kernel's constant."""
+        return array.transpose(self.orders[name]).reshape(-1)
+
+
+@dataclass(frozen=True)
+class Built:
+    """What a target makes of a `Source`.
+
+    Attributes:
+        data: The flatbuffer.
+        reasons: Tensor name -> why it is stored as it is.
+        precision: The lowest precision in it, by which its outputs are judged: `"float32"`,
+            `"float16"`, `"int8"`, or `"integers"` if it computes in int8 as well.
+        integers: For one that computes in int8, the flatbuffer that the converter made: the same
+            integers, all stored densely.
+        notes: What else the user should know.
+    """
+
+    data: bytes
+    reasons: dict[str, str]
+    precision: str
+    integers: bytes | None = None
+    notes: tuple[str, ...] = ()
+
+
+def prepare(model, samples=None):
+    """Converts a model densely and finds its kernels.
+
+    Args:
+        model: A built `keras.Model`.
+        samples: Real inputs as the model is called with, or `None`.
+
+    Returns:
+        A `Source`.
+
+    Raises:
+        ExportError: The model has no weights, or its masks are violated; or see `convert.convert`
+            and `signature.of`.
+        ValueError: It is no Keras 3 model, or the samples do not fit its inputs.
+    """
+    called_with = signature.of(model, samples)
+    if not model.weights:
+        raise ExportError(f"The model {model.name!r} has no weights: there is nothing to prune.")
+    masks = _checked_masks(model)
+    real = samples is not None
+    if real:
+        samples = signature.fitted(samples, called_with)
+    else:
+        samples = signature.made_up(called_with, _MADE_UP)
+    values = _kernels(model)
+    dense = flatbuffer.read(convert.convert(model, called_with))
+    found = matching.find(values, dense)
+    for name, (tensor, _) in found.items():
+        tensor.name = name.encode()
+    main = dense.subgraphs[0]
+    _name_ends(main, model, called_with)
+    for subgraph in dense.subgraphs:
+        for tensor in subgraph.tensors:
+            tensor.shapeSignature = None  # no axis is open
+    return Source(
+        model=model,
+        signature=called_with,
+        samples=samples,
+        real=real,
+        kernels=values,
+        masks=masks,
+        dense=flatbuffer.write(dense),
+        orders={name: order for name, (_, order) in found.items()},
+        outputs=tuple(levels.title(main.tensors[index]) for index in main.outputs),
+    )
+
+
+def _checked_masks(model):
+    """The masks on a model, none if it has none, after a check that its weights obey them."""
+    lottery = Lottery.of(model)
+    if lottery is None:
+        return {}
+    try:
+        lottery.check()
+    except MaskError as error:
+        raise ExportError(f"The model's masks are violated. {error}") from error
+    return lottery.masks
+
+
+def _kernels(model):
+    """Values by name of all that a `Lottery` can prune, whatever a layer calls it."""
+    return {
+        name: variable.numpy()
+        for name, variable in variables.named(model).items()
+        if len(variable.shape) >= 2
+        and keras.backend.is_float_dtype(variable.dtype)
+        and not name.endswith("bias")  # of two axes in GRU and MultiHeadAttention
+    }
+
+
+def _name_ends(subgraph, model, called_with):
+    inputs = [tensor.name for tensor in keras.tree.flatten(called_with)]
+    if isinstance(model, keras.Sequential):
+        outputs = [model.layers[-1].name]
+    else:
+        outputs = getattr(model, "output_names", [])
+    for names, indices in ((inputs, subgraph.inputs), (outputs, subgraph.outputs)):
+        for name, index in zip(names, indices, strict=False):
+            subgraph.tensors[index].name = name.encode()

@@ -1,0 +1,58 @@
+"""`for_one(data) -> bytes`: a file converted at an open batch, made for a batch of one.
+
+Such a file computes its shapes as it runs. That costs time, keeps delegates away and takes
+operators that TensorFlow Lite Micro lacks. For one example every shape is known, and what follows
+from shapes alone is a constant.
+"""
+
+import numpy as np
+
+from keras_lottery.exporters.tflite.format import edit, flatbuffer
+from keras_lottery.exporters.tflite.format.graph import Graph
+
+
+def for_one(data):
+    """Makes every shape in a file the one that it has for a batch of one.
+
+    Args:
+        data: A dense flatbuffer whose batch may be open.
+
+    Returns:
+        A flatbuffer that computes the same for one example.
+    """
+    model = flatbuffer.read(data)
+    main = model.subgraphs[0]
+    graph, interpreter = Graph(model, main), _after_one_run(data)
+    known = {index for index in range(len(main.tensors)) if graph.is_constant(index)} | {-1}
+    kept = []
+    for operator in main.operators:
+        if graph.name(operator) == "SHAPE" or known.issuperset(operator.inputs):
+            known.update(operator.outputs)
+            for index in operator.outputs:
+                main.tensors[index].buffer = edit.add_buffer(model, interpreter.get_tensor(index))
+        else:
+            kept.append(operator)
+    main.operators = kept
+    shapes = {each["index"]: each["shape"] for each in interpreter.get_tensor_details()}
+    for index, tensor in enumerate(main.tensors):
+        tensor.shape, tensor.shapeSignature = shapes[index], None
+    edit.drop_tensors(main)
+    edit.share_buffers(model)
+    return flatbuffer.write(model)
+
+
+def _after_one_run(data):
+    """An interpreter that holds all that the file computes from zeros."""
+    from ai_edge_litert.interpreter import Interpreter, OpResolverType
+
+    interpreter = Interpreter(
+        model_content=data,
+        experimental_op_resolver_type=OpResolverType.BUILTIN_WITHOUT_DEFAULT_DELEGATES,
+        experimental_preserve_all_tensors=True,
+        num_threads=1,
+    )
+    interpreter.allocate_tensors()
+    for detail in interpreter.get_input_details():
+        interpreter.set_tensor(detail["index"], np.zeros(detail["shape"], detail["dtype"]))
+    interpreter.invoke()
+    return interpreter

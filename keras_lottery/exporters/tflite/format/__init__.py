@@ -1,0 +1,1 @@
+"""The `.tflite` format: reading, writing and editing a file, and its sparse tensors."""

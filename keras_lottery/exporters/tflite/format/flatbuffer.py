@@ -1,0 +1,210 @@
+"""Reads and writes `.tflite` files as the schema's objects, and decodes their constants.
+
+A file may come from anywhere: `read` returns a model whose indices are all in range, or raises
+`FlatbufferError`. Its time and memory are bounded by the file's length.
+"""
+
+import copy
+from collections.abc import Iterator
+
+import flatbuffers
+import numpy as np
+from ai_edge_litert import schema_py_generated as schema
+
+from keras_lottery.exporters.tflite.errors import FlatbufferError
+from keras_lottery.exporters.tflite.format import bounds, levels
+
+IDENTIFIER = b"TFL3"
+
+# The runtimes map constants straight from the file and load them with SIMD instructions.
+BUFFER_ALIGNMENT = 16
+
+# The largest dense tensor that fits into a flatbuffer at all.
+MAX_DENSE_BYTES = 2**31
+
+_DTYPES = {
+    schema.TensorType.FLOAT32: "<f4",
+    schema.TensorType.FLOAT16: "<f2",
+    schema.TensorType.FLOAT64: "<f8",
+    schema.TensorType.INT8: "<i1",
+    schema.TensorType.INT16: "<i2",
+    schema.TensorType.INT32: "<i4",
+    schema.TensorType.INT64: "<i8",
+    schema.TensorType.UINT8: "<u1",
+    schema.TensorType.UINT16: "<u2",
+    schema.TensorType.UINT32: "<u4",
+    schema.TensorType.UINT64: "<u8",
+    schema.TensorType.BOOL: "?",
+}
+
+
+def read(data: bytes) -> schema.ModelT:
+    """Unpacks a `.tflite` file.
+
+    Vectors of numbers are read-only views of `data`. Absent lists come back empty, and constants
+    that a large model keeps behind the flatbuffer are brought into their buffers.
+
+    Args:
+        data: The file's bytes.
+
+    Returns:
+        The schema's `ModelT`, every index in it checked.
+
+    Raises:
+        FlatbufferError: The bytes are no such file, or a damaged one.
+    """
+    if data[4:8] != IDENTIFIER:
+        raise FlatbufferError(
+            f"Not a TensorFlow Lite file: it has {bytes(data[4:8])!r} where {IDENTIFIER!r} belongs."
+        )
+    try:
+        bounds.check(data)
+        model = schema.ModelT.InitFromPackedBuf(data, 0)
+        _fill(model, data)
+        _check(model)
+    except FlatbufferError:
+        raise
+    except Exception as error:  # The generated reader trusts its input; anything can come out.
+        raise FlatbufferError(f"Damaged: {error}") from error
+    return model
+
+
+def write(model: schema.ModelT) -> bytes:
+    """Packs a model into the bytes of a `.tflite` file, its constants aligned to 16 bytes."""
+    builder = flatbuffers.Builder(1024 + sum(length(buffer) + 64 for buffer in model.buffers))
+    packed = copy.copy(model)
+    packed.buffers = [_AlignedBuffer(buffer) for buffer in model.buffers]
+    builder.Finish(packed.Pack(builder), file_identifier=IDENTIFIER)
+    return bytes(memoryview(builder.Bytes)[builder.Head() :])
+
+
+def length(buffer: schema.BufferT) -> int:
+    """The bytes of a buffer."""
+    return 0 if buffer.data is None else len(buffer.data)
+
+
+def dense_bytes(tensor: schema.TensorT) -> int:
+    """The bytes of a tensor when dense; zero for types without a fixed width."""
+    if tensor.type == schema.TensorType.INT4:
+        return (levels.size(tensor) + 1) // 2
+    return levels.size(tensor) * np.dtype(_DTYPES.get(tensor.type, "V0")).itemsize
+
+
+def constants(model: schema.ModelT) -> Iterator[tuple[schema.SubGraphT, int, schema.TensorT]]:
+    """Yields `(subgraph, index in its tensors, tensor)` for every tensor with stored values."""
+    for subgraph in model.subgraphs:
+        for index, tensor in enumerate(subgraph.tensors):
+            if length(model.buffers[tensor.buffer]) or tensor.sparsity is not None:
+                yield subgraph, index, tensor
+
+
+def stored(model: schema.ModelT, tensor: schema.TensorT) -> np.ndarray:
+    """The values of a constant as the file has them: 1-D, of a sparse tensor only those in it.
+
+    Raises:
+        FlatbufferError: NumPy has no such type (strings, bfloat16), or bytes are missing.
+    """
+    data = model.buffers[tensor.buffer].data
+    data = np.zeros(0, np.uint8) if data is None else np.asarray(data, np.uint8)
+    if tensor.type == schema.TensorType.INT4:
+        # Two to a byte, the first in the low half.
+        pairs = np.stack([data << 4, data], axis=-1).view(np.int8) >> 4
+        return pairs.reshape(-1)[: levels.size(tensor)]
+    if tensor.type not in _DTYPES:
+        raise FlatbufferError(f"{levels.title(tensor)!r} has no NumPy type: {tensor.type}.")
+    dtype = np.dtype(_DTYPES[tensor.type])
+    if data.size % dtype.itemsize:
+        raise FlatbufferError(f"{levels.title(tensor)!r} has {data.size} bytes of {dtype} values.")
+    return data.view(dtype)
+
+
+def dense(model: schema.ModelT, tensor: schema.TensorT) -> np.ndarray:
+    """The values of a constant in its full shape, sparse ones decoded as the runtime does.
+
+    Where a block does not divide its axis, the format has no place for the tail: it reads as zeros.
+
+    Args:
+        model: What `read` returned.
+        tensor: One of its tensors.
+
+    Returns:
+        An array of the tensor's shape; a view of the file where that stores it densely.
+
+    Raises:
+        FlatbufferError: Values, indices and shape contradict each other.
+    """
+    values, shape, size = stored(model, tensor), levels.shape(tensor), levels.size(tensor)
+    if tensor.sparsity is None:
+        if values.size != size:
+            raise FlatbufferError(
+                f"{levels.title(tensor)!r} of shape {shape} has {values.size} values."
+            )
+        return values.reshape(shape)
+    if size * values.itemsize > MAX_DENSE_BYTES:
+        raise FlatbufferError(f"{levels.title(tensor)!r} of shape {shape} is too large to decode.")
+    result = np.zeros(size, values.dtype)
+    result[levels.positions(tensor, values.size)] = values
+    return result.reshape(shape)
+
+
+class _AlignedBuffer:
+    """Packs a buffer at the alignment that the schema demands and its generated code forgets."""
+
+    def __init__(self, buffer):
+        self._buffer = buffer
+
+    def Pack(self, builder):
+        if self._buffer.data is None:
+            return self._buffer.Pack(builder)
+        data = np.ascontiguousarray(self._buffer.data, np.uint8)
+        builder.StartVector(1, data.size, BUFFER_ALIGNMENT)
+        builder.head -= data.size
+        builder.Bytes[builder.head : builder.head + data.size] = data.data
+        vector = builder.EndVector()
+        schema.BufferStart(builder)
+        schema.BufferAddData(builder, vector)
+        return schema.BufferEnd(builder)
+
+
+def _fill(model, data):
+    """Gives absent lists as empty ones, and brings in constants stored behind the flatbuffer."""
+    for name in ("operatorCodes", "subgraphs", "buffers"):
+        setattr(model, name, getattr(model, name) or [])
+    for subgraph in model.subgraphs:
+        subgraph.tensors = subgraph.tensors or []
+        subgraph.operators = subgraph.operators or []
+        for holder in (subgraph, *subgraph.operators):
+            holder.inputs = _present(holder.inputs)
+            holder.outputs = _present(holder.outputs)
+        for tensor in subgraph.tensors:
+            if tensor.sparsity is not None:
+                tensor.sparsity.traversalOrder = _present(tensor.sparsity.traversalOrder)
+                tensor.sparsity.blockMap = _present(tensor.sparsity.blockMap)
+                tensor.sparsity.dimMetadata = tensor.sparsity.dimMetadata or []
+    for buffer in model.buffers:
+        if buffer.offset > 1:
+            buffer.data = np.frombuffer(data, np.uint8, buffer.size, buffer.offset)
+            buffer.offset = buffer.size = 0
+
+
+def _present(indices):
+    return np.zeros(0, np.int32) if indices is None else indices
+
+
+def _check(model):
+    """Every index of the model in range, so that no reader after this has to ask."""
+    for subgraph in model.subgraphs:
+        for tensor in subgraph.tensors:
+            if tensor.buffer >= len(model.buffers):
+                raise FlatbufferError(f"{levels.title(tensor)!r} is in no buffer.")
+            if min(levels.shape(tensor), default=0) < 0:
+                raise FlatbufferError(f"{levels.title(tensor)!r} has shape {levels.shape(tensor)}.")
+        for operator in subgraph.operators:
+            if operator.opcodeIndex >= len(model.operatorCodes):
+                raise FlatbufferError(f"An operator has no code: {operator.opcodeIndex}.")
+            if operator.largeCustomOptionsOffset > 1:
+                raise FlatbufferError("Custom options behind the flatbuffer are not supported.")
+        for holder in (subgraph, *subgraph.operators):
+            for index in (*holder.inputs, *holder.outputs):
+                if not -1 <= index < len(subgraph.tensors):
+                    raise FlatbufferError(f"An operator has no such tensor: {index}.")

@@ -1,0 +1,114 @@
+"""The operators of a subgraph by what they read and write, and constants followed to their use."""
+
+from dataclasses import dataclass
+
+from ai_edge_litert import schema_py_generated as schema
+
+from keras_lottery.exporters.tflite.errors import FlatbufferError
+from keras_lottery.exporters.tflite.format import flatbuffer
+
+_NAMES = {code: name for name, code in vars(schema.BuiltinOperator).items() if name[0] != "_"}
+
+# Operators that only change how a constant is held.
+_UNWRAPPING = ("DENSIFY", "DEQUANTIZE")
+
+
+@dataclass(frozen=True)
+class Use:
+    """A constant's way to where it is computed with.
+
+    Attributes:
+        through: Names of the operators that unwrap it, in order: `DENSIFY`, `DEQUANTIZE`.
+        copies: Indices of the tensors they write.
+        operator: The operator that computes with it.
+    """
+
+    through: tuple[str, ...]
+    copies: tuple[int, ...]
+    operator: schema.OperatorT
+
+
+class Graph:
+    """A subgraph indexed by tensor.
+
+    Args:
+        model: What `flatbuffer.read` returned.
+        subgraph: One of its subgraphs.
+    """
+
+    def __init__(self, model: schema.ModelT, subgraph: schema.SubGraphT):
+        self.model = model
+        self.subgraph = subgraph
+        self.producer: dict[int, schema.OperatorT] = {}
+        self.consumers: dict[int, list[schema.OperatorT]] = {}
+        for operator in subgraph.operators:
+            for index in operator.outputs[operator.outputs >= 0]:
+                self.producer[int(index)] = operator
+            for index in operator.inputs[operator.inputs >= 0]:
+                self.consumers.setdefault(int(index), []).append(operator)
+
+    def name(self, operator: schema.OperatorT) -> str:
+        """The operator's name in the schema, or the one its author gave to a custom operator."""
+        code = self.model.operatorCodes[operator.opcodeIndex]
+        if self.is_custom(operator):
+            return (code.customCode or b"CUSTOM").decode(errors="replace")
+        return _NAMES.get(_builtin(code), f"operator {_builtin(code)}")
+
+    def is_custom(self, operator: schema.OperatorT) -> bool:
+        """Whether a runtime has the operator only if its app brings it."""
+        code = self.model.operatorCodes[operator.opcodeIndex]
+        return _builtin(code) == schema.BuiltinOperator.CUSTOM
+
+    def version(self, operator: schema.OperatorT) -> int:
+        """The operator's version, by which the runtimes choose a kernel."""
+        return self.model.operatorCodes[operator.opcodeIndex].version
+
+    def tensor(self, index: int) -> schema.TensorT:
+        """The tensor of an index."""
+        return self.subgraph.tensors[index]
+
+    def input(self, operator: schema.OperatorT, position: int) -> int:
+        """Index of the tensor an operator reads at `position`, or -1 where it reads none."""
+        return int(operator.inputs[position]) if position < len(operator.inputs) else -1
+
+    def options(self, operator: schema.OperatorT, kind: type):
+        """The operator's options, checked to be those of its kind."""
+        if not isinstance(operator.builtinOptions, kind):
+            raise FlatbufferError(f"{self.name(operator)} has no {kind.__name__[:-1]}.")
+        return operator.builtinOptions
+
+    def is_constant(self, index: int) -> bool:
+        """Whether the tensor's values are in the file."""
+        return index >= 0 and flatbuffer.length(self.model.buffers[self.tensor(index).buffer]) > 0
+
+    def uses(self, index: int) -> list[Use]:
+        """Where a constant is computed with, past the operators that only unwrap it."""
+        found, pending, seen = [], [(index, (), ())], {index}
+        while pending:
+            current, through, copies = pending.pop()
+            for operator in self.consumers.get(current, []):
+                name = self.name(operator)
+                if name not in _UNWRAPPING:
+                    found.append(Use(through, copies, operator))
+                    continue
+                # A damaged file may hold a loop, or thousands of ways to the same tensor.
+                for output in {int(output) for output in operator.outputs} - seen - {-1}:
+                    seen.add(output)
+                    pending.append((output, (*through, name), (*copies, output)))
+        return found
+
+    def source(self, index: int) -> int | None:
+        """The constant that a tensor unwraps, or the tensor itself if constant; otherwise None."""
+        for _ in range(1 + len(_UNWRAPPING)):
+            if self.is_constant(index):
+                return index
+            operator = self.producer.get(index)
+            if operator is None or self.name(operator) not in _UNWRAPPING:
+                return None
+            index = self.input(operator, 0)
+        return None
+
+
+def _builtin(code):
+    # Files from before 2020 have the code only in the narrower, deprecated field.
+    return max(code.builtinCode, code.deprecatedBuiltinCode)

@@ -1,0 +1,278 @@
+"""Whether XNNPACK will compute a file's 1x1 convolutions sparsely, and if not, exactly why.
+
+XNNPACK holds sparse networks channels first, and only where a whole stretch of the network can be
+held so: one kind of convolution opens it, a global average pooling ends it, and everything between
+has a channels-first kernel. The conditions are those of `xnn_subgraph_rewrite_for_nchw` in
+XNNPACK's `src/subgraph.c`, and of its delegate in TensorFlow Lite.
+"""
+
+from dataclasses import dataclass
+
+from ai_edge_litert import schema_py_generated as schema
+
+from keras_lottery.exporters.tflite.format import flatbuffer, levels
+from keras_lottery.exporters.tflite.format.graph import Graph
+
+# Up to this fraction of zeros XNNPACK computes densely.
+ZEROS_NEEDED = 2 / 3
+
+CPU_NEEDED = "an ARM CPU, WebAssembly or an x86 CPU without AVX"
+
+_UNARY = (
+    "ABS CEIL ELU EXP FLOOR GELU HARD_SWISH LEAKY_RELU LOG LOGISTIC NEG RELU RELU6 RELU_0_TO_1 "
+    "RELU_N1_TO_1 ROUND RSQRT SQRT SQUARE TANH"
+).split()
+
+
+@dataclass(frozen=True)
+class SparsePath:
+    """What XNNPACK makes of a network's 1x1 convolutions.
+
+    Attributes:
+        weights: Names of the weights it would compute sparsely.
+        zeros: The fraction of zeros in all of them together, which is what XNNPACK looks at.
+        structure: What in the network's layers keeps it from doing so, and where.
+        storage: What in the values and how they are stored keeps it from doing so.
+    """
+
+    weights: tuple[str, ...]
+    zeros: float
+    structure: tuple[str, ...]
+    storage: tuple[str, ...]
+
+    @property
+    def taken(self) -> bool:
+        """Whether the file meets every condition. The device must meet one more, `CPU_NEEDED`."""
+        return not self.structure and not self.storage
+
+
+def sparse_path(model: schema.ModelT) -> SparsePath | None:
+    """Checks a model against the conditions of XNNPACK's sparse inference.
+
+    Args:
+        model: What `flatbuffer.read` returned.
+
+    Returns:
+        The outcome for the stretch with the most 1x1 convolutions, or `None` for a network without
+        any, which has nothing that XNNPACK could compute sparsely.
+
+    Raises:
+        FlatbufferError: Operators or weights contradict themselves.
+    """
+    if not model.subgraphs:
+        return None
+    graph = Graph(model, model.subgraphs[0])
+    operators = graph.subgraph.operators
+    if not any(_is_pointwise(graph, operator) for operator in operators):
+        return None
+    ends = [operator for operator in operators if _is_global_mean(graph, operator)]
+    if not ends:
+        return SparsePath((), 0.0, ("no global average pooling ends the convolutions",), ())
+    return max((_stretch(graph, end) for end in ends), key=lambda p: (p.taken, len(p.weights)))
+
+
+def _stretch(graph, end):
+    """Walks up from a global average pooling to the convolutions that open its stretch.
+
+    XNNPACK gives up at the first obstacle; this goes on, to name them all.
+    """
+    inside, structure, pending = {id(end): end}, [], [end]
+    failed = set()
+    while pending:
+        below = pending.pop()
+        for index in _activations(graph, below):
+            operator, padding = _producer(graph, index)
+            if operator is None:
+                if id(below) not in failed:
+                    structure.append(
+                        f"{_name(graph, index)}: no 3x3 convolution follows this input"
+                    )
+                continue
+            if id(operator) in inside:
+                continue
+            inside[id(operator)] = operator
+            opens, failure = _role(graph, operator, padding)
+            if failure:
+                failed.add(id(operator))
+                structure.append(f"{_output_name(graph, operator)}: {failure}")
+            if not opens:
+                pending.append(operator)
+    structure += _leaks(graph, inside.values())
+    pointwise = [operator for operator in inside.values() if _is_pointwise(graph, operator)]
+    sources = [graph.source(graph.input(operator, 1)) for operator in pointwise]
+    tensors = [graph.tensor(source) for source in sources]
+    zeros = _zeros(graph.model, tensors)
+    return SparsePath(
+        tuple(levels.title(tensor) for tensor in tensors),
+        zeros,
+        tuple(dict.fromkeys(structure)),
+        tuple(_storage_failures(graph, zeros)),
+    )
+
+
+def _role(graph, operator, padding):
+    """`(opens the stretch, None)`, or `(False, why it cannot be held channels first)`."""
+    name = graph.name(operator)
+    output = graph.tensor(int(operator.outputs[0]))
+    if output.type != schema.TensorType.FLOAT32:
+        return False, "it does not compute in float"
+    if name in ("CONV_2D", "DEPTHWISE_CONV_2D"):
+        weights = graph.input(operator, 1)
+        if graph.source(weights) is None:
+            return False, f"{name} with weights that are computed"
+        if graph.tensor(weights).type != schema.TensorType.FLOAT32:
+            return False, "it does not compute in float"
+    if name == "CONV_2D":
+        return _convolution_role(graph, operator, padding)
+    if name == "DEPTHWISE_CONV_2D":
+        return False, _depthwise_failure(graph, operator, padding)
+    if name in ("ADD", "MUL"):
+        ranks = {len(levels.shape(graph.tensor(int(i)))) for i in _activations(graph, operator)}
+        return False, None if ranks == {4} else f"{name} of inputs that are not feature maps"
+    if name in _UNARY or name == "RESIZE_BILINEAR" or _is_global_mean(graph, operator):
+        return False, None if len(levels.shape(output)) == 4 else f"{name} of no feature map"
+    return False, f"{name} has no channels-first kernel"
+
+
+def _convolution_role(graph, operator, padding):
+    options = graph.options(operator, schema.Conv2DOptionsT)
+    _, height, width, channels = _kernel(graph, operator)
+    strides = (options.strideH, options.strideW)
+    if (options.dilationHFactor, options.dilationWFactor) != (1, 1):
+        return False, "a dilated convolution"
+    if (height, width) == (1, 1):
+        return False, None if strides == (1, 1) else f"a 1x1 convolution of strides {strides}"
+    if (height, width, *strides, channels) != (3, 3, 2, 2, 3):
+        return False, (
+            f"a {height}x{width} convolution of strides {strides} over {channels} channels; beside "
+            "1x1 only the first is allowed, 3x3 of stride 2 over 3 channels"
+        )
+    failure = _padding_failure(options, (height, width), strides, padding)
+    return failure is None, failure
+
+
+def _depthwise_failure(graph, operator, padding):
+    options = graph.options(operator, schema.DepthwiseConv2DOptionsT)
+    _, height, width, _ = _kernel(graph, operator)
+    strides = (options.strideH, options.strideW)
+    if (options.dilationHFactor, options.dilationWFactor) != (1, 1):
+        return "a dilated depthwise convolution"
+    if options.depthMultiplier != 1:
+        return f"a depthwise convolution with multiplier {options.depthMultiplier}"
+    if (height, width) not in ((3, 3), (5, 5)) or strides not in ((1, 1), (2, 2)):
+        return f"a {height}x{width} depthwise convolution of strides {strides}"
+    return _padding_failure(options, (height, width), strides, padding)
+
+
+def _padding_failure(options, kernel, strides, padding):
+    """What is wrong with the padding of a 3x3 or 5x5 kernel, which must be symmetric."""
+    needed = kernel[0] // 2
+    if options.padding == schema.Padding.SAME:
+        if strides == (1, 1) and padding is None:
+            return None
+        return (
+            f"padding 'same' at stride {strides[0]}, which is not symmetric; "
+            f"it needs ZeroPadding2D({needed}) and padding 'valid'"
+        )
+    found = padding or ((0, 0), (0, 0))
+    if found == ((needed, needed), (needed, needed)):
+        return None
+    return f"padding {found}; it needs {needed} on every side"
+
+
+def _producer(graph, index):
+    """`(operator, its own padding)` behind an activation.
+
+    XNNPACK merges a PAD into the one convolution that reads it, so that the padding of a
+    convolution is that of the PAD before it.
+    """
+    operator = graph.producer.get(index)
+    if operator is None:
+        return None, None
+    return operator, _merged_padding(graph, graph.input(operator, 0))
+
+
+def _merged_padding(graph, index):
+    """`((top, bottom), (left, right))` if the tensor comes from a PAD that would be merged."""
+    pad = graph.producer.get(index)
+    if pad is None or graph.name(pad) != "PAD" or len(graph.consumers.get(index, [])) != 1:
+        return None
+    amounts = graph.input(pad, 1)
+    if not graph.is_constant(amounts):
+        return None
+    amounts = flatbuffer.dense(graph.model, graph.tensor(amounts)).tolist()
+    if len(amounts) != 4 or amounts[0] != [0, 0] or amounts[3] != [0, 0]:
+        return None
+    return tuple(amounts[1]), tuple(amounts[2])
+
+
+def _activations(graph, operator):
+    """The inputs of an operator that are computed, past a PAD that is merged into it."""
+    if graph.name(operator) in ("CONV_2D", "DEPTHWISE_CONV_2D"):
+        index = graph.input(operator, 0)
+        merged = _merged_padding(graph, index) is not None
+        return [graph.input(graph.producer[index], 0) if merged else index]
+    indices = [int(index) for index in operator.inputs]
+    return [index for index in indices if index >= 0 and graph.source(index) is None]
+
+
+def _leaks(graph, inside):
+    """Feature maps of the stretch that something outside it reads as well."""
+    members = {id(operator) for operator in inside}
+    outputs = {int(index) for index in graph.subgraph.outputs}
+    for operator in inside:
+        index = int(operator.outputs[0])
+        readers = list(graph.consumers.get(index, []))
+        if _is_global_mean(graph, operator):
+            continue
+        for reader in readers:
+            if graph.name(reader) == "PAD" and len(reader.outputs):
+                readers += graph.consumers.get(int(reader.outputs[0]), [])
+            elif id(reader) not in members:
+                yield f"{_name(graph, index)}: {graph.name(reader)} reads it as well"
+        if index in outputs:
+            yield f"{_name(graph, index)}: it is an output of the network as well"
+
+
+def _storage_failures(graph, zeros):
+    names = [graph.name(operator) for operator in graph.subgraph.operators]
+    if "DENSIFY" not in names:
+        yield "no weight is stored sparsely (goes through DENSIFY)"
+    if zeros <= ZEROS_NEEDED:
+        yield f"{zeros:.1%} of the 1x1 weights are zero; more than two thirds must be"
+
+
+def _zeros(model, tensors):
+    sizes = [levels.size(tensor) for tensor in tensors]
+    alive = [int((flatbuffer.stored(model, tensor) != 0).sum()) for tensor in tensors]
+    return 1 - sum(alive) / sum(sizes) if sum(sizes) else 0.0
+
+
+def _is_pointwise(graph, operator):
+    return graph.name(operator) == "CONV_2D" and _kernel(graph, operator)[1:3] == (1, 1)
+
+
+def _is_global_mean(graph, operator):
+    index, axes = graph.input(operator, 0), graph.input(operator, 1)
+    if graph.name(operator) != "MEAN" or not len(operator.outputs):
+        return False
+    if index < 0 or not graph.is_constant(axes):
+        return False
+    axes = flatbuffer.dense(graph.model, graph.tensor(axes)).reshape(-1).tolist()
+    return len(levels.shape(graph.tensor(index))) == 4 and sorted(axes) == [1, 2]
+
+
+def _kernel(graph, operator):
+    """The shape of a convolution's constant kernel, zeros where it has none of rank 4."""
+    source = graph.source(graph.input(operator, 1))
+    shape = () if source is None else levels.shape(graph.tensor(source))
+    return shape if len(shape) == 4 else (0, 0, 0, 0)
+
+
+def _name(graph, index):
+    # The converter joins the names of what it merged into one operator.
+    return repr(levels.title(graph.tensor(index)).split(";")[0])
+
+
+def _output_name(graph, operator):
+    return _name(graph, int(operator.outputs[0]))

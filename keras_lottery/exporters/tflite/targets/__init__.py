@@ -1,0 +1,37 @@
+"""The targets by name: what builds a file for each, and in which precision."""
+
+from keras_lottery.exporters.tflite.rewriting import storage
+from keras_lottery.exporters.tflite.targets import integer, latency, micro, size
+
+BUILDERS = {
+    "size": size.build,
+    "latency": latency.build,
+    "int8": integer.build,
+    "micro": micro.build,
+}
+
+# Those that compute in integers too, in one precision only.
+INTEGERS = ("int8", "micro")
+
+
+def check(target, precision, known):
+    """The precision to use for a target.
+
+    Args:
+        target: What the user gave.
+        precision: What the user gave, or `None` for the target's own.
+        known: The targets to choose from.
+
+    Raises:
+        ValueError: One of them is none of its choices, or they do not go together.
+    """
+    if target not in known:
+        raise ValueError(f"No target {target!r}; choose one of {', '.join(known)}.")
+    implied = "int8" if target in INTEGERS else None
+    if implied and precision not in (None, implied):
+        raise ValueError(f"The target {target!r} stores int8, not {precision!r}; leave it out.")
+    precision = precision or implied or "float32"
+    if precision not in storage.PRECISIONS:
+        choices = ", ".join(storage.PRECISIONS)
+        raise ValueError(f"No precision {precision!r}; choose one of {choices}.")
+    return precision

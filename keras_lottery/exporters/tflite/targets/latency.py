@@ -1,0 +1,173 @@
+"""The target `latency`: weights in the forms that a runtime computes with sparsely.
+
+The runtimes have sparse kernels for fully connected operators on one example: for float32 weights,
+single or in blocks of four inputs, and for int8 weights in blocks of sixteen. XNNPACK has one for
+1x1 convolutions, which it takes by itself where the network qualifies and the weights are stored
+sparsely. All other weights are stored as by the target `size`.
+"""
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+from ai_edge_litert import schema_py_generated as schema
+
+from keras_lottery.exporters.tflite.conversion.source import Built
+from keras_lottery.exporters.tflite.format import edit, encoding, flatbuffer, levels
+from keras_lottery.exporters.tflite.rewriting import quantize, storage, weights
+from keras_lottery.exporters.tflite.runtimes import defects
+from keras_lottery.exporters.tflite.targets import size
+
+# Nanoseconds for each weight computed with densely, and for each stored block by its length, on an
+# x86 core with AVX-512. Dense float is at its fastest there: elsewhere a sparse kernel gains more.
+DENSE_NANOSECONDS = 0.042
+BLOCK_NANOSECONDS = {1: 0.65, 4: 0.55, 16: 1.0}
+
+# A form of more bytes has to be faster by more than this.
+_WORTH_BYTES = 1.4
+
+
+@dataclass(frozen=True)
+class _Form:
+    """A form that a fully connected kernel computes with sparsely."""
+
+    name: str
+    values: np.ndarray
+    scales: np.ndarray | None
+    plan: encoding.Plan
+
+    @property
+    def nanoseconds(self):
+        """The estimate of what computing with it takes."""
+        length = self.plan.block[1] if self.plan.block else 1
+        return BLOCK_NANOSECONDS[length] * self.plan.count / length
+
+    @property
+    def bytes(self):
+        """What it takes in the file at most."""
+        scales = 0 if self.scales is None else storage.SCALE_BYTES * self.scales.size
+        return self.plan.bytes + storage.SPARSITY_BYTES + scales
+
+
+def build(origin, precision, slowest=1.0):
+    """Builds the fastest file; see `encode`.
+
+    Args:
+        origin: The `Source`.
+        precision: The lowest precision a weight may take: `"float32"`, `"float16"`, `"int8"`.
+        slowest: How much longer than a dense kernel a sparse one may take.
+
+    Returns:
+        A `Built`.
+    """
+    model = flatbuffer.read(origin.dense)
+    reasons = encode(model, precision, slowest)
+    return Built(flatbuffer.write(model), reasons, precision)
+
+
+def encode(model, precision, slowest=1.0):
+    """Stores the weights of a dense float32 model in the forms that are computed fastest.
+
+    Args:
+        model: The `ModelT`, changed in place.
+        precision: The lowest precision a weight may take: `"float32"`, `"float16"`, `"int8"`. With
+            `"int8"`, blocks of sixteen are computed in int8.
+        slowest: How much longer than a dense kernel a sparse one may take. As it takes less memory,
+            more than 1 can be wanted.
+
+    Returns:
+        `dict`: tensor name -> why it is stored as it is.
+    """
+    reasons = {}
+    for weight in weights.find(model):
+        forms = _forms(weight, precision)
+        best = _best(forms, weight, slowest)
+        name = levels.title(weight.tensor)
+        if best is not None:
+            _store(model, weight, best)
+            faster = f"estimated {_gain(weight, best):.1f} times as fast as dense float32 on x86"
+            reasons[name] = f"{best.name}, {faster}"
+        else:
+            reasons[name] = f"{_why_not(weight, forms)}; {size.store(model, weight, precision)}"
+    size.finish(model)
+    return reasons
+
+
+def forecast(model, weight, precision):
+    """What one weight takes and gains in the form chosen for it.
+
+    Args:
+        model: The `ModelT`.
+        weight: A `weights.Weight` of it.
+        precision: As of `encode`.
+
+    Returns:
+        The bytes in the file at most, and the estimate of how many times as fast as dense float32
+        it is, 1 where no sparse form is faster.
+    """
+    best = _best(_forms(weight, precision), weight, slowest=1.0)
+    if best is None:
+        return size.choose(model, weight, precision).bytes, 1.0
+    return best.bytes, _gain(weight, best)
+
+
+def pays_from(length):
+    """The fraction of zeros from which blocks of `length` float32 weights are faster than dense.
+
+    >>> round(pays_from(1), 2), round(pays_from(4), 2)
+    (0.94, 0.69)
+    """
+    return 1 - DENSE_NANOSECONDS * length / BLOCK_NANOSECONDS[length]
+
+
+def _best(forms, weight, slowest):
+    """The form of the fewest bytes among those nearly as fast as the fastest, if it is fast."""
+    fastest = min((form.nanoseconds for form in forms), default=0)
+    fast = [form for form in forms if form.nanoseconds <= _WORTH_BYTES * fastest]
+    best = min(fast, key=lambda form: form.bytes, default=None)
+    if best is None or best.nanoseconds >= slowest * DENSE_NANOSECONDS * weight.values.size:
+        return None
+    return best
+
+
+def _gain(weight, form):
+    # A weight of nothing but zeros takes no time at all by the estimate.
+    return DENSE_NANOSECONDS * weight.values.size / max(form.nanoseconds, BLOCK_NANOSECONDS[1])
+
+
+def _forms(weight, precision):
+    if not all(_is_dense_on_one_example(weight, *user) for user in weight.operators):
+        return []
+    values, inputs = weight.values, weight.values.shape[1]
+    forms = []
+    if precision == "int8" and inputs % 16 == 0 and inputs // 16 <= defects.MOST_BLOCKS:
+        integers, scales = quantize.to_int8(values)
+        plan = encoding.by_rows(integers, 1, length=16)
+        forms.append(_Form("int8 blocks of 16 inputs", integers, scales, plan))
+    if inputs % 4 == 0:
+        forms.append(_Form("blocks of 4 inputs", values, None, encoding.by_rows(values, 4, 4)))
+    forms.append(_Form("single weights", values, None, encoding.by_rows(values, 4)))
+    return [form for form in forms if form.bytes < values.nbytes]
+
+
+def _is_dense_on_one_example(weight, name, operator):
+    rows = math.prod(levels.shape(weight.subgraph.tensors[operator.inputs[0]]))
+    return name == "FULLY_CONNECTED" and rows == weight.values.shape[1]
+
+
+def _why_not(weight, forms):
+    if not forms:
+        return "no sparse kernel computes it"
+    return "too few zeros for a sparse kernel to be faster"
+
+
+def _store(model, weight, form):
+    stored, parameters = encoding.encode(form.values, form.plan)
+    tensor = weight.tensor
+    tensor.buffer, tensor.sparsity = edit.add_buffer(model, stored), parameters
+    if form.scales is not None:
+        tensor.type = schema.TensorType.INT8
+        tensor.quantization = storage.quantization(form.scales, axis=0)
+    for _, operator in weight.operators:
+        builtin = schema.BuiltinOperator.FULLY_CONNECTED
+        operator.opcodeIndex = edit.operator_code(model, builtin, defects.SPARSE_VERSION)

@@ -1,0 +1,160 @@
+"""The target `size`: every weight in the form that makes the file smallest.
+
+Compute stays in float32 at full speed; the runtimes unpack the weights when they load the file.
+"""
+
+from dataclasses import dataclass
+
+from keras_lottery.exporters.tflite.conversion.source import Built
+from keras_lottery.exporters.tflite.format import edit, flatbuffer, levels
+from keras_lottery.exporters.tflite.rewriting import (
+    dense_as_conv,
+    half_biases,
+    reshapes,
+    storage,
+    weights,
+)
+
+
+@dataclass(frozen=True)
+class Choice:
+    """The form of one weight that takes the fewest bytes.
+
+    Attributes:
+        storage: The `storage.Storage`.
+        shape: That of the kernel of the convolution as which it is written, if it is.
+        bytes: What the weight takes at most, with the operators that unpack it.
+        reason: Why it is stored so.
+    """
+
+    storage: storage.Storage
+    shape: tuple[int, ...] | None
+    bytes: float
+    reason: str
+
+
+def build(origin, precision):
+    """Builds the smallest file; see `encode`.
+
+    Args:
+        origin: The `Source`.
+        precision: The lowest precision a weight may take: `"float32"`, `"float16"`, `"int8"`.
+
+    Returns:
+        A `Built`.
+    """
+    model = flatbuffer.read(origin.dense)
+    reasons = encode(model, precision)
+    return Built(flatbuffer.write(model), reasons, precision)
+
+
+def encode(model, precision):
+    """Stores the weights of a dense float32 model in the fewest bytes.
+
+    Args:
+        model: The `ModelT`, changed in place.
+        precision: The lowest precision a weight may take: `"float32"`, `"float16"`, `"int8"`.
+
+    Returns:
+        `dict`: tensor name -> why it is stored as it is.
+    """
+    reasons = {}
+    for weight in weights.find(model):
+        name = levels.title(weight.tensor)
+        reasons[name] = store(model, weight, precision)
+    finish(model)
+    return reasons
+
+
+def choose(model, weight, precision):
+    """The form of one weight that takes the fewest bytes.
+
+    Args:
+        model: The `ModelT`.
+        weight: A `weights.Weight` of it.
+        precision: The lowest precision allowed.
+
+    Returns:
+        A `Choice`.
+    """
+    beside = half_biases.cost(model, weight) if precision == "float16" else 0
+    choices = storage.choices(weight.values, weight.axis, precision, beside)
+    best = smallest(choices)
+    reason = _reason(best, choices)
+    shape = _convolution_shape(weight)
+    if shape is not None:
+        narrow = smallest(storage.choices(weight.values.reshape(shape), 0, precision, beside))
+        rewriting = sum(dense_as_conv.cost(each, shape[0]) for _, each in weight.operators)
+        if narrow.bytes + rewriting < best.bytes:
+            reason = f"{_reason(narrow, choices)}; as a convolution its indices are narrower"
+            return Choice(narrow, shape, narrow.bytes + rewriting, reason)
+    return Choice(best, None, best.bytes, reason)
+
+
+def store(model, weight, precision):
+    """Stores one weight in the fewest bytes; see `choose`.
+
+    Args:
+        model: The `ModelT`, changed in place.
+        weight: A `weights.Weight` of it.
+        precision: The lowest precision allowed.
+
+    Returns:
+        Why it is stored as it is.
+    """
+    choice = choose(model, weight, precision)
+    operators = [operator for _, operator in weight.operators]
+    if choice.shape is not None:
+        operators = [
+            dense_as_conv.rewrite(model, weight.subgraph, operator, choice.shape)
+            for operator in operators
+        ]
+    storage.store(model, weight.subgraph, weight.index, choice.storage)
+    if choice.storage.precision == "float16":
+        half_biases.rewrite(model, weight, operators)
+    return choice.reason
+
+
+def finish(model):
+    """Drops what the rewriting left without a use."""
+    for subgraph in model.subgraphs:
+        reshapes.skip(model, subgraph)
+    edit.drop_unused(model)
+
+
+def dense_int8(data):
+    """The same model with its weights in int8 and none of them sparse: what to compare with.
+
+    Args:
+        data: A dense float32 flatbuffer.
+
+    Returns:
+        A flatbuffer.
+    """
+    model = flatbuffer.read(data)
+    for weight in weights.find(model):
+        dense = smallest(storage.dense(weight.values, weight.axis, "int8"))
+        storage.store(model, weight.subgraph, weight.index, dense)
+    edit.drop_unused(model)
+    return flatbuffer.write(model)
+
+
+def smallest(choices):
+    """The `Storage` with the fewest bytes; the most precise of those that are equal."""
+    return min(choices, key=lambda choice: choice.bytes)
+
+
+def _reason(best, choices):
+    if best.plan is None:
+        rival = smallest([choice for choice in choices if choice.plan is not None])
+        return f"{best.bytes:,} bytes, against {rival.bytes:,} stored sparsely"
+    rival = smallest([choice for choice in choices if choice.plan is None])
+    return f"{best.bytes:,} bytes, against {rival.bytes:,} stored densely"
+
+
+def _convolution_shape(weight):
+    """The shape as a convolution, where all that read the weight can be one and it would differ."""
+    if any(name != "FULLY_CONNECTED" for name, _ in weight.operators):
+        return None
+    shape = dense_as_conv.kernel_shape(weight.values.shape)
+    return shape if shape[1] > 1 else None

@@ -1,0 +1,121 @@
+"""The target `micro`: the same integers in fewer bytes, for a runtime that knows the operators."""
+
+import keras
+import model_kinds
+import numpy as np
+import pytest
+from ai_edge_litert import schema_py_generated as schema
+from keras import layers
+
+from keras_lottery.exporters import tflite
+from keras_lottery.exporters.tflite import inspection
+from keras_lottery.exporters.tflite.conversion import source
+from keras_lottery.exporters.tflite.format import bitmask, edit, flatbuffer
+from keras_lottery.exporters.tflite.rewriting import weights
+from keras_lottery.exporters.tflite.runtimes import interpreter
+from keras_lottery.exporters.tflite.targets import integer, micro
+
+needs_interpreter = pytest.mark.skipif(
+    not micro.is_installed(),
+    reason="tflite-micro is not installed: pip install 'keras_lottery[micro]', or make test-micro",
+)
+
+
+@pytest.fixture(scope="module")
+def origin():
+    """A network for images, and samples of them."""
+    keras.utils.set_random_seed(0)
+    stack = [
+        keras.Input((12, 12, 1)),
+        layers.Conv2D(16, 3, activation="relu"),
+        layers.Conv2D(32, 3, activation="relu"),
+        layers.Flatten(),
+        layers.Dense(100, "relu"),
+        layers.Dense(10, "softmax", name="output"),
+    ]
+    samples = np.random.default_rng(0).random((16, 12, 12, 1), np.float32)
+    return source.prepare(model_kinds.prune(keras.Sequential(stack), 0.9), samples)
+
+
+def test_bitmasks_decode_to_the_same_integers(origin):
+    built = micro.build(origin, "int8")
+    found = inspection.inspect(built.data)
+    assert bitmask.DECODE in found.operators
+    assert not {"DENSIFY", "DEQUANTIZE"} & set(found.operators)
+    assert len(built.data) < len(built.integers) / 2
+    before, after = (
+        {each.tensor.name: each.values for each in weights.find(flatbuffer.read(data), kind=9)}
+        for data in (built.integers, bitmask.undecoded(built.data))
+    )
+    for name, values in before.items():
+        np.testing.assert_array_equal(after[name], values)
+
+
+@pytest.mark.parametrize("sparsity", [0.0, 0.1, 0.3, 0.9])
+@pytest.mark.parametrize("build", [integer.build, micro.build])
+def test_no_tensor_and_no_file_of_integers_grows(sparsity, build):
+    stack = [keras.Input((48,)), layers.Dense(40), layers.Dense(3)]
+    model = model_kinds.prune(keras.Sequential(stack), sparsity)
+    samples = np.random.default_rng(0).random((8, 48), np.float32)
+    built = build(source.prepare(model, samples), "int8")
+    assert len(built.data) <= len(built.integers)
+    for weight in inspection.inspect(built.data).weights:
+        assert weight.stored_bytes <= weight.dense_bytes
+
+
+def test_a_table_with_an_offset_is_stored_densely(monkeypatch):
+    """The runtime would fill the gaps of its bitmask with the offset."""
+    model = model_kinds.prune(model_kinds.embedding())
+    samples = np.random.default_rng(0).integers(0, 80, (200, 6))
+    full = integer.quantized(source.prepare(model, samples), kind="int8")
+    monkeypatch.setattr(micro, "check_operators", lambda model: None)
+    reasons = micro.encode(full)
+    assert "1,280 bytes; its zero is not stored as zero" in reasons.values()
+
+
+def test_an_operator_that_the_runtime_lacks_is_refused():
+    image = keras.Input((8,))
+    model = keras.Model(image, keras.ops.sign(layers.Dense(8)(image)))
+    samples = np.random.default_rng(0).random((8, 8), np.float32)
+    with pytest.raises(tflite.ExportError, match="TensorFlow Lite Micro lacks SIGN"):
+        micro.build(source.prepare(model_kinds.prune(model), samples), "int8")
+
+
+@needs_interpreter
+def test_a_file_runs_in_tensorflow_lite_micro_to_the_bit(origin, tmp_path):
+    path = tmp_path / "model.tflite"
+    report = tflite.export(origin.model, path, target="micro", samples=origin.samples)
+    assert set(report.proof.errors) == {*interpreter.RUNTIMES, interpreter.MICRO}
+    assert report.proof.exact
+
+
+@needs_interpreter
+@pytest.mark.parametrize("name", sorted(micro.OPERATORS))
+def test_the_runtime_has_the_operator(name, capfd):
+    """It looks up the operators of a file in their order, and ends at the first that it lacks."""
+    from tflite_micro.python.tflite_micro import runtime
+
+    with pytest.raises(RuntimeError):
+        runtime.Interpreter.from_bytes(file_of(name, "DENSIFY"))
+    assert "Didn't find op for builtin opcode 'DENSIFY'" in capfd.readouterr().err
+
+
+def file_of(*names):
+    """A file whose operators have these names, and no sense."""
+    model, subgraph = schema.ModelT(), schema.SubGraphT()
+    model.version, model.subgraphs = 3, [subgraph]
+    model.operatorCodes, model.buffers, subgraph.tensors = [], [schema.BufferT()], []
+    edit.add_tensor(model, subgraph, [1], schema.TensorType.FLOAT32)
+    subgraph.inputs = subgraph.outputs = np.zeros(1, np.int32)
+    variable = schema.VarHandleOptionsT()
+    subgraph.operators = [
+        edit.operator(
+            model,
+            getattr(schema.BuiltinOperator, name),
+            [0],
+            [0],
+            options=variable if name == "VAR_HANDLE" else None,
+        )
+        for name in names
+    ]
+    return flatbuffer.write(model)

@@ -1,0 +1,244 @@
+"""Each target keeps its promise: bytes, sparse kernels, loading everywhere, operators known."""
+
+import keras
+import numpy as np
+import pytest
+import sample_files
+from keras import layers
+
+from keras_lottery import Lottery
+from keras_lottery.exporters import tflite
+from keras_lottery.exporters.tflite import inspection, proof, stored_weight
+from keras_lottery.exporters.tflite.conversion import source
+from keras_lottery.exporters.tflite.format import flatbuffer
+from keras_lottery.exporters.tflite.rewriting import storage, weights
+from keras_lottery.exporters.tflite.runtimes import measure
+from keras_lottery.exporters.tflite.targets import auto, latency, size
+
+PRECISIONS = ("float32", "float16", "int8")
+
+
+def magnitude_pruned(model, sparsity=0.95):
+    """The model, exactly this fraction of each kernel's weights zero, the smallest ones."""
+    for variable in model.weights:
+        if len(variable.shape) > 1:
+            value = variable.numpy()
+            smallest = np.argsort(np.abs(value), axis=None)[: round(sparsity * value.size)]
+            value.reshape(-1)[smallest] = 0
+            variable.assign(value)
+    return model
+
+
+def lenet_300_100():
+    keras.utils.set_random_seed(0)
+    return magnitude_pruned(
+        keras.Sequential(
+            [
+                keras.Input((28, 28, 1)),
+                layers.Flatten(),
+                layers.Dense(300, "relu", name="fc1"),
+                layers.Dense(100, "relu", name="fc2"),
+                layers.Dense(10, "softmax", name="output"),
+            ]
+        )
+    )
+
+
+def convolutional(widths):
+    keras.utils.set_random_seed(0)
+    stack = [keras.Input((32, 32, 3))]
+    for width in widths:
+        stack += [layers.Conv2D(width, 3, padding="same", activation="relu") for _ in range(2)]
+        stack.append(layers.MaxPooling2D())
+    stack += [layers.Flatten(), layers.Dense(256, "relu"), layers.Dense(256, "relu")]
+    return magnitude_pruned(keras.Sequential([*stack, layers.Dense(10, "softmax")]))
+
+
+@pytest.fixture(scope="module")
+def lenet():
+    samples = np.random.default_rng(0).random((16, 28, 28, 1), np.float32)
+    return source.prepare(lenet_300_100(), samples)
+
+
+def computed(data):
+    return {each.name: each.computed for each in inspection.inspect(data).weights}
+
+
+def test_lenet_is_small(lenet):
+    """The figures to reach are 40,600 bytes, and the stock converter's 84,960 and 58,356."""
+    sizes = {precision: len(size.build(lenet, precision).data) for precision in PRECISIONS}
+    assert sizes["float32"] < 73_000
+    assert sizes["float16"] < 47_000
+    assert sizes["int8"] < 33_400
+
+
+@pytest.mark.parametrize(
+    ("widths", "most"), [((64, 128), 286_500), ((64, 128, 256), 254_500)], ids=["conv4", "conv6"]
+)
+def test_convolutional_networks_are_small(widths, most):
+    """The figures to reach are 304,000 and 281,000 bytes."""
+    origin = source.prepare(convolutional(widths))
+    assert len(size.build(origin, "int8").data) < most
+
+
+@pytest.mark.parametrize("kind", ["dense", "convolution"])
+def test_a_storage_costs_no_more_than_it_says(kind):
+    """The choice between storages is by these costs, so a file never grows."""
+    layer = layers.Dense(400) if kind == "dense" else layers.Conv2D(40, 3)
+    model = keras.Sequential([keras.Input((600,) if kind == "dense" else (8, 8, 16)), layer])
+    data = source.prepare(magnitude_pruned(model, 0.9)).dense
+
+    def stored(precision, number):
+        changed = flatbuffer.read(data)
+        [found] = weights.find(changed)
+        choice = storage.choices(found.values, found.axis, precision)[number]
+        storage.store(changed, found.subgraph, found.index, choice)
+        size.finish(changed)
+        return choice, len(flatbuffer.write(changed))
+
+    plain, whole = stored("float32", 0)
+    for precision, number in [
+        ("float32", 1),
+        ("float16", 1),
+        ("float16", 3),
+        ("int8", 1),
+        ("int8", 3),
+    ]:
+        choice, got = stored(precision, number)
+        assert got - whole <= choice.bytes - plain.bytes
+
+
+@pytest.mark.parametrize("sparsity", [0.0, 0.3, 0.6])
+@pytest.mark.parametrize("precision", PRECISIONS)
+def test_no_file_grows(sparsity, precision):
+    model = keras.Sequential([keras.Input((48,)), layers.Dense(40), layers.Dense(3)])
+    origin = source.prepare(magnitude_pruned(model, sparsity))
+    built = size.build(origin, precision)
+    assert len(built.data) <= len(origin.dense)
+    if precision == "int8":
+        assert len(built.data) <= len(size.dense_int8(origin.dense))
+
+
+def test_latency_computes_blocks_and_single_weights_sparsely(lenet):
+    blocky = sample_files.dense_network(inputs=64, hidden=64, sparsity=0.9, block=4)
+    built = latency.build(source.prepare(blocky), "float32")
+    assert computed(built.data) == {
+        "fc1/kernel": stored_weight.SPARSE,
+        "output/kernel": stored_weight.SPARSE,
+    }
+    assert "DENSIFY" not in inspection.inspect(built.data).operators
+    encodings = {each.encoding for each in inspection.inspect(built.data).weights}
+    assert all("1x4" in encoding for encoding in encodings)
+    built = latency.build(lenet, "float32")
+    assert set(computed(built.data).values()) == {stored_weight.SPARSE}
+
+
+def test_latency_computes_int8_blocks_of_sixteen(tmp_path):
+    model = sample_files.dense_network(inputs=256, hidden=128, sparsity=0.9, block=16)
+    path = tmp_path / "model.tflite"
+    report = tflite.export(model, path, target="latency", precision="int8")
+    found = {each.name: (each.dtype, each.computed) for each in report.inspection.weights}
+    assert found["fc1/kernel"] == ("int8", stored_weight.SPARSE)
+
+
+def test_latency_leaves_blocks_that_do_not_divide_to_the_runtime(tmp_path):
+    """Where the stock converter drops the tail of each row."""
+    model = sample_files.dense_network(inputs=30, hidden=64, sparsity=0.6)
+    report = tflite.export(model, tmp_path / "model.tflite", target="latency")
+    assert (
+        computed((tmp_path / "model.tflite").read_bytes())["fc1/kernel"] == stored_weight.UNPACKED
+    )
+    assert max(report.proof.errors.values()) < 1e-5
+
+
+def test_latency_reaches_the_sparse_convolutions(tmp_path):
+    path = tmp_path / "model.tflite"
+    report = tflite.export(sample_files.separable_network(), path, target="latency")
+    assert report.inspection.sparse_path.taken
+
+
+def test_int8_is_smaller_than_dense_and_loads_everywhere(lenet, tmp_path):
+    path = tmp_path / "model.tflite"
+    report = tflite.export(lenet.model, path, target="int8", samples=lenet.samples)
+    assert path.stat().st_size < 44_600
+    assert set(report.proof.errors) == {"XNNPACK", "built-in kernels"}
+    assert all(each.dtype == "int8" for each in report.inspection.weights)
+
+
+@pytest.mark.parametrize(
+    ("weigh", "chosen"),
+    [
+        ({"bytes": 1}, "size, by bytes 1."),
+        ({"time": 2}, "latency, by time 2."),
+        ({"memory": 1}, "latency, by memory 1."),
+        ({"bytes": 1, "time": 1}, "int8, by bytes 1, time 1."),
+    ],
+)
+def test_auto_weighs_what_it_is_told_to_and_says_why(weigh, chosen, monkeypatch):
+    took = {"size": (9e-6, 900), "latency": (3e-6, 300), "int8": (4e-6, 800)}
+
+    def measured(files, **_):
+        return [
+            measure.Measurement(
+                path.name, "XNNPACK", median=took[path.stem][0], memory=took[path.stem][1]
+            )
+            for path in files
+        ]
+
+    monkeypatch.setattr(measure, "measure", measured)
+    model = sample_files.dense_network(inputs=256, hidden=256, sparsity=0.9, block=4)
+    samples = np.random.default_rng(0).random((8, 256), np.float32)
+    best, *_ = auto.ranked(source.prepare(model, samples), "int8", weigh).values()
+    assert best.notes[0].startswith(f"Chosen: target {chosen}")
+
+
+def test_auto_measures_and_proves_what_it_chose(tmp_path):
+    report = tflite.export(sample_files.dense_network(), tmp_path / "model.tflite", target="auto")
+    assert report.notes[0].startswith("Chosen: target ")
+    assert max(report.proof.errors.values()) < 1e-5
+
+
+def test_auto_takes_the_next_best_where_a_proof_fails(tmp_path, monkeypatch):
+    model = sample_files.dense_network(sparsity=0.9, block=4)
+    ranks = {"size": 1, "latency": 2}
+    monkeypatch.setattr(
+        auto,
+        "_measure",
+        lambda files: {
+            name: {"bytes": ranks[name], "time": 1, "memory": 1} for name in files if name in ranks
+        },
+    )
+    prove = proof.prove
+
+    def fails_for_size(built, origin, target):
+        if target == "size":
+            raise tflite.ExportError("XNNPACK is off.")
+        return prove(built, origin, target)
+
+    monkeypatch.setattr(proof, "prove", fails_for_size)
+    report = tflite.export(model, tmp_path / "x.tflite", target="auto")
+    assert report.notes[0].startswith("Chosen: target latency")
+    assert "Not chosen: target size. XNNPACK is off." in report.notes
+    assert {each.computed for each in report.inspection.weights} == {stored_weight.SPARSE}
+
+
+def test_auto_skips_what_cannot_be_built(tmp_path):
+    """TensorFlow cannot quantise a loop; the other candidates do not need it to."""
+    sequence = keras.Input((6, 12))
+    model = magnitude_pruned(keras.Model(sequence, layers.LSTM(8)(sequence)))
+    samples = np.random.default_rng(0).random((4, 6, 12), np.float32)
+    report = tflite.export(
+        model, tmp_path / "x.tflite", target="auto", precision="int8", samples=samples
+    )
+    [skipped] = [note for note in report.notes if note.startswith("Not among the candidates")]
+    assert "target int8" in skipped
+    assert "has a loop" in skipped
+
+
+def test_integers_whose_bias_would_cost_more_than_zeros_save_stay_dense(tmp_path):
+    # As a convolution the layer needs a bias, with a scale for each of its outputs.
+    model = keras.Sequential([keras.Input((18,)), keras.layers.Dense(300, use_bias=False)])
+    Lottery(model).prune(0.75)
+    samples = np.random.default_rng(0).standard_normal((16, 18))
+    report = tflite.export(model, tmp_path / "model.tflite", target="int8", samples=samples)
+    assert (tmp_path / "model.tflite").stat().st_size <= report.dense_int8.raw
