@@ -98,17 +98,11 @@ def prunable(
     >>> list(prunable(model, exclude="output"))
     ['fc1/kernel']
     """
-    candidates = {
-        name: variable
-        for name, variable in named(model).items()
-        if len(variable.shape) >= 2
-        and keras.backend.is_float_dtype(variable.dtype)
-        and not _last(name).endswith(_NEVER_KERNELS)
-    }
-    kernels = {name for name in candidates if _is_kernel(name)}
+    found = candidates(model)
+    kernels = {name for name in found if _is_kernel(name)}
     chosen = {
         name: variable
-        for name, variable in candidates.items()
+        for name, variable in found.items()
         if (name in kernels or callable(include))
         and (include is None or _matches(include, name, variable.shape))
         and not (exclude is not None and _matches(exclude, name, variable.shape))
@@ -119,6 +113,28 @@ def prunable(
             f"{model.name!r} to prune. Its kernels are: {', '.join(sorted(kernels)) or 'none'}."
         )
     return chosen
+
+
+def candidates(model: keras.Model) -> dict[str, keras.Variable]:
+    """What a predicate for `prunable` can choose from: kernels, and weights called otherwise.
+
+    Args:
+        model: A built `keras.Model`.
+
+    Returns:
+        A dict from name to variable: all of rank 2 or more that are floating-point, no bias and no
+        normalisation weight.
+
+    Raises:
+        ValueError: If `model` has no variables yet.
+    """
+    return {
+        name: variable
+        for name, variable in named(model).items()
+        if len(variable.shape) >= 2
+        and keras.backend.is_float_dtype(variable.dtype)
+        and not _last(name).endswith(_NEVER_KERNELS)
+    }
 
 
 def _is_kernel(name: str) -> bool:

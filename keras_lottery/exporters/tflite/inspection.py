@@ -68,6 +68,14 @@ def inspect(file: str | PathLike | bytes) -> Inspection:
     Raises:
         FlatbufferError: It is no such file, or a damaged one.
         OSError: It cannot be read.
+
+    Example:
+
+    >>> inspect(b"GIF89a, or anything else")
+    Traceback (most recent call last):
+    ...
+    keras_lottery.exporters.tflite.errors.FlatbufferError: Not a TensorFlow Lite file: it has
+    b'9a, ' where b'TFL3' belongs.
     """
     data = Path(file).read_bytes() if isinstance(file, (str, PathLike)) else file
     model = flatbuffer.read(data)

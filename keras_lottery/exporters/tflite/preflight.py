@@ -69,7 +69,7 @@ class Preflight:
     obstacles: tuple[str, ...]
 
     def best(self) -> dict[str, Forecast]:
-        """For each kernel the granularity that pays most, single weights where none pays more."""
+        """For each kernel the granularity that pays most, the first of those that pay alike."""
         chosen: dict[str, Forecast] = {}
         for forecast in self.forecasts:
             before = chosen.get(forecast.kernel)
@@ -138,8 +138,17 @@ def preflight(
         A `Preflight`.
 
     Raises:
-        ValueError: An argument is not one of the choices.
-        ExportError: TFLite cannot express the model, or TensorFlow Lite Micro for `"micro"`.
+        ValueError: An argument is not one of the choices, or `samples` do not fit the model.
+        ExportError: TFLite cannot express the model, or for `"micro"` TensorFlow Lite Micro cannot;
+            or it has no weights, or its masks are violated.
+
+    Example:
+
+    >>> from keras_lottery.exporters import tflite
+    >>> model = keras.Sequential([keras.Input((784,)), keras.layers.Dense(300, name="fc1")])
+    >>> best = tflite.preflight(model, "latency", sparsity=0.95).best()["fc1/kernel"]
+    >>> best.granularity, best.speed > 4
+    ('blocks(4)', True)
     """
     precision = targets.check(target, precision, tuple(targets.BUILDERS))
     if not 0 <= sparsity <= 1:

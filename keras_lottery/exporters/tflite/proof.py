@@ -28,8 +28,8 @@ class Proof:
     Attributes:
         errors: Runtime -> the largest difference of its outputs from Keras's, as a fraction of the
             largest value of that output.
-        agreement: The fraction of examples that get the same class, in every runtime; `None` where
-            no output is a list of class scores.
+        agreement: The fraction of examples that get the same class, in the runtime and output where
+            it is smallest; `None` where no output is a list of class scores.
         exact: Whether it was compared with the same integers stored densely, and gives the same
             bits.
     """

@@ -31,6 +31,15 @@ def test_a_model_of_any_kind_is_exported_and_proven(kind, precision, tmp_path):
         np.testing.assert_array_equal(value, variable.numpy())
 
 
+@pytest.mark.parametrize("policy", ["float32", "mixed_bfloat16"])
+def test_a_model_that_keras_has_quantised_is_refused(policy, tmp_path):
+    model = keras.Sequential([keras.Input((20,)), layers.Dense(4, name="scores", dtype=policy)])
+    model.layers[0].quantize("int8")
+    match = "Keras has quantised the layer 'scores' .* as it was before `quantize`"
+    with pytest.raises(tflite.ExportError, match=match):
+        tflite.export(model, tmp_path / "x.tflite")
+
+
 @pytest.mark.filterwarnings("ignore:.*tf.lite.Interpreter is deprecated:UserWarning")
 @pytest.mark.parametrize("precision", PRECISIONS)
 @pytest.mark.parametrize("use_bias", [True, False])

@@ -143,6 +143,20 @@ def test_what_the_exporter_leaves_dense_is_forecast_so():
         assert forecast.bytes == forecast.dense_bytes == 1024
 
 
+def test_weights_that_no_lottery_prunes_are_not_forecast():
+    sequence = keras.Input((6, 8))
+    layers = [keras.layers.LayerNormalization(axis=[1, 2]), keras.layers.Dense(4, name="last")]
+    model = keras.Sequential([sequence, *layers])
+    assert {each.kernel for each in preflight(model).forecasts} == {"last/kernel"}
+
+
+def test_of_granularities_that_pay_alike_the_first_given_is_best():
+    network = sample_files.dense_network(inputs=64, hidden=30, sparsity=0)
+    for order in ([weights(), blocks(4)], [blocks(4), weights()]):
+        best = preflight(network, sparsity=0.0, granularities=order).best()
+        assert {each.granularity for each in best.values()} == {order[0].name}
+
+
 def test_1x1_convolutions_are_fast_where_the_network_qualifies():
     found = by_name(preflight(sample_files.separable_network(0), granularities=[blocks(4)]))
     assert found["pointwise/kernel", "blocks(4)"].speed > 2

@@ -20,7 +20,8 @@ def of(model, samples=None):
         A `keras.KerasTensor`, or a list, tuple or dict of them.
 
     Raises:
-        ExportError: The model is unbuilt, or an axis other than the batch is unknown.
+        ExportError: The model is unbuilt or was quantised by Keras, or an axis other than the batch
+            is unknown.
         ValueError: It is no Keras 3 model, or the samples do not fit its inputs.
     """
     if not isinstance(model, keras.Model):
@@ -30,6 +31,12 @@ def of(model, samples=None):
         )
     if not model.built:
         raise ExportError(f"The model {model.name!r} is not built; call it on an input first.")
+    for layer in model._flatten_layers():
+        if isinstance(layer.dtype_policy, keras.dtype_policies.QuantizedDTypePolicy):
+            raise ExportError(
+                f"Keras has quantised the layer {layer.name!r} ({layer.dtype_policy.name}): export "
+                "the model as it was before `quantize`; precision='int8' stores weights in int8."
+            )
     declared = _declared(model)
     if samples is not None:
         _check_samples(declared, samples)

@@ -94,7 +94,7 @@ def prepare(model, samples=None):
         samples = signature.fitted(samples, called_with)
     else:
         samples = signature.made_up(called_with, _MADE_UP)
-    values = _kernels(model)
+    values = {name: v.numpy() for name, v in variables.candidates(model).items()}
     dense = flatbuffer.read(convert.convert(model, called_with))
     found = matching.find(values, dense)
     for name, (tensor, _) in found.items():
@@ -127,17 +127,6 @@ def _checked_masks(model):
     except MaskError as error:
         raise ExportError(f"The model's masks are violated. {error}") from error
     return lottery.masks
-
-
-def _kernels(model):
-    """Values by name of all that a `Lottery` can prune, whatever a layer calls it."""
-    return {
-        name: variable.numpy()
-        for name, variable in variables.named(model).items()
-        if len(variable.shape) >= 2
-        and keras.backend.is_float_dtype(variable.dtype)
-        and not name.endswith("bias")  # of two axes in GRU and MultiHeadAttention
-    }
 
 
 def _name_ends(subgraph, model, called_with):
