@@ -10,9 +10,11 @@
     examples   images for the Example button: {count, pixels}, base64 of count x 28 x 28 bytes
 """
 
+import contextlib
 import gzip
 import hashlib
 import json
+import os
 import shutil
 import sys
 from base64 import b64encode
@@ -38,22 +40,35 @@ def build(models, output):
     Raises:
         FileNotFoundError: A model is missing, or LiteRT.js is not installed.
         FileExistsError: `output` holds something that is not an earlier build.
+        ValueError: `metadata.json` is no JSON, or LiteRT.js has changed: see `copy_runtime`.
     """
     models, output = Path(models), Path(output)
     metadata = json.loads((models / "metadata.json").read_text())
     for model in metadata["models"]:
         model["bytes"] = (models / model["file"]).stat().st_size
-    if output.exists():
-        if not (output / "files.js").exists():
-            raise FileExistsError(f"{output} is not an earlier build; name another --output")
-        shutil.rmtree(output)
-    # Without the old modification times: to a browser that asks, what is built now is newer.
-    shutil.copytree(HERE / "page", output, copy_function=shutil.copyfile)
-    for model in metadata["models"]:
-        shutil.copy(models / model["file"], output / model["file"])
-    (output / "metadata.json").write_text(json.dumps(metadata))
-    copy_runtime(output)
-    _list_for_offline(output)
+    if output.exists() and not (output / "files.js").exists():
+        raise FileExistsError(f"{output} is not an earlier build; name another --output")
+    with _appearing_whole(output) as folder:
+        # Without the old modification times: to a browser that asks, what is built now is newer.
+        shutil.copytree(HERE / "page", folder, copy_function=shutil.copyfile)
+        for model in metadata["models"]:
+            shutil.copy(models / model["file"], folder / model["file"])
+        (folder / "metadata.json").write_text(json.dumps(metadata))
+        copy_runtime(folder)
+        _list_for_offline(folder)
+
+
+@contextlib.contextmanager
+def _appearing_whole(output):
+    """A folder to make, which replaces `output` only when the block ends without an error."""
+    folder = output.with_name(f".{output.name}.{os.getpid()}.part")
+    try:
+        yield folder
+        if output.exists():
+            shutil.rmtree(output)
+        folder.rename(output)
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 def copy_runtime(folder):
@@ -61,6 +76,7 @@ def copy_runtime(folder):
 
     Raises:
         FileNotFoundError: LiteRT.js is not installed.
+        ValueError: It imports its other package in a way that this function does not know.
     """
     if not PACKAGES.exists():
         raise FileNotFoundError(f"LiteRT.js is not installed: run `npm ci` in {HERE}")
@@ -116,7 +132,7 @@ def main(_):
     """Builds from the flags."""
     try:
         build(FLAGS.models, FLAGS.output)
-    except OSError as error:
+    except (OSError, ValueError) as error:
         sys.exit(f"build: {error}")
     size = sum(path.stat().st_size for path in Path(FLAGS.output).rglob("*.tflite"))
     print(f"{FLAGS.output}: the page, with {size:,} bytes of models")

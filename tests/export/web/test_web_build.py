@@ -1,5 +1,6 @@
 import base64
 import json
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -57,6 +58,33 @@ def test_missing_model_leaves_the_page_alone(tiny, tmp_path):
     with pytest.raises(FileNotFoundError, match=r"a\.tflite"):
         build.build(tiny, output)
     assert not output.exists()
+
+
+@needs_litert
+def test_failed_build_leaves_the_page_alone(tiny, tmp_path, monkeypatch):
+    monkeypatch.setattr(build, "RUNTIMES", ())
+    output = tmp_path / "dist"
+    build.build(tiny, output)
+    before = {path: path.read_bytes() for path in output.rglob("*") if path.is_file()}
+    (tiny / "a.tflite").write_bytes(b"12346")
+    changed = tmp_path / "node_modules"
+    (changed / "core/dist").mkdir(parents=True)
+    (changed / "core/dist/index.js").write_text("import '@litertjs/another-name';")
+    with monkeypatch.context() as other_version:
+        other_version.setattr(build, "PACKAGES", changed)
+        with pytest.raises(ValueError, match="must be adapted"):
+            build.build(tiny, output)
+    assert {path: path.read_bytes() for path in output.rglob("*") if path.is_file()} == before
+    assert {path.name for path in tmp_path.iterdir()} == {"dist", "models", "node_modules"}
+    build.build(tiny, output)
+    assert (output / "a.tflite").read_bytes() == b"12346"
+
+
+def test_damaged_metadata_is_said_on_one_line(tiny, tmp_path, monkeypatch):
+    (tiny / "metadata.json").write_text("{")
+    monkeypatch.setattr(build, "FLAGS", SimpleNamespace(models=tiny, output=tmp_path / "dist"))
+    with pytest.raises(SystemExit, match="^build: .*column"):
+        build.main(["build"])
 
 
 def test_foreign_folder_is_not_replaced(tiny, tmp_path):
