@@ -92,6 +92,8 @@ def main(argv):
         sys.exit(f"benchmark_tflite: there is no file {missing[0]}.")
     if len({Path(file).name for file in files}) < len(files):
         sys.exit("benchmark_tflite: two files have the same name; the table could not tell them.")
+    if unfit := data_flags.unfit():
+        sys.exit(f"benchmark_tflite: {unfit}")
     from experiments import quiet
 
     quiet.import_tensorflow()

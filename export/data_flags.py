@@ -24,6 +24,14 @@ def define(default):
     )
 
 
+def unfit():
+    """The flag that does nothing without `--dataset`, on one line; empty if there is none."""
+    for flag in ("data_dir", "download", "examples"):
+        if FLAGS.dataset is None and FLAGS[flag].present:
+            return f"--{flag} is for --dataset, which is not given."
+    return ""
+
+
 def load():
     """The `Dataset` that the flags name, or None.
 

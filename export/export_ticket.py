@@ -115,20 +115,53 @@ def weights_of(entries):
 
 
 def unfit_settings():
-    """What is wrong with the flags, on one line; empty if nothing is."""
+    """What is wrong with the flags, on one line; empty if nothing is.
+
+    All of it is asked before a ticket is trained, which may take long; first what can be answered
+    without TensorFlow, whose import takes seconds.
+    """
     if (FLAGS.model is None) == (FLAGS.ticket is None):
         return "give --model=M.keras or --ticket=T, one of them."
     if FLAGS.ticket and (FLAGS.network is None or FLAGS.dataset is None):
         return "--ticket needs --network, what it is of, and --dataset."
-    for flag in ("network", "weights", "epochs"):
-        if FLAGS.model and FLAGS[flag].value is not None:
+    for flag in ("network", "weights", "epochs", "seed"):
+        if FLAGS.model and FLAGS[flag].present:
             return f"--{flag} is for --ticket; a --model comes trained."
-    output = Path(FLAGS.output)
+    if FLAGS.dataset is None and FLAGS["samples"].present:
+        return "--samples is for --dataset: how many of its images to take."
+    return data_flags.unfit() or _unfit_output(Path(FLAGS.output)) or _unfit_target()
+
+
+def _unfit_output(output):
     if output.suffix != ".tflite":
         return f"--output is {FLAGS.output!r}; it must end in .tflite."
+    if not output.parent.is_dir():
+        return f"--output is {FLAGS.output!r}; there is no folder {output.parent}."
     taken = [path for path in map(output.with_suffix, _SUFFIXES) if path.exists()]
     if taken and not FLAGS.overwrite:
         return f"{taken[0]} exists already; --overwrite replaces it."
+    return ""
+
+
+def _unfit_target():
+    if FLAGS.weigh and FLAGS.target != "auto":
+        return f"--weigh is for --target=auto, not for {FLAGS.target}."
+    if FLAGS.measure and FLAGS.target == "micro":
+        return "--measure times a file in LiteRT, not in TensorFlow Lite Micro."
+    from experiments import quiet
+
+    quiet.import_tensorflow()
+    from keras_lottery.exporters.tflite import targets
+    from keras_lottery.exporters.tflite.targets import auto
+
+    if FLAGS.target in targets.INTEGERS and FLAGS.dataset is None:
+        return f"--target={FLAGS.target} needs --dataset, real images to calibrate on."
+    try:
+        targets.check(FLAGS.target, FLAGS.precision, (*targets.BUILDERS, "auto"))
+        if FLAGS.weigh:
+            auto.check_weigh(weights_of(FLAGS.weigh))
+    except ValueError as error:
+        return str(error)
     return ""
 
 
@@ -138,9 +171,6 @@ def main(argv):
         sys.exit(f"Unexpected {argv[1]!r}: every setting is a flag, as in --model=M. See --help.")
     if unfit := unfit_settings():
         sys.exit(f"export_ticket: {unfit}")
-    from experiments import quiet
-
-    quiet.import_tensorflow()
     import keras_lottery as kl
     from keras_lottery.exporters import tflite
 

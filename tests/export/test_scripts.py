@@ -148,6 +148,9 @@ def test_weights_that_violate_a_tickets_masks_are_refused_on_one_line(run, tmp_p
         (["--output=F.tflite", "--model=M", "--ticket=T"], "one of them"),
         (["--output=F.tflite", "--ticket=T"], "--network"),
         (["--output=F.tflite", "M.keras"], "every setting is a flag"),
+        (["--output=F.tflite", "--model=M", "--seed=0"], "--seed is for --ticket"),
+        (["--output=F.tflite", "--model=M", "--samples=9"], "--samples is for --dataset"),
+        (["--output=F.tflite", "--model=M", "--examples=9"], "--examples is for --dataset"),
         (["--output=F.tflite", "--model=nowhere.keras"], "nowhere.keras"),
         (
             ["--output=F.tflite", "--ticket=T", "--network=lenet", "--dataset=digits"],
@@ -158,6 +161,46 @@ def test_weights_that_violate_a_tickets_masks_are_refused_on_one_line(run, tmp_p
 def test_wrong_settings_are_told_what_is_right(run, arguments, message):
     code, _, _ = run("export_ticket", *arguments)
     assert re.search(message, code)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--output=nowhere/F.tflite"], "there is no folder nowhere"),
+        (["--target=int8", "--precision=float16"], "'int8' stores int8, not 'float16'"),
+        (["--target=auto", "--weigh=bytes"], "bytes=2,time=1"),
+        (["--target=auto", "--weigh=bytes=-1"], "none negative"),
+        (["--target=auto", "--weigh=colour=1"], "bytes, time, memory"),
+        (["--weigh=bytes=1"], "--weigh is for --target=auto"),
+        (["--target=micro", "--measure"], "not in TensorFlow Lite Micro"),
+    ],
+)
+def test_wrong_settings_are_found_before_a_ticket_is_trained(run, monkeypatch, arguments, message):
+    def load(*settings):
+        raise AssertionError("the data set is loaded")
+
+    monkeypatch.setattr(datasets, "load", load)
+    code, _, _ = run(
+        "export_ticket",
+        "--output=F.tflite",
+        "--ticket=T",
+        "--network=digits_mlp",
+        "--dataset=digits",
+        *arguments,
+    )
+    assert message in code
+    assert "\n" not in code
+
+
+@pytest.mark.parametrize("target", ["int8", "micro"])
+def test_integers_need_a_data_set_that_the_script_asks_for_by_its_flag(run, folder, target):
+    code, _, _ = run(
+        "export_ticket",
+        f"--model={folder / 'M.keras'}",
+        f"--target={target}",
+        f"--output={folder / 'integers.tflite'}",
+    )
+    assert f"--target={target} needs --dataset" in code
 
 
 class Unknown(keras.layers.Layer):
@@ -217,6 +260,11 @@ def test_benchmark(run, folder):
     assert "1.00x" in dense
     assert dense.rstrip().endswith("%")
     assert "failed to prepare" in int8
+
+
+def test_benchmark_has_no_use_for_examples_of_no_data_set(run, folder):
+    code, _, _ = run("benchmark_tflite", "--examples=20", folder / "dense.tflite")
+    assert "--examples is for --dataset" in code
 
 
 @pytest.mark.parametrize("script", ["inspect_tflite", "benchmark_tflite"])

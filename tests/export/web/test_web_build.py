@@ -83,7 +83,7 @@ def test_failed_build_leaves_the_page_alone(tiny, tmp_path, monkeypatch):
 def test_damaged_metadata_is_said_on_one_line(tiny, tmp_path, monkeypatch):
     (tiny / "metadata.json").write_text("{")
     monkeypatch.setattr(build, "FLAGS", SimpleNamespace(models=tiny, output=tmp_path / "dist"))
-    with pytest.raises(SystemExit, match="^build: .*column"):
+    with pytest.raises(SystemExit, match=r"^build: .*column"):
         build.main(["build"])
 
 
