@@ -17,6 +17,7 @@ from pathlib import Path
 
 from absl import app, flags
 
+from experiments import quiet
 from export import data_flags
 
 FLAGS = flags.FLAGS
@@ -148,8 +149,6 @@ def _unfit_target():
         return f"--weigh is for --target=auto, not for {FLAGS.target}."
     if FLAGS.measure and FLAGS.target == "micro":
         return "--measure times a file in LiteRT, not in TensorFlow Lite Micro."
-    from experiments import quiet
-
     quiet.import_tensorflow()
     from keras_lottery.exporters.tflite import targets
     from keras_lottery.exporters.tflite.targets import auto
@@ -171,6 +170,7 @@ def main(argv):
         sys.exit(f"Unexpected {argv[1]!r}: every setting is a flag, as in --model=M. See --help.")
     if unfit := unfit_settings():
         sys.exit(f"export_ticket: {unfit}")
+    quiet.import_tensorflow()
     import keras_lottery as kl
     from keras_lottery.exporters import tflite
 
