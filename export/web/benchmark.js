@@ -8,8 +8,9 @@ import {compareTimes} from './timing.js';
  *
  * @param {string[]} urls
  * @param {{rounds: number, blockMs: number}} effort
- * @return {Promise<Array<{median: number, low: number, high: number, output: number[]}>>}
- *     Milliseconds, and the first output values: a file that this runtime miscomputes is fast, too.
+ * @return {Promise<Array<{median: number, low: number, high: number, output: number[],
+ *     outputs: number}>>} Milliseconds; the first output values, for a file that this runtime
+ *     miscomputes is fast, too; and how many there are.
  */
 export async function compare(urls, effort) {
   await startRuntime();
@@ -24,7 +25,9 @@ export async function compare(urls, effort) {
     effort,
   );
   for (const [i, model] of models.entries()) {
-    times[i].output = Array.from((await model.run(inputs[i])).slice(0, 1000));
+    const values = await model.run(inputs[i]);
+    times[i].output = Array.from(values.slice(0, 1000));
+    times[i].outputs = values.length;
   }
   return times;
 }

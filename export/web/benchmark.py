@@ -57,6 +57,7 @@ def benchmark(paths, rounds=51, block_ms=2.0):
 
     Raises:
         RuntimeError: No browser, or the browser cannot run a file.
+        ValueError: Two files have different numbers of output values.
     """
     from selenium.common.exceptions import WebDriverException
 
@@ -98,7 +99,12 @@ def _make_page(paths, folder):
 
 
 def _timing(path, found, first):
-    pairs = zip(found["output"], first["output"], strict=False)
+    if found["outputs"] != first["outputs"]:
+        raise ValueError(
+            f"{path} has {found['outputs']:,} output values, the first file {first['outputs']:,}: "
+            "they cannot be compared"
+        )
+    pairs = zip(found["output"], first["output"], strict=True)
     # NaN arrives as None; it must not look like agreement.
     difference = max(math.inf if None in pair else abs(pair[0] - pair[1]) for pair in pairs)
     largest = max(abs(value or 0) for value in first["output"])
@@ -130,7 +136,7 @@ def main(arguments):
         raise app.UsageError("name one or more .tflite files, the one to compare with first")
     try:
         print(table(benchmark(arguments[1:], FLAGS.rounds, FLAGS.block_ms)))
-    except (OSError, RuntimeError) as error:
+    except (OSError, RuntimeError, ValueError) as error:
         sys.exit(f"benchmark: {error}")
 
 

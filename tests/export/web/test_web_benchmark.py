@@ -1,6 +1,7 @@
 import pytest
 from page_server import needs_litert
 
+from export import benchmark_encoding
 from export.web import benchmark, benchmark_mobilenet, browser
 
 pytestmark = [pytest.mark.long, needs_litert]
@@ -26,8 +27,16 @@ def test_files_side_by_side(models):
 def test_damaged_file(models, tmp_path):
     damaged = tmp_path / "damaged.tflite"
     damaged.write_bytes((models / "dense.tflite").read_bytes()[:5000])
-    with pytest.raises(RuntimeError, match="browser"):
+    with pytest.raises(RuntimeError, match="cannot run these files"):
         benchmark.benchmark([models / "dense.tflite", damaged], rounds=1, block_ms=1)
+
+
+def test_files_of_different_networks(tmp_path):
+    ten, twelve = tmp_path / "ten.tflite", tmp_path / "twelve.tflite"
+    ten.write_bytes(benchmark_encoding.dense_file(0.5, widths=(8, 10)))
+    twelve.write_bytes(benchmark_encoding.dense_file(0.5, widths=(8, 12)))
+    with pytest.raises(ValueError, match=r"twelve\.tflite has 12 output values, .* 10"):
+        benchmark.benchmark([ten, twelve], rounds=1, block_ms=1)
 
 
 def test_sparse_mobilenet_is_the_dense_one(tmp_path):
