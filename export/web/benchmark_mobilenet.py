@@ -5,6 +5,7 @@ pruned by magnitude, and times the file of `tflite.export` against the plain den
 network in a headless Chromium. What is computed does not depend on the values, only on the zeros.
 """
 
+import sys
 from pathlib import Path
 
 from absl import app, flags
@@ -56,8 +57,10 @@ def _standardise(model, samples):
     model(samples, training=True)
 
 
-def main(_):
+def main(argv):
     """Makes the files and prints their times."""
+    if len(argv) > 1:
+        sys.exit(f"Unexpected {argv[1]!r}: every setting is a flag. See --help.")
     quiet.import_tensorflow()
     folder = Path(FLAGS.output)
     folder.mkdir(parents=True, exist_ok=True)

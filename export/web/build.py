@@ -128,8 +128,10 @@ def _list_for_offline(output):
     (output / "files.js").write_text(f"self.kept = {json.dumps(kept, indent=1)};\n")
 
 
-def main(_):
+def main(argv):
     """Builds from the flags."""
+    if len(argv) > 1:
+        sys.exit(f"Unexpected {argv[1]!r}: every setting is a flag. See --help.")
     try:
         build(FLAGS.models, FLAGS.output)
     except (OSError, ValueError) as error:

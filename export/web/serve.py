@@ -66,8 +66,10 @@ def make_server(folder, host="localhost", port=0):
     return ThreadingHTTPServer((host, port), functools.partial(PageHandler, directory=str(folder)))
 
 
-def main(_):
+def main(argv):
     """Serves until interrupted."""
+    if len(argv) > 1:
+        sys.exit(f"Unexpected {argv[1]!r}: every setting is a flag. See --help.")
     try:
         server = make_server(FLAGS.folder, FLAGS.host, FLAGS.port)
     except OSError as error:

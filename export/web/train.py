@@ -14,8 +14,10 @@ from experiments import quiet
 from export.web import build
 
 
-def main(_):
+def main(argv):
     """Trains with the flags' settings and says what came of it."""
+    if len(argv) > 1:
+        sys.exit(f"Unexpected {argv[1]!r}: every setting is a flag. See --help.")
     quiet.import_tensorflow()
     from export.web import models
 
