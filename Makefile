@@ -13,10 +13,16 @@ help:
 	@echo "make test-torch  the tests of the torch backend (installs torch)"
 	@echo "make test-micro  the target micro, run in TensorFlow Lite Micro (installs a pre-release)"
 	@echo "make lint        ruff and mypy"
-	@echo "make web         build and serve the page that runs a ticket in a phone's browser"
-	@echo "make test-web    the page in a real headless Chromium"
+	@echo "make format      what ruff can mend by itself"
+	@echo "make web         build and serve the page that runs a ticket in a phone's browser (needs npm)"
+	@echo "make test-web    the page in a real headless Chromium (needs npm, chromium, chromedriver)"
 	@echo "make arm64       set up LiteRT for arm64 under qemu (Debian; 200 MB in .arm64)"
 	@echo "make test-arm64  exported files in it; make test-long does that too once it is set up"
+	@echo "make clean       remove all that make has set up and built; runs/ has your results and stays"
+
+# What pip cannot install is asked for first: one line in place of a page of errors or skipped tests.
+need-%:
+	@command -v $* > /dev/null || { echo "$* is not installed, see make help" >&2; exit 1; }
 
 $(BIN)/python:
 	$(PYTHON) -m venv $(VENV)
@@ -34,17 +40,21 @@ ticket: $(VENV)/ticket.done
 	@$(RUN) experiments.find_ticket --seeds=3 --output=runs/ticket --export
 
 # DATA_DIR may name a folder of TensorFlow Datasets with MNIST; without it the page runs on scikit-learn's digits.
+# Either has a folder of its own, so that its models are not taken for the other's.
+MODELS := export/web/build/$(if $(DATA_DIR),mnist,digits)
+
+$(MODELS)/metadata.json: | $(VENV)/ticket.done
+	$(RUN) export.web.train --output=$(@D) $(if $(DATA_DIR),--data_dir=$(DATA_DIR))
+
 export/web/node_modules: export/web/package-lock.json
 	cd export/web && npm ci --omit=dev --no-audit --no-fund
 	@touch $@
 
-web: $(VENV)/ticket.done export/web/node_modules
-	test -f export/web/build/metadata.json || \
-	  $(RUN) export.web.train --output=export/web/build $(if $(DATA_DIR),--data_dir=$(DATA_DIR))
-	$(RUN) export.web.build
+web: need-npm $(VENV)/ticket.done export/web/node_modules $(MODELS)/metadata.json
+	$(RUN) export.web.build --models=$(MODELS)
 	$(RUN) export.web.serve
 
-test-web: $(VENV)/test.done export/web/node_modules
+test-web: need-npm need-node need-chromium need-chromedriver $(VENV)/test.done export/web/node_modules
 	$(BIN)/pip install --quiet --editable '.[web]'
 	$(RUN) pytest -q -m long tests/export/web
 
@@ -68,7 +78,7 @@ test-arm64: .arm64/python
 # torch has a virtual environment of its own: beside TensorFlow and JAX it would be one more gigabyte for everybody.
 test-torch:
 	test -d $(VENV)-torch || $(PYTHON) -m venv $(VENV)-torch
-	$(VENV)-torch/bin/pip install --quiet keras numpy safetensors pytest hypothesis torch==2.13.0
+	$(VENV)-torch/bin/pip install --quiet --editable . pytest hypothesis torch==2.13.0
 	KERAS_BACKEND=torch $(VENV)-torch/bin/python -m pytest -q -m "not long" tests/backends tests/training
 
 test-micro: $(VENV)/test.done
@@ -85,4 +95,5 @@ format: $(VENV)/test.done
 	$(RUN) ruff format .
 
 clean:
-	rm -rf $(VENV) $(VENV)-torch .arm64 build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache
+	rm -rf $(VENV) $(VENV)-torch .arm64 export/web/build export/web/dist export/web/node_modules
+	rm -rf build dist *.egg-info .hypothesis .pytest_cache .mypy_cache .ruff_cache
