@@ -1,3 +1,5 @@
+"""Of the folders of scripts, which no installed package has; pytest runs keras_lottery's itself."""
+
 import doctest
 import importlib
 import pathlib
@@ -9,7 +11,8 @@ import experiments
 ROOT = pathlib.Path(experiments.__file__).parent.parent
 MODULES = [
     ".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__")
-    for path in sorted(ROOT.joinpath("experiments").rglob("*.py"))
+    for folder in ("experiments", "export")
+    for path in sorted(ROOT.joinpath(folder).rglob("*.py"))
     if ">>>" in path.read_text(encoding="utf-8")
 ]
 
