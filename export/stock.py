@@ -36,18 +36,18 @@ def convert(model, mode, samples=None, sparse=True):
 
 @contextlib.contextmanager
 def _silence():
-    """Holds back what the converter prints, some of it from C++: it is not the user's business."""
-    sys.stdout.flush()
+    """Holds back what the converter says, on standard error from C++: not the user's business."""
     sys.stderr.flush()
-    kept = os.dup(1), os.dup(2)
-    with open(os.devnull, "w") as nowhere, warnings.catch_warnings(action="ignore"):
+    kept = os.dup(2)
+    with (
+        open(os.devnull, "w") as nowhere,
+        contextlib.redirect_stdout(nowhere),
+        warnings.catch_warnings(action="ignore"),
+    ):
+        os.dup2(nowhere.fileno(), 2)
         try:
-            os.dup2(nowhere.fileno(), 1)
-            os.dup2(nowhere.fileno(), 2)
             yield
         finally:
-            sys.stdout.flush()
             sys.stderr.flush()
-            for number, real in enumerate(kept, start=1):
-                os.dup2(real, number)
-                os.close(real)
+            os.dup2(kept, 2)
+            os.close(kept)
