@@ -88,8 +88,17 @@ def tfmot_file(model):
         return output.read_bytes()
 
 
-def rows(name, sparsity):
-    """The table's rows for one network, cells of text."""
+def rows(name, sparsity, tfmot):
+    """The table's rows for one network.
+
+    Args:
+        name: Of the network.
+        sparsity: The fraction of each layer to prune.
+        tfmot: Whether to take TensorFlow Model Optimization's route as well.
+
+    Returns:
+        A list of tuples of text, the cells under `HEADER`.
+    """
     from keras_lottery.exporters import tflite
     from keras_lottery.exporters.tflite import tables
 
@@ -100,7 +109,7 @@ def rows(name, sparsity):
     sparse = stock_files(model, samples, expected)
     sound = {mode: data for mode, data in sparse.items() if isinstance(data, bytes)}
     found += [(f"TensorFlow, sparse {mode}", outcome) for mode, outcome in sparse.items()]
-    if FLAGS.tfmot:
+    if tfmot:
         found.append(("tfmot, sparse float32", tfmot_file(model)))
     with tempfile.TemporaryDirectory() as folder:
         for precision in ("float32", "float16", "int8"):
@@ -159,7 +168,8 @@ def main(argv):
             f"{', '.join(networks.names())}."
         )
     for name in FLAGS.networks:
-        print(tables.text(HEADER, rows(name, FLAGS.sparsity)), end="\n\n", flush=True)
+        found = rows(name, FLAGS.sparsity, FLAGS.tfmot)
+        print(tables.text(HEADER, found), end="\n\n", flush=True)
 
 
 if __name__ == "__main__":

@@ -5,6 +5,7 @@ import re
 import runpy
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import keras
 import numpy as np
@@ -13,7 +14,7 @@ from absl import flags
 
 import keras_lottery as kl
 from experiments import datasets, networks
-from export import compare_granularities, export_ticket, size_table, stock
+from export import compare_granularities, export_ticket, size_table, speed_table, stock
 from keras_lottery.exporters import tflite
 from keras_lottery.exporters.tflite.runtimes import measure
 
@@ -278,6 +279,51 @@ def test_the_size_tables_stock_files_are_tried(model):
     found = size_table.stock_files(model, samples, np.asarray(model(samples)))
     assert isinstance(found["float32"], bytes)
     assert "does not run" in found["int8"]
+
+
+def test_size_table(run):
+    code, out, _ = run("size_table", "--networks=digits_mlp", "--notfmot", "--sparsity=0.9")
+    assert code == 0
+    header, *rows = [re.split(r"  +", line.strip()) for line in out.strip().splitlines()]
+    assert header == ["network", "file", "bytes", "gzipped", "of dense"]
+    assert [file for _, file, *_ in rows] == [
+        "dense float32",
+        *(f"TensorFlow, sparse {mode}" for mode in stock.SPARSE_MODES),
+        *(f"keras_lottery, {precision}" for precision in ("float32", "float16", "int8")),
+    ]
+    stored = {
+        file: int(cells[0].replace(",", "")) for _, file, *cells in rows if cells[0][0].isdigit()
+    }
+    marked = [file for _, file, *cells in rows if cells[-1].startswith("the smallest")]
+    theirs = {file: size for file, size in stored.items() if file.startswith("TensorFlow")}
+    assert marked == [min(theirs, key=theirs.get)]
+    assert stored["keras_lottery, int8"] < min(theirs.values()) < stored["dense float32"]
+
+
+def test_speed_table(monkeypatch, capsys):
+    cases = [
+        speed_table.Case(small_network, block=4, faster=1e-9),
+        speed_table.Case(small_network, options={"precision": "int8"}, less=1e9),
+    ]
+    monkeypatch.setattr(speed_table, "CASES", cases)
+    monkeypatch.setattr(speed_table, "FLAGS", SimpleNamespace(seconds=0.05))
+    speed_table.main(["speed_table"])
+    _, *rows = [re.split(r"  +", line.strip()) for line in capsys.readouterr().out.splitlines()]
+    assert [row[:3] for row in rows] == [
+        ["small_network", "1x4", "dense.tflite"],
+        ["small_network", "1x4", "sparse.tflite"],
+        ["small_network", "1x1", "dense.tflite"],
+        ["small_network", "1x1", "sparse.tflite"],
+    ]
+    sizes = [int(row[3].replace(",", "")) for row in rows]
+    assert sizes[0] > sizes[1] > 0 and sizes[2] > sizes[3] > 0
+    assert [row[6] for row in rows[::2]] == ["1.00 x", "1.00 x"]
+    assert rows[1][-1] == "goal 1e-09 x faster: reached"
+    assert rows[3][-1] == "goal 1e+09 x less memory: missed"
+
+
+def small_network():
+    return networks.get("digits_mlp").build((8, 8, 1), classes=10)
 
 
 def test_granularities_are_compared(tmp_path):
