@@ -3,7 +3,7 @@
 import {countAlive, decodeMask, drawTiles, inputUse} from './mask.js';
 import {FIELD, toMnist} from './mnist.js';
 import {createPad, paintPixels} from './pad.js';
-import {loadModel, startRuntime} from './runtime.js';
+import {fetchFile, loadModel, startRuntime} from './runtime.js';
 import {compareTimes} from './timing.js';
 
 const $ = (id) => document.getElementById(id);
@@ -11,8 +11,9 @@ const $ = (id) => document.getElementById(id);
 /** The last input and what the chosen model said: `null` while the pad is empty. */
 export let latest = null;
 
-const metadata = await (await fetch('metadata.json')).json();
-const models = []; // {run, ...} in the order of metadata.models, once loaded
+let metadata; // of the models, as `export.web.build` describes it
+const models = []; // {run, ...} in the order of metadata.models
+let ready = false; // whether all of them are loaded
 let chosen; // the index of the model that answers
 let alive; // its mask
 let nextExample = 0;
@@ -33,9 +34,6 @@ const pad = createPad($('pad'), {
   drawing: (now) => $('status').setAttribute('aria-busy', now),
 });
 
-listModels();
-choose(0);
-listen();
 await start();
 
 /** Makes one of the models the one that answers and is pictured. */
@@ -83,13 +81,7 @@ function paint() {
   const {mask} = metadata.models[chosen];
   drawTiles($('tiles'), mask, alive);
   const use = $('use');
-  const {height, width} = mask;
-  if (height === FIELD && width === FIELD) {
-    const context = use.getContext('2d');
-    paintPixels(context, inputUse(mask, alive), getComputedStyle(use).color);
-  } else {
-    use.closest('figure').hidden = true;
-  }
+  paintPixels(use.getContext('2d'), inputUse(mask, alive), getComputedStyle(use).color);
   pad.redraw();
   paintSeen();
 }
@@ -113,16 +105,28 @@ function listen() {
 }
 
 async function start() {
+  let loader;
   try {
-    const loader = await startRuntime();
+    metadata = await (await fetchFile('metadata.json')).json();
+    listModels();
+    choose(0);
+    listen();
+    loader = await startRuntime();
     for (const {file} of metadata.models) models.push(await loadModel(file));
-    await classify();
-    keepOffline(loader);
-    await measure();
+    ready = true;
   } catch (error) {
-    $('status').textContent = `The network could not be started: ${error.message}`;
-    throw error;
+    tell('The network could not be started', error);
+    return;
   }
+  await classify();
+  keepOffline(loader).catch(console.error); // the page works without
+  await measure();
+}
+
+/** Says in the answer's place what went wrong; the next answer replaces it. */
+function tell(what, error) {
+  $('status').textContent = `${what}: ${error.message}`;
+  console.error(error);
 }
 
 function showExample() {
@@ -144,17 +148,25 @@ function scheduleClassify() {
 }
 
 async function classify() {
+  try {
+    await answer();
+  } catch (error) {
+    tell('The network could not answer', error);
+  }
+}
+
+async function answer() {
   const mine = ++turn;
   const {pixels: ink, width} = pad.ink();
   const pixels = toMnist(ink, width);
   $('hint').hidden = pixels !== null;
-  let answer = null;
-  if (pixels !== null && ready()) {
+  let found = null;
+  if (pixels !== null && ready) {
     const probabilities = asProbabilities(await models[chosen].run(pixels));
-    answer = {pixels, probabilities, digit: probabilities.indexOf(Math.max(...probabilities))};
+    found = {pixels, probabilities, digit: probabilities.indexOf(Math.max(...probabilities))};
   }
   if (mine !== turn) return; // the pad has changed meanwhile
-  latest = answer;
+  latest = found;
   paintSeen();
   bars.forEach((bar, digit) => {
     const p = latest?.probabilities[digit] ?? 0;
@@ -163,12 +175,8 @@ async function classify() {
     bar.querySelector('.percent').textContent = latest ? percent(p) : '';
   });
   $('digit').textContent = latest?.digit ?? '–';
-  if (ready()) $('status').textContent = latest ? sentence(latest) : '';
-}
-
-/** Until then the status says what is being loaded, or went wrong. */
-function ready() {
-  return models.length === metadata.models.length;
+  // Until then it says that something is being loaded, or what went wrong.
+  if (ready) $('status').textContent = latest ? sentence(latest) : '';
 }
 
 function sentence({probabilities, digit}) {
@@ -185,6 +193,16 @@ function asProbabilities(values) {
 
 async function measure() {
   $('measure').disabled = true;
+  try {
+    await showTimes();
+  } catch (error) {
+    tell('The models could not be timed', error);
+  } finally {
+    $('measure').disabled = false;
+  }
+}
+
+async function showTimes() {
   const input = latest?.pixels ?? new Float32Array(FIELD * FIELD);
   const calls = models.map((model) => () => model.run(input));
   const times = await compareTimes(calls, {rounds: 51, blockMs: 2});
@@ -197,7 +215,6 @@ async function measure() {
     if (i === models.length - 1) return;
     row.querySelector('.gain').textContent = gain({bytes: metadata.models[i].bytes, time}, dense);
   });
-  $('measure').disabled = false;
 }
 
 /** What a ticket gains over the dense model; a tenth of the time is within the noise. */

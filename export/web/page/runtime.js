@@ -29,9 +29,7 @@ export async function startRuntime() {
  * @throws {Error} When the file cannot be fetched, or the runtime refuses it.
  */
 export async function loadModel(url) {
-  const response = await fetch(url);
-  if (!response.ok) throw new Error(`${url} could not be fetched: ${response.status}`);
-  const bytes = new Uint8Array(await response.arrayBuffer());
+  const bytes = new Uint8Array(await (await fetchFile(url)).arrayBuffer());
   const model = await loadAndCompile(bytes, {accelerator: 'wasm', cpuOptions: {numThreads: 1}});
   const inputShape = Array.from(model.getInputDetails()[0].shape);
   return {
@@ -48,4 +46,17 @@ export async function loadModel(url) {
       }
     },
   };
+}
+
+/**
+ * Fetches a file from where the page comes from.
+ *
+ * @param {string} url
+ * @return {Promise<Response>}
+ * @throws {Error} When it cannot be fetched.
+ */
+export async function fetchFile(url) {
+  const response = await fetch(url);
+  if (!response.ok) throw new Error(`${url} could not be fetched: ${response.status}`);
+  return response;
 }

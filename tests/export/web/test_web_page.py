@@ -6,19 +6,25 @@ import time
 
 import numpy as np
 import pytest
+from page_actions import (
+    FRAME,
+    LATEST,
+    SIZES,
+    changed,
+    click,
+    draw,
+    latest,
+    open_page,
+    run,
+    wait,
+)
 from page_server import needs_litert, serving
 from tracing import trace
 
-from export.web import browser, build
+from export.web import build
 
 pytestmark = [pytest.mark.long, needs_litert]
 
-SIZES = {
-    "phone": {"width": 390, "height": 844, "scale": 3.0, "mobile": True},
-    "desktop": {"width": 1280, "height": 800},
-}
-FRAME = "await new Promise(requestAnimationFrame);"
-LATEST = "const {latest} = await import('./app.js');"
 # Each text's colour against the nearest background behind it, as WCAG 2 computes the ratio.
 CONTRAST = """
 const rgb = (colour) => colour.match(/[\\d.]+/g).map(Number);
@@ -54,47 +60,6 @@ def page(driver, site, size):
     return open_page(driver, site, size)
 
 
-def open_page(driver, site, size):
-    browser.resize(driver, **size)
-    driver.get(site)
-    run(driver, "await import('./app.js')")  # its last statement waits for the first measurement
-    return driver
-
-
-def run(driver, code, *arguments):
-    """The value of asynchronous JavaScript; its error is the test's."""
-    value, error = driver.execute_async_script(
-        "const done = arguments[arguments.length - 1];"
-        f"(async (...arguments_) => {{ {code} }})(...arguments)"
-        ".then((value) => done([value, null]), (error) => done([null, String(error)]));",
-        *arguments,
-    )
-    assert error is None, error
-    return value
-
-
-def latest(driver):
-    """The answer to what is on the pad now: input, probabilities and digit."""
-    run(driver, FRAME + FRAME)  # answers are given frame by frame
-    wait(driver, lambda: driver.find_element("id", "status").text)
-    found = run(driver, LATEST + "return {...latest, pixels: Array.from(latest.pixels)};")
-    found["pixels"] = np.reshape(found["pixels"], (28, 28)).astype(np.float32)
-    return found
-
-
-def wait(driver, condition):
-    from selenium.common.exceptions import StaleElementReferenceException
-    from selenium.webdriver.support.wait import WebDriverWait
-
-    reloaded = [StaleElementReferenceException]
-    waiting = WebDriverWait(driver, 60, poll_frequency=0.02, ignored_exceptions=reloaded)
-    return waiting.until(lambda _: condition())
-
-
-def click(driver, name):
-    driver.find_element("id", name).click()
-
-
 def in_python(models, file, pixels):
     """The probabilities by LiteRT's Python runtime."""
     from keras_lottery.exporters.tflite.runtimes import interpreter
@@ -103,26 +68,6 @@ def in_python(models, file, pixels):
     ((logits,),) = interpreter.invoke(data, [pixels[np.newaxis, ..., np.newaxis]], "XNNPACK")
     exponentials = np.exp(logits - logits.max())
     return exponentials / exponentials.sum()
-
-
-def draw(driver, strokes, mobile):
-    """Moves a finger or the mouse along strokes, points in [0, 1] of the pad."""
-    from selenium.webdriver import ActionChains
-    from selenium.webdriver.common.actions.action_builder import ActionBuilder
-    from selenium.webdriver.common.actions.pointer_input import PointerInput
-
-    pad = driver.find_element("id", "pad").rect
-    pointer = PointerInput("touch" if mobile else "mouse", "pen")
-    builder = ActionBuilder(driver, mouse=pointer, duration=0)
-    for stroke in strokes:
-        points = [(pad["x"] + x * pad["width"], pad["y"] + y * pad["height"]) for x, y in stroke]
-        builder.pointer_action.move_to_location(*map(round, points[0]))
-        builder.pointer_action.pointer_down()
-        for point in points[1:]:
-            builder.pointer_action.move_to_location(*map(round, point))
-        builder.pointer_action.pointer_up()
-    builder.perform()
-    ActionChains(driver).reset_actions()
 
 
 def test_images_are_answered_as_in_python(page, models, dataset):
@@ -325,25 +270,10 @@ def test_old_browser_gets_the_other_build(driver, site):
         "WebAssembly.instantiate = (code, ...more) => code.byteLength < 100"
         " ? Promise.reject(new Error('no relaxed SIMD')) : instantiate(code, ...more);"
     )
-    added = driver.execute_cdp_cmd("Page.addScriptToEvaluateOnNewDocument", {"source": probe})
-    try:
+    with changed(driver, probe):
         page = open_page(driver, site, SIZES["desktop"])
         click(page, "example")
         assert 0.999 < sum(latest(page)["probabilities"]) < 1.001
         loaded = run(page, "return performance.getEntriesByType('resource').map((e) => e.name);")
-    finally:
-        driver.execute_cdp_cmd("Page.removeScriptToEvaluateOnNewDocument", added)
     assert any("litert_wasm_compat_internal" in name for name in loaded)
     assert not any("litert_wasm_internal" in name for name in loaded)
-
-
-def test_runtime_that_does_not_start_is_said(driver, site):
-    added = driver.execute_cdp_cmd(
-        "Page.addScriptToEvaluateOnNewDocument",
-        {"source": "WebAssembly.instantiate = WebAssembly.instantiateStreaming = undefined;"},
-    )
-    try:
-        driver.get(site)
-        wait(driver, lambda: "could not be" in driver.find_element("id", "status").text)
-    finally:
-        driver.execute_cdp_cmd("Page.removeScriptToEvaluateOnNewDocument", added)
