@@ -85,8 +85,9 @@ def export(
     """
     path = Path(path)
     precision = _check(target, precision, weigh, measure)
-    if path.is_file() and not overwrite:
-        raise FileExistsError(f"{path} exists already; pass overwrite=True to replace it.")
+    if path.exists() and not path.is_dir() and not (path.is_file() and overwrite):
+        way = "pass overwrite=True to replace it" if path.is_file() else "it is no ordinary file"
+        raise FileExistsError(f"{path} exists already; {way}.")
     with _appearing_whole(path) as file:
         origin = source.prepare(model, samples)
         if target == "auto":
@@ -103,7 +104,7 @@ def export(
             dense_int8=built.integers or size.dense_int8(origin.dense),
             reasons=built.reasons,
             proof=proven,
-            notes=(*built.notes, *failures, *_notes(target, origin, proven)),
+            notes=(*built.notes, *failures, *_notes(target, origin, built, proven)),
         )
         file.write(built.data)
     return made.measured(measuring.measure([path])) if measure else made
@@ -155,13 +156,20 @@ def _check(target, precision, weigh, measure):
     return precision
 
 
-def _notes(target, origin, proven):
+def _notes(target, origin, built, proven):
     notes = []
     if proven.agreement is not None and proven.agreement < _USUAL_AGREEMENT:
         notes.append(
             f"{1 - proven.agreement:.0%} of the compared examples get another class than in Keras, "
             "one that scores nearly alike by the largest score: compare the accuracy of both."
         )
+    for output, column in proven.lost:
+        notes.append(
+            f"Value {column} of the output {output!r} is lost: it is off by as much as it varies, "
+            "as others of that output are much larger. Give it an output of its own."
+        )
+    if len(built.data) > len(origin.dense):
+        notes.append("The file is larger than the dense float32 one: so small a network is.")
     if all(kernel.all() for kernel in origin.kernels.values()):
         notes.append("The model has no pruned weight; every weight is stored densely.")
     held = sum(np.count_nonzero(origin.kernels[name][~m]) for name, m in origin.masks.items())

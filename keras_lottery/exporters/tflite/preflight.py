@@ -151,6 +151,12 @@ def preflight(
     ('blocks(4)', True)
     """
     precision = targets.check(target, precision, tuple(targets.BUILDERS))
+    if isinstance(granularities, str | Granularity) or not all(
+        isinstance(each, Granularity) for each in granularities
+    ):
+        raise ValueError(
+            f"`granularities` is {granularities!r}; it must be a list such as [blocks(4)]."
+        )
     if not 0 <= sparsity <= 1:
         raise ValueError(f"`sparsity` is {sparsity}; it must be in [0, 1].")
     origin = source.prepare(model, samples)

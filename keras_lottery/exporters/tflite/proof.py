@@ -6,7 +6,7 @@ import keras
 import numpy as np
 
 from keras_lottery.exporters.tflite import verify
-from keras_lottery.exporters.tflite.conversion import signature
+from keras_lottery.exporters.tflite.conversion import reference
 from keras_lottery.exporters.tflite.errors import ExportError
 from keras_lottery.exporters.tflite.format import bitmask, flatbuffer
 from keras_lottery.exporters.tflite.runtimes import interpreter
@@ -32,11 +32,13 @@ class Proof:
             it is smallest; `None` where no output is a list of class scores.
         exact: Whether it was compared with the same integers stored densely, and gives the same
             bits.
+        lost: Output and position of every value that is off by as much as it varies in Keras.
     """
 
     errors: dict[str, float]
     agreement: float | None = None
     exact: bool = False
+    lost: tuple[tuple[str, int], ...] = ()
 
 
 def prove(built, origin, target):
@@ -75,12 +77,13 @@ def prove(built, origin, target):
         errors=verify.errors(results, expected, tolerance),
         agreement=verify.classes(results, expected, tolerance),
         exact=built.integers is not None,
+        lost=verify.lost(results, expected),
     )
 
 
 def _expected(origin, samples):
     """`(name, array)` for each output of the model in Keras."""
-    expected = list(zip(origin.outputs, signature.answers(origin.model, samples), strict=True))
+    expected = list(zip(origin.outputs, reference.answers(origin.model, samples), strict=True))
     for name, wanted in expected:
         if not np.isfinite(wanted).all():
             kind = "the samples" if origin.real else "made-up inputs; pass `samples`, real ones"

@@ -282,7 +282,10 @@ def _proof(proof):
     if proof.exact:
         lines.append("- to the bit what the same integers give when stored densely")
     if proof.agreement is not None:
-        lines.append(f"- {proof.agreement:.1%} of the compared examples get the same class")
+        lines.append(
+            f"- in {proof.agreement:.1%} of the compared examples the same output is the largest: "
+            "the class, if these are scores"
+        )
     return "\n".join(lines)
 
 

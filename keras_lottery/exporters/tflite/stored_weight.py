@@ -91,7 +91,7 @@ def of(graph: Graph, index: int, sparse_path: SparsePath | None) -> StoredWeight
     if tensor.sparsity is not None:
         levels.check(tensor, values.size)
     size = levels.size(tensor)
-    alive = values[values != 0]
+    alive = values[values != _zero(tensor)]
     if alive.size > size:
         raise FlatbufferError(f"{levels.title(tensor)!r} has {values.size} values for {size}.")
     use = next(iter(graph.uses(index)), None)
@@ -139,6 +139,12 @@ def decoded(graph: Graph, output: int, mask: int, table: int) -> StoredWeight:
         computed=DECODED,
         memory=mask_bytes.size + table_bytes.size + dense_bytes,
     )
+
+
+def _zero(tensor):
+    """The integer that stands for zero; the values of a sparse tensor are stored around none."""
+    points = None if tensor.quantization is None else tensor.quantization.zeroPoint
+    return points[0] if tensor.sparsity is None and points is not None and len(points) == 1 else 0
 
 
 def _bytes(graph, index):

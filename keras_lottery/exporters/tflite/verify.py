@@ -72,12 +72,12 @@ def weights(origin, model):
     found = {levels.title(tensor): place for *place, tensor in flatbuffer.constants(model)}
     for name, kernel in origin.kernels.items():
         if name not in origin.orders or name not in found:
-            # The converter may merge a kernel without zeros, and drop one of nothing but zeros. Of
-            # kernels that are equal it keeps one, which is compared.
-            kept = (origin.kernels[other] for other in origin.orders if other in found)
-            if kernel.all() or not kernel.any() or any(np.array_equal(kernel, k) for k in kept):
+            if _may_be_missing(kernel, origin, found, dense):
                 continue
-            raise ExportError(f"{name!r} has pruned weights and is no constant of the file.")
+            raise ExportError(
+                f"{name!r} has pruned weights and is no constant of the file: TensorFlow splits, "
+                "merges or computes it. A GRU needs reset_after=True, an LSTM implementation=2."
+            )
         pruned = kernel == 0
         if name in origin.masks:
             pruned &= ~origin.masks[name]
@@ -176,6 +176,32 @@ def classes(results, expected, tolerance):
     return min(agreeing, default=None)
 
 
+def lost(results, expected):
+    """Finds values of which a file tells nothing, though they are small errors of their output.
+
+    Args:
+        results: What `answers` returned.
+        expected: As of `errors`; looked at are floats of shape `(examples, values)` that are no
+            probabilities.
+
+    Returns:
+        A tuple of `(output, position of the value)` of all that are off by half of the range that
+        they have in Keras, or more.
+    """
+    found = []
+    for number, (name, wanted) in enumerate(expected):
+        if wanted.dtype.kind != "f" or wanted.ndim != 2 or _are_probabilities(wanted):
+            continue
+        error = np.max([abs(result[number] - wanted) for result in results.values()], axis=(0, 1))
+        varies = np.ptp(wanted, axis=0)
+        found += [(name, int(i)) for i in np.flatnonzero((error >= varies / 2) & (varies > 0))]
+    return tuple(found)
+
+
+def _are_probabilities(values):
+    return values.min() >= 0 and np.allclose(values.sum(axis=1), 1, atol=1e-3)
+
+
 def equal(results, others, names):
     """Checks that two files answer the same to the bit.
 
@@ -194,6 +220,21 @@ def equal(results, others, names):
                     f"The output {name!r} in {runtime} is not that of the same integers stored "
                     f"densely: {np.count_nonzero(got != wanted)} of {got.size} values differ."
                 )
+
+
+def _may_be_missing(kernel, origin, found, dense):
+    """Whether a file without a kernel can be right."""
+    # The converter may merge one without zeros, and drop one of nothing but zeros.
+    if kernel.all() or not kernel.any():
+        return True
+    # Of kernels that are equal it keeps one, which is compared.
+    if any(np.array_equal(kernel, origin.kernels[n]) for n in origin.orders if n in found):
+        return True
+    # A normalisation that multiplies by zero leaves zeros of it.
+    return any(
+        levels.size(tensor) == kernel.size and not flatbuffer.dense(dense, tensor).any()
+        for _, _, tensor in flatbuffer.constants(dense)
+    )
 
 
 def _real_values(model, subgraph, index):

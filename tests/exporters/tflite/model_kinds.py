@@ -93,6 +93,15 @@ def bidirectional():
     return _stack((6, 12), layers.Bidirectional(layers.LSTM(5)), layers.Dense(3))
 
 
+def recurrent_over_sequences():
+    return _stack(
+        (6, 12),
+        layers.LSTM(8, return_sequences=True),
+        layers.Bidirectional(layers.GRU(5, return_sequences=True)),
+        layers.TimeDistributed(layers.Dense(3)),
+    )
+
+
 def embedding():
     tokens = keras.Input((6,), dtype="int32")
     x = layers.GlobalAveragePooling1D()(layers.Embedding(80, 16)(tokens))
@@ -169,6 +178,7 @@ KINDS = [
     unrolled_lstm,
     gru,
     bidirectional,
+    recurrent_over_sequences,
     embedding,
     separable_convolutions,
     convolutions_1d,

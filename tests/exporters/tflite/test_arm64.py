@@ -17,7 +17,7 @@ import sample_files
 
 from keras_lottery.exporters import tflite
 from keras_lottery.exporters.tflite import stored_weight, verify
-from keras_lottery.exporters.tflite.conversion import signature
+from keras_lottery.exporters.tflite.conversion import reference
 
 PYTHON = pathlib.Path(__file__).parents[3] / ".arm64" / "python"
 
@@ -115,7 +115,7 @@ def test_a_file_answers_as_it_does_here(
 def test_a_broken_file_is_found(mode, network, answers_on_arm64):
     model = sample_files.dense_network(**network)
     samples = examples(model)
-    [expected] = signature.answers(model, samples)
+    [expected] = reference.answers(model, samples)
     data = sample_files.stock_file(mode, **network)
     with pytest.raises(tflite.ExportError, match="XNNPACK"):
         verify.errors(answers_on_arm64(data, [samples]), [("scores", expected)], 0.2)

@@ -10,7 +10,7 @@ import pytest
 from keras import layers
 
 from keras_lottery.exporters import tflite
-from keras_lottery.exporters.tflite.conversion import signature
+from keras_lottery.exporters.tflite.conversion import examples, reference, signature
 from keras_lottery.exporters.tflite.format import encoding
 from keras_lottery.exporters.tflite.rewriting import storage
 from keras_lottery.exporters.tflite.runtimes import measure
@@ -79,9 +79,13 @@ def test_samples_that_keras_answers_with_nan(model, tmp_path):
         ({"target": "micro", "measure": True}, "not in TensorFlow Lite Micro"),
         ({"target": "auto", "weigh": {"size": 1}}, "for any of bytes, time, memory"),
         ({"target": "auto", "weigh": {"time": 0}}, "one positive"),
+        ({"target": "auto", "weigh": {"time": float("nan")}}, "one positive"),
+        ({"target": "auto", "weigh": {"time": "2"}}, "received {'time': '2'}"),
         ({"samples": np.zeros((4, 41))}, r"shapes \[\(41,\)\]; the model takes \[\(40,\)\]"),
         ({"samples": np.zeros((0, 40))}, "one or more"),
         ({"samples": [np.zeros((4, 40))] * 2}, "the model takes"),
+        ({"samples": [[0.0] * 40] * 4}, "must be an array .* received a list with a float"),
+        ({"samples": (row for row in range(4))}, "received a generator with a generator"),
         (
             {"samples": {"x": np.zeros((4, 40))}},
             "is a dict of x; the model takes an array or a list",
@@ -93,12 +97,36 @@ def test_an_argument_that_is_wrong(model, arguments, match, tmp_path):
     refused(ValueError, match, model, tmp_path / "x.tflite", **arguments)
 
 
+@pytest.mark.parametrize(("value", "dtype"), [(0.4, "uint8"), (300, "uint8"), (2, "bool")])
+def test_a_sample_that_an_input_cannot_take(value, dtype, tmp_path):
+    image = keras.Input((4,), dtype=dtype, name="pixels")
+    model = keras.Model(image, layers.Dense(2)(layers.Rescaling(1 / 255)(image)))
+    samples = np.full((3, 4), value)
+    match = f"`samples` has {value} for the input 'pixels', which takes {dtype}"
+    refused(ValueError, match, model, tmp_path / "x.tflite", samples=samples)
+
+
+def test_samples_that_keras_cannot_be_called_on(tmp_path):
+    tokens = keras.Input((6,), dtype="int32")
+    model = keras.Model(tokens, layers.Embedding(10, 4)(tokens), name="language")
+    match = "Keras cannot call 'language' on the samples"
+    samples = np.full((3, 6), 10)
+    refused(tflite.ExportError, match, model, tmp_path / "x.tflite", samples=samples)
+
+
+def test_a_model_that_takes_strings(tmp_path):
+    words = keras.Input((1,), dtype="string", name="words")
+    model = keras.Model(words, layers.Dense(2)(layers.StringLookup(vocabulary=["a"])(words)))
+    match = "'words' takes string, not numbers"
+    refused(tflite.ExportError, match, model, tmp_path / "x.tflite")
+
+
 def test_an_array_and_a_list_of_it_are_the_same_samples():
     image = keras.Input((4,))
     model = keras.Model([image], layers.Dense(2)(image))
     x = np.zeros((3, 4))
     for samples in (x, [x], (x,)):
-        [fitted] = signature.fitted(samples, signature.of(model, samples))
+        [fitted] = examples.fitted(samples, signature.of(model, samples))
         assert (fitted.shape, fitted.dtype) == ((3, 4), np.float32)
 
 
@@ -145,9 +173,9 @@ def test_a_read_only_folder(model, read_only_folder):
 
 def answer_otherwise(monkeypatch, change):
     """Lets Keras answer other than it does."""
-    faithful = signature.answers
+    faithful = reference.answers
     monkeypatch.setattr(
-        signature, "answers", lambda *given: [change(each) for each in faithful(*given)]
+        reference, "answers", lambda *given: [change(each) for each in faithful(*given)]
     )
 
 
@@ -160,6 +188,13 @@ def test_a_failed_proof_leaves_the_old_file(model, tmp_path, monkeypatch):
     assert (
         [path.read_bytes()] == [each.read_bytes() for each in tmp_path.iterdir()] == [b"precious"]
     )
+
+
+def test_what_is_no_ordinary_file_is_kept(model, tmp_path):
+    os.mkfifo(tmp_path / "x.tflite")
+    with pytest.raises(FileExistsError, match="it is no ordinary file"):
+        tflite.export(model, tmp_path / "x.tflite", overwrite=True)
+    assert (tmp_path / "x.tflite").is_fifo()
 
 
 def test_a_model_without_zeros_is_stored_densely_and_says_so(tmp_path):

@@ -6,6 +6,7 @@ import keras
 import model_kinds
 import numpy as np
 import pytest
+from ai_edge_litert.interpreter import Interpreter
 from keras import layers
 
 from keras_lottery.exporters import tflite
@@ -37,6 +38,12 @@ def test_a_model_that_keras_has_quantised_is_refused(policy, tmp_path):
     model.layers[0].quantize("int8")
     match = "Keras has quantised the layer 'scores' .* as it was before `quantize`"
     with pytest.raises(tflite.ExportError, match=match):
+        tflite.export(model, tmp_path / "x.tflite")
+
+
+def test_a_model_in_float64_is_refused(tmp_path):
+    model = keras.Sequential([keras.Input((20,)), layers.Dense(4, name="scores", dtype="float64")])
+    with pytest.raises(tflite.ExportError, match="'scores' computes in float64"):
         tflite.export(model, tmp_path / "x.tflite")
 
 
@@ -126,3 +133,41 @@ def test_samples_give_a_subclassed_model_its_inputs_and_open_axes_their_length(t
         tflite.export(model, tmp_path / "model.tflite")
     samples = np.random.default_rng(0).random((3, 5, 12))
     tflite.export(model, tmp_path / "model.tflite", samples=samples)
+
+
+def test_a_model_that_mixes_its_examples_is_refused(tmp_path):
+    image = keras.Input((20,))
+    model = keras.Model(image, keras.ops.mean(layers.Dense(4)(image)))
+    with pytest.raises(tflite.ExportError, match=r"has shape \(8,\), in Keras \(\)"):
+        tflite.export(model, tmp_path / "x.tflite")
+
+
+class TwoTowers(keras.Model):
+    """Takes and returns dicts, and looks one of its inputs up in a table."""
+
+    def __init__(self):
+        super().__init__()
+        self.table, self.image = layers.Embedding(30, 8), layers.Dense(8)
+
+    def call(self, x):
+        words = keras.ops.mean(self.table(x["words"]), axis=1)
+        return {"similar": words * self.image(x["image"]), "words": words}
+
+
+@pytest.mark.parametrize("named_by", ["samples of a subclass", "a functional model"])
+def test_inputs_and_outputs_have_the_names_and_types_that_the_user_gave(named_by, tmp_path):
+    rng = np.random.default_rng(0)
+    samples = {"words": rng.integers(0, 30, (8, 5)), "image": rng.random((8, 12))}
+    model = TwoTowers()
+    model(samples)
+    if named_by == "a functional model":
+        inputs = {
+            "words": keras.Input((5,), dtype="int32", name="words"),
+            "image": keras.Input((12,), name="image"),
+        }
+        model = keras.Model(inputs, model(inputs))
+    tflite.export(model_kinds.prune(model), tmp_path / "x.tflite", samples=samples)
+    interpreter = Interpreter(str(tmp_path / "x.tflite"))
+    inputs = {each["name"]: each["dtype"] for each in interpreter.get_input_details()}
+    assert inputs == {"words": np.int32, "image": np.float32}
+    assert {each["name"] for each in interpreter.get_output_details()} == {"similar", "words"}

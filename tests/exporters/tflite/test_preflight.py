@@ -179,6 +179,8 @@ def test_the_table_says_which_is_best(dense_forecast):
         ({"target": "int8", "precision": "float16"}, "stores int8, not 'float16'"),
         ({"precision": "int4"}, "float32, float16, int8"),
         ({"sparsity": 90}, "in \\[0, 1\\]"),
+        ({"granularities": "blocks(4)"}, "a list such as"),
+        ({"granularities": blocks(4)}, "a list such as"),
     ],
 )
 def test_wrong_arguments_are_told_what_is_right(arguments, message):

@@ -149,3 +149,56 @@ def test_a_file_that_never_ends_is_given_up(tmp_path, monkeypatch):
     match = "XNNPACK cannot run the exported file: it did not finish in 1 s"
     with pytest.raises(tflite.ExportError, match=match):
         proof.prove(size.build(origin, "float32"), origin, "size")
+
+
+def test_a_convolution_that_a_normalisation_multiplies_by_zero(tmp_path):
+    """As a residual block starts."""
+    image = keras.Input((8, 8, 8))
+    branch = layers.Conv2D(8, 3, padding="same")(image)
+    branch = layers.BatchNormalization(gamma_initializer="zeros")(branch)
+    x = layers.GlobalAveragePooling2D()(layers.Add()([image, branch]))
+    model = keras.Model(image, layers.Dense(3)(x))
+    for layer in (model.layers[1], model.layers[-1]):
+        layer.kernel.assign(layer.kernel * (keras.ops.abs(layer.kernel) > 0.05))
+    assert max(tflite.export(model, tmp_path / "x.tflite").proof.errors.values()) < 1e-5
+
+
+def test_a_kernel_that_tensorflow_splits_is_refused_with_the_way_out(tmp_path):
+    model = keras.Sequential([keras.Input((6, 12)), layers.GRU(16, reset_after=False)])
+    model_kinds.prune(model)
+    with pytest.raises(tflite.ExportError, match=r"'gru.*kernel' .* A GRU needs reset_after=True"):
+        tflite.export(model, tmp_path / "x.tflite")
+
+
+def a_table(scale_of_unused_rows):
+    """Five of its ten rows are looked up by the samples that come with it."""
+    tokens = keras.Input((6,), dtype="int32")
+    x = layers.Flatten()(layers.Embedding(10, 8, name="table")(tokens))
+    model = keras.Model(tokens, layers.Dense(3)(x))
+    rows = np.random.default_rng(0).uniform(-1, 1, (10, 8))
+    rows[5:] *= scale_of_unused_rows
+    model.get_layer("table").embeddings.assign(rows)
+    return model, np.random.default_rng(0).integers(0, 5, (50, 6))
+
+
+def test_a_table_that_integers_would_clip_is_refused(tmp_path):
+    model, samples = a_table(scale_of_unused_rows=8)
+    with pytest.raises(tflite.ExportError, match="do not look up every row of 'table/embeddings'"):
+        tflite.export(model, tmp_path / "x.tflite", target="int8", samples=samples)
+
+
+def test_a_table_whose_other_rows_are_smaller_is_not(tmp_path):
+    model, samples = a_table(scale_of_unused_rows=0.5)
+    report = tflite.export(model, tmp_path / "x.tflite", target="int8", samples=samples)
+    assert report.proof.exact
+
+
+def test_a_value_that_integers_lose_is_reported(tmp_path):
+    model = keras.Sequential([keras.Input((20,)), layers.Dense(2, name="y")])
+    model.layers[0].kernel.assign(model.layers[0].kernel * np.array([100.0, 0.01]))
+    samples = np.random.default_rng(0).standard_normal((40, 20))
+    report = tflite.export(model, tmp_path / "x.tflite", target="int8", samples=samples)
+    assert report.proof.lost == (("y", 1),)
+    assert any("Value 1 of the output 'y' is lost" in note for note in report.notes)
+    report = tflite.export(model, tmp_path / "y.tflite", samples=samples)
+    assert report.proof.lost == ()

@@ -17,8 +17,7 @@ import keras
 import numpy as np
 
 from keras_lottery import variables
-from keras_lottery.exporters.tflite.conversion import signature as signatures
-from keras_lottery.exporters.tflite.conversion import static
+from keras_lottery.exporters.tflite.conversion import reference, static
 from keras_lottery.exporters.tflite.errors import ExportError
 
 
@@ -82,7 +81,7 @@ def _frozen(model, signature):
     import tensorflow as tf
 
     specs = keras.tree.map_structure(lambda t: tf.TensorSpec(t.shape, t.dtype), signature)
-    with signatures.in_float32(model):
+    with reference.in_float32(model):
         call = tf.function(
             lambda inputs: keras.tree.flatten(model(inputs, training=False)), autograph=False
         )

@@ -1,10 +1,9 @@
-"""What a model is called with, samples that fit it, and its own answers."""
-
-import contextlib
+"""What a model is called with: `of(model, samples) -> KerasTensors`, and the names of it all."""
 
 import keras
 import numpy as np
 
+from keras_lottery.exporters.tflite.conversion import examples
 from keras_lottery.exporters.tflite.errors import ExportError
 
 
@@ -20,8 +19,8 @@ def of(model, samples=None):
         A `keras.KerasTensor`, or a list, tuple or dict of them.
 
     Raises:
-        ExportError: The model is unbuilt or was quantised by Keras, or an axis other than the batch
-            is unknown.
+        ExportError: The model is unbuilt, was quantised by Keras or computes in float64, or an axis
+            other than the batch is unknown.
         ValueError: It is no Keras 3 model, or the samples do not fit its inputs.
     """
     if not isinstance(model, keras.Model):
@@ -31,16 +30,12 @@ def of(model, samples=None):
         )
     if not model.built:
         raise ExportError(f"The model {model.name!r} is not built; call it on an input first.")
-    for layer in model._flatten_layers():
-        if isinstance(layer.dtype_policy, keras.dtype_policies.QuantizedDTypePolicy):
-            raise ExportError(
-                f"Keras has quantised the layer {layer.name!r} ({layer.dtype_policy.name}): export "
-                "the model as it was before `quantize`; precision='int8' stores weights in int8."
-            )
-    declared = _declared(model)
+    _check_precision(model)
+    inputs = _inputs(model)
+    declared = _built_shapes(model) if inputs is None else inputs
     if samples is not None:
-        _check_samples(declared, samples)
-        declared = samples if declared is None else declared
+        examples.check(declared, samples)
+        declared = _typed(samples) if inputs is None else inputs
         shapes = iter([np.shape(sample) for sample in keras.tree.flatten(samples)])
         return keras.tree.map_structure(lambda t: _one(t, next(shapes)), declared)
     if declared is None:
@@ -57,62 +52,42 @@ def of(model, samples=None):
     return keras.tree.map_structure(lambda t: _one(t, t.shape), declared)
 
 
-def made_up(signature, count, seed=0):
-    """Inputs to compare two runtimes on where the user gave none.
+def names(structure, positional):
+    """A name for every part of a structure.
 
-    Returns:
-        Arrays in the structure of `signature` with `count` examples each: standard normal values
-        for a float input, zeros and ones, which are valid for most indices and flags, for any
-        other.
+    Args:
+        structure: What a model takes or returns.
+        positional: The names where its parts have none: all, where it is no dict.
     """
-    rng = np.random.default_rng(seed)
-
-    def draw(tensor):
-        shape = (count, *tensor.shape[1:])
-        if tensor.dtype.startswith("float"):
-            return rng.standard_normal(shape, dtype=np.float32)
-        return rng.integers(0, 2, shape).astype(tensor.dtype)
-
-    return keras.tree.map_structure(draw, signature)
+    if not isinstance(structure, dict):
+        return positional
+    return ["/".join(map(str, path)) for path, _ in keras.tree.flatten_with_path(structure)]
 
 
-def fitted(samples, signature):
-    """Samples that fit a model as arrays, of the types and in the structure of its signature."""
-    pairs = zip(keras.tree.flatten(samples), keras.tree.flatten(signature), strict=True)
-    arrays = [np.asarray(array, tensor.dtype) for array, tensor in pairs]
-    return keras.tree.pack_sequence_as(signature, arrays)
+def _check_precision(model):
+    for layer in model._flatten_layers():
+        policy = layer.dtype_policy
+        if isinstance(policy, keras.dtype_policies.QuantizedDTypePolicy):
+            raise ExportError(
+                f"Keras has quantised the layer {layer.name!r} ({policy.name}): export the model "
+                "as it was before `quantize`; precision='int8' stores weights in int8."
+            )
+        if policy.compute_dtype == "float64":
+            raise ExportError(
+                f"The layer {layer.name!r} computes in float64, which TFLite does not: build the "
+                "model in float32 and load these weights into it."
+            )
 
 
-@contextlib.contextmanager
-def in_float32(model):
-    """Inside, every layer of the model computes in float32; afterwards, as it did before."""
-    halves = [
-        (layer, layer.dtype_policy)
-        for layer in model._flatten_layers()
-        if layer.dtype_policy.compute_dtype in ("float16", "bfloat16")
-    ]
-    for layer, _ in halves:
-        layer.dtype_policy = "float32"
-    try:
-        yield
-    finally:
-        for layer, policy in halves:
-            layer.dtype_policy = policy
-
-
-def answers(model, samples):
-    """The model's own outputs on the samples, computed in float32: a flat list of arrays."""
-    with in_float32(model):
-        outputs = model(keras.tree.map_structure(np.asarray, samples), training=False)
-    return [output.numpy() for output in keras.tree.flatten(outputs)]
-
-
-def _declared(model):
+def _inputs(model):
+    """The `keras.KerasTensor`s that the model was made with, in their structure, if it was."""
     if isinstance(model, keras.Sequential) and model.inputs:
         return model.inputs[0]
-    if getattr(model, "inputs", None):
-        return model.input  # in the structure the model was made with
-    # A subclassed model remembers only the shapes it was built with.
+    return model.input if getattr(model, "inputs", None) else None
+
+
+def _built_shapes(model):
+    """What a subclassed model remembers of what it was built with: the shapes, if anything."""
     config = model.get_build_config() or {}
     if "input_shape" not in config:
         return None
@@ -122,36 +97,30 @@ def _declared(model):
     return keras.tree.map_shape_structure(lambda s: keras.KerasTensor(s, name="input"), shape)
 
 
+def _typed(samples):
+    """Samples as `keras.KerasTensor`s of their own types; phones have no use for wider integers."""
+    arrays = [np.asarray(sample) for sample in keras.tree.flatten(samples)]
+    positional = ["input"] if len(arrays) == 1 else [f"input_{i}" for i in range(len(arrays))]
+    tensors = [
+        keras.KerasTensor(
+            a.shape, {"int64": "int32"}.get(a.dtype.name, _checked(a.dtype.name, name)), name=name
+        )
+        for a, name in zip(arrays, names(samples, positional), strict=True)
+    ]
+    return keras.tree.pack_sequence_as(samples, tensors)
+
+
 def _one(tensor, shape):
-    dtype = keras.backend.standardize_dtype(tensor.dtype)
+    dtype = _checked(keras.backend.standardize_dtype(tensor.dtype), tensor.name)
     # TFLite has no float64, and half-precision inputs would only be widened again.
     dtype = "float32" if dtype in ("float64", "float16", "bfloat16") else dtype
-    return keras.KerasTensor((1, *shape[1:]), dtype, name=getattr(tensor, "name", "input"))
+    return keras.KerasTensor((1, *shape[1:]), dtype, name=tensor.name)
 
 
-def _check_samples(declared, samples):
-    expected = samples if declared is None else declared
-    if _kind(samples) != _kind(expected):
-        raise ValueError(f"`samples` is {_kind(samples)}; the model takes {_kind(expected)}.")
-    arrays = keras.tree.flatten(samples)
-    counts = {np.shape(a)[0] if np.ndim(a) else 0 for a in arrays}
-    if len(counts) != 1 or 0 in counts:
-        raise ValueError(
-            "`samples` needs the same number of examples, one or more, along the first axis of "
-            f"every input; received the shapes {sorted({np.shape(a) for a in arrays})}."
+def _checked(dtype, name):
+    if not dtype.startswith(("float", "bfloat", "int", "uint", "bool")):
+        raise ExportError(
+            f"The input {name!r} takes {dtype}, not numbers: export the part of the model after "
+            "its lookup."
         )
-    shapes = [tuple(np.shape(t)[1:]) for t in keras.tree.flatten(expected)]
-    given = [np.shape(a)[1:] for a in arrays]
-    fits = len(shapes) == len(given) and all(
-        len(s) == len(g) and all(n in (None, m) for n, m in zip(s, g, strict=True))
-        for s, g in zip(shapes, given, strict=True)
-    )
-    if not fits:
-        raise ValueError(f"`samples` has examples of the shapes {given}; the model takes {shapes}.")
-
-
-def _kind(structure):
-    """How inputs are told apart: by their names, or by their order."""
-    if isinstance(structure, dict):
-        return f"a dict of {', '.join(sorted(map(str, structure)))}"
-    return "an array or a list of them"
+    return dtype

@@ -7,7 +7,13 @@ import keras
 import numpy as np
 
 from keras_lottery import variables
-from keras_lottery.exporters.tflite.conversion import convert, matching, signature
+from keras_lottery.exporters.tflite.conversion import (
+    convert,
+    examples,
+    matching,
+    reference,
+    signature,
+)
 from keras_lottery.exporters.tflite.errors import ExportError
 from keras_lottery.exporters.tflite.format import flatbuffer, levels
 from keras_lottery.lottery import Lottery
@@ -91,19 +97,17 @@ def prepare(model, samples=None):
     masks = _checked_masks(model)
     real = samples is not None
     if real:
-        samples = signature.fitted(samples, called_with)
+        samples = examples.fitted(samples, called_with)
     else:
-        samples = signature.made_up(called_with, _MADE_UP)
+        samples = examples.made_up(called_with, _MADE_UP)
     values = {name: v.numpy() for name, v in variables.candidates(model).items()}
     dense = flatbuffer.read(convert.convert(model, called_with))
     found = matching.find(values, dense)
     for name, (tensor, _) in found.items():
         tensor.name = name.encode()
     main = dense.subgraphs[0]
-    _name_ends(main, model, called_with)
-    for subgraph in dense.subgraphs:
-        for tensor in subgraph.tensors:
-            tensor.shapeSignature = None  # no axis is open
+    inputs = [tensor.name for tensor in keras.tree.flatten(called_with)]
+    _name_ends(main, inputs, _output_names(model, samples))
     return Source(
         model=model,
         signature=called_with,
@@ -129,12 +133,17 @@ def _checked_masks(model):
     return lottery.masks
 
 
-def _name_ends(subgraph, model, called_with):
-    inputs = [tensor.name for tensor in keras.tree.flatten(called_with)]
-    if isinstance(model, keras.Sequential):
-        outputs = [model.layers[-1].name]
-    else:
-        outputs = getattr(model, "output_names", [])
+def _name_ends(subgraph, inputs, outputs):
     for names, indices in ((inputs, subgraph.inputs), (outputs, subgraph.outputs)):
-        for name, index in zip(names, indices, strict=False):
+        for name, index in zip(names, indices, strict=True):
             subgraph.tensors[index].name = name.encode()
+
+
+def _output_names(model, samples):
+    if isinstance(model, keras.Sequential):
+        return [model.layers[-1].name]
+    one = keras.tree.map_structure(lambda array: array[:1], samples)
+    structure = reference.outputs(model, one)
+    count = len(keras.tree.flatten(structure))
+    positional = getattr(model, "output_names", [f"output_{i}" for i in range(count)])
+    return signature.names(structure, positional if count > 1 else positional[:1])

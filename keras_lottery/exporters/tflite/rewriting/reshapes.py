@@ -28,8 +28,11 @@ def skip(model, subgraph):
 
 
 def _reads_flat(graph, operator):
+    """Whether the operator computes the same of an input of any shape with as many values."""
     name = graph.name(operator)
-    # One that keeps the number of axes takes its output's shape from its input's.
-    return name == "RESHAPE" or (
-        name == "FULLY_CONNECTED" and not operator.builtinOptions.keepNumDims
-    )
+    if name != "FULLY_CONNECTED":
+        return name == "RESHAPE"
+    # One that keeps the number of axes takes its output's shape from its input's. The kernel for
+    # float inputs and int8 weights takes the number of examples from the input's shape.
+    source, weight = (graph.tensor(index) for index in operator.inputs[:2])
+    return not operator.builtinOptions.keepNumDims and source.type == weight.type

@@ -147,6 +147,7 @@ def _stored(array, dtype, scale, zero_point):
 
 
 def _real(array, scale, zero_point):
+    array = np.atleast_1d(array)
     if scale and np.issubdtype(array.dtype, np.integer):
         return ((array.astype(np.float32) - zero_point) * scale).astype(np.float32)
     return array

@@ -22,7 +22,8 @@ _SECONDS = 1.0
 
 def check_weigh(weigh):
     """Raises `ValueError` if `weigh` has an unknown or negative entry, or nothing to weigh."""
-    if set(weigh) - set(_UNITS) or min(weigh.values(), default=0) < 0 or not any(weigh.values()):
+    numbers = all(isinstance(each, (int, float)) and each >= 0 for each in weigh.values())
+    if set(weigh) - set(_UNITS) or not numbers or not 0 < sum(weigh.values()) < math.inf:
         raise ValueError(
             f"`weigh` is a dict of numbers, none negative and one positive, for any of "
             f"{', '.join(_UNITS)}; received {weigh!r}."

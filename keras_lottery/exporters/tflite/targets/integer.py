@@ -53,7 +53,7 @@ def quantized(origin, kind="float32"):
         The `ModelT`, its inputs, outputs and constants named as in `origin.dense`.
 
     Raises:
-        ExportError: An operation has no integer form.
+        ExportError: An operation has no integer form, or the samples leave rows of a table unused.
         ValueError: There are no real samples.
     """
     if not origin.real:
@@ -75,6 +75,7 @@ def quantized(origin, kind="float32"):
 
     model = flatbuffer.read(convert.convert(origin.model, origin.signature, configure))
     _name(model, dense)
+    _check_tables(model, dense)
     return model
 
 
@@ -173,6 +174,18 @@ def _name(model, dense):
                 tensor.name = name.encode()
                 del floats[position]
                 break
+
+
+def _check_tables(model, dense):
+    """TensorFlow gives a table the range of what the samples look up, and clips its other rows."""
+    kept = {levels.title(tensor) for _, _, tensor in flatbuffer.constants(model)}
+    for weight in weights.find(dense):
+        name = levels.title(weight.tensor)
+        if name not in kept and {kind for kind, _ in weight.operators} == {"GATHER"}:
+            raise ExportError(
+                f"The samples do not look up every row of {name!r}, and TensorFlow clips those of "
+                "larger values to the others' range: pass samples that do."
+            )
 
 
 def _is_rounded(values, wanted, step):

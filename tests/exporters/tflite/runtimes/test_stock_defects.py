@@ -9,7 +9,7 @@ import sample_files
 
 from export import stock
 from keras_lottery.exporters import tflite
-from keras_lottery.exporters.tflite.conversion import signature
+from keras_lottery.exporters.tflite.conversion import reference
 from keras_lottery.exporters.tflite.runtimes import interpreter
 
 # Kind -> the stock converter's mode, the network, our target and precision for the same wish, and
@@ -63,7 +63,7 @@ def test_the_stock_file_fails_and_ours_does_not(kind, tmp_path):
     mode, network, (target, precision), failing = CASES[kind]
     model = sample_files.dense_network(**network)
     samples = np.random.default_rng(0).random((16, *model.input_shape[1:]), np.float32)
-    [expected] = signature.answers(model, samples)
+    [expected] = reference.answers(model, samples)
 
     data = stock.convert(model, mode, samples)
     results = interpreter.invoke_apart(data, [samples])

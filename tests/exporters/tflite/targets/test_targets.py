@@ -133,6 +133,16 @@ def test_latency_computes_blocks_and_single_weights_sparsely(lenet):
     assert set(computed(built.data).values()) == {stored_weight.SPARSE}
 
 
+@pytest.mark.parametrize("shape", [(16, 16), (16, 4, 4)])
+@pytest.mark.parametrize("precision", ["float32", "int8"])
+def test_latency_computes_blocks_after_a_flatten(shape, precision, tmp_path):
+    stack = [layers.Flatten(), layers.Dense(128, name="fc1"), layers.Dense(3)]
+    model = sample_files.pruned(keras.Sequential([keras.Input(shape), *stack]), 0.9, block=16)
+    report = tflite.export(model, tmp_path / "model.tflite", target="latency", precision=precision)
+    found = {each.name: each.computed for each in report.inspection.weights}
+    assert found["fc1/kernel"] == stored_weight.SPARSE
+
+
 def test_latency_computes_int8_blocks_of_sixteen(tmp_path):
     model = sample_files.dense_network(inputs=256, hidden=128, sparsity=0.9, block=16)
     path = tmp_path / "model.tflite"

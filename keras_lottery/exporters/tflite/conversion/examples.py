@@ -1,0 +1,88 @@
+"""Samples for a model: whether they fit it, as it takes them, and made up."""
+
+import keras
+import numpy as np
+
+
+def check(declared, samples):
+    """Checks that samples are arrays of the structure and the shapes that a model takes.
+
+    Args:
+        declared: `keras.KerasTensor`s in their structure, or `None` if the model does not say.
+        samples: What the user gave.
+
+    Raises:
+        ValueError: They are not.
+    """
+    expected = samples if declared is None else declared
+    for leaf in keras.tree.flatten(samples):
+        if not hasattr(leaf, "shape"):
+            raise ValueError(
+                "`samples` must be an array with the examples along its first axis, or a list or "
+                f"dict of such arrays; received a {type(samples).__name__} with a "
+                f"{type(leaf).__name__}."
+            )
+    if _kind(samples) != _kind(expected):
+        raise ValueError(f"`samples` is {_kind(samples)}; the model takes {_kind(expected)}.")
+    arrays = keras.tree.flatten(samples)
+    counts = {np.shape(a)[0] if np.ndim(a) else 0 for a in arrays}
+    if len(counts) != 1 or 0 in counts:
+        raise ValueError(
+            "`samples` needs the same number of examples, one or more, along the first axis of "
+            f"every input; received the shapes {sorted({np.shape(a) for a in arrays})}."
+        )
+    shapes = [tuple(np.shape(t)[1:]) for t in keras.tree.flatten(expected)]
+    given = [np.shape(a)[1:] for a in arrays]
+    fits = len(shapes) == len(given) and all(
+        len(s) == len(g) and all(n in (None, m) for n, m in zip(s, g, strict=True))
+        for s, g in zip(shapes, given, strict=True)
+    )
+    if not fits:
+        raise ValueError(f"`samples` has examples of the shapes {given}; the model takes {shapes}.")
+
+
+def made_up(signature, count, seed=0):
+    """Inputs to compare two runtimes on where the user gave none.
+
+    Returns:
+        Arrays in the structure of `signature` with `count` examples each: standard normal values
+        for a float input, zeros and ones, which are valid for most indices and flags, for any
+        other.
+    """
+    rng = np.random.default_rng(seed)
+
+    def draw(tensor):
+        shape = (count, *tensor.shape[1:])
+        if tensor.dtype.startswith("float"):
+            return rng.standard_normal(shape, dtype=np.float32)
+        return rng.integers(0, 2, shape).astype(tensor.dtype)
+
+    return keras.tree.map_structure(draw, signature)
+
+
+def fitted(samples, signature):
+    """Samples that fit a model as arrays, of the types and in the structure of its signature.
+
+    Raises:
+        ValueError: An input takes integers or flags, and there is a sample of another value.
+    """
+    pairs = zip(keras.tree.flatten(samples), keras.tree.flatten(signature), strict=True)
+    return keras.tree.pack_sequence_as(signature, [_cast(*pair) for pair in pairs])
+
+
+def _cast(sample, tensor):
+    given = np.asarray(sample)
+    array = given.astype(tensor.dtype)
+    if not tensor.dtype.startswith("float") and (changed := array != given).any():
+        raise ValueError(
+            f"`samples` has {given[changed][0]} for the input {tensor.name!r}, which takes "
+            f"{tensor.dtype}."
+        )
+    return array
+
+
+def _kind(structure):
+    """How inputs are told apart: by their names, or by their order."""
+    if isinstance(structure, dict):
+        return f"a dict of {', '.join(sorted(map(str, structure)))}"
+    return "an array or a list of them"
