@@ -92,7 +92,7 @@ def build(origin, precision):
     model = quantized(origin)
     dense = flatbuffer.write(model)
     reasons = encode(model)
-    return Built(flatbuffer.write(model), reasons, "integers", dense)
+    return size.smaller(Built(flatbuffer.write(model), reasons, "integers", dense), dense)
 
 
 def encode(model):

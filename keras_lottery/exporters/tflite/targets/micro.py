@@ -46,7 +46,7 @@ def build(origin, precision):
     model = integer.quantized(origin, kind="int8")
     dense = flatbuffer.write(model)
     reasons = encode(model)
-    return Built(flatbuffer.write(model), reasons, "integers", dense)
+    return size.smaller(Built(flatbuffer.write(model), reasons, "integers", dense), dense)
 
 
 def is_installed():

@@ -3,7 +3,7 @@
 Compute stays in float32 at full speed; the runtimes unpack the weights when they load the file.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from keras_lottery.exporters.tflite.conversion.source import Built
 from keras_lottery.exporters.tflite.format import edit, flatbuffer, levels
@@ -45,7 +45,7 @@ def build(origin, precision):
     """
     model = flatbuffer.read(origin.dense)
     reasons = encode(model, precision)
-    return Built(flatbuffer.write(model), reasons, precision)
+    return smaller(Built(flatbuffer.write(model), reasons, precision), origin.dense)
 
 
 def encode(model, precision):
@@ -113,6 +113,25 @@ def store(model, weight, precision):
     if choice.storage.precision == "float16":
         half_biases.rewrite(model, weight, operators)
     return choice.reason
+
+
+def smaller(built, dense):
+    """What was built, or the dense file where that is smaller.
+
+    No weight takes more bytes than when stored densely. But weights that are equal share theirs
+    then, as those of nothing but zeros.
+
+    Args:
+        built: A `Built`.
+        dense: The same model stored densely, a flatbuffer.
+
+    Returns:
+        A `Built`.
+    """
+    if len(built.data) <= len(dense):
+        return built
+    reason = "stored densely, as equal weights are stored once; sparsely the file would grow"
+    return replace(built, data=dense, reasons=dict.fromkeys(built.reasons, reason))
 
 
 def finish(model):

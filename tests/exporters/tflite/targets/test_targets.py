@@ -119,6 +119,19 @@ def test_no_file_grows(sparsity, precision):
         assert len(built.data) <= len(size.dense_int8(origin.dense))
 
 
+@pytest.mark.parametrize("target", ["size", "int8", "micro"])
+def test_no_file_grows_whose_weights_share_their_bytes(target, tmp_path):
+    """Stored densely, two kernels of zeros are the same 768 bytes."""
+    stack = [layers.Dense(12, use_bias=False), layers.Dense(64), layers.Dense(12, use_bias=False)]
+    model = keras.Sequential([keras.Input((1,)), *stack])
+    for layer in model.layers:
+        layer.kernel.assign(keras.ops.zeros_like(layer.kernel))
+    samples = np.random.default_rng(0).standard_normal((8, 1))
+    report = tflite.export(model, tmp_path / "x.tflite", target=target, samples=samples)
+    dense = report.dense if target == "size" else report.dense_int8
+    assert report.inspection.file_bytes <= dense.raw
+
+
 def test_latency_computes_blocks_and_single_weights_sparsely(lenet):
     blocky = sample_files.dense_network(inputs=64, hidden=64, sparsity=0.9, block=4)
     built = latency.build(source.prepare(blocky), "float32")
