@@ -10,7 +10,6 @@ for latency, and times all files in turns. Writes a folder: the files, results.j
 
 import dataclasses
 import json
-import math
 import sys
 from pathlib import Path
 
@@ -87,23 +86,6 @@ class Experiment:
             f"seed {self.seed}"
         )
 
-    @property
-    def preset(self):
-        """How the network's paper trained it."""
-        return self.network.PRESET
-
-    def make_model(self):
-        """The network, compiled."""
-        import keras
-
-        model = self.network.build(self.dataset.shape, self.dataset.classes, seed=self.seed)
-        steps = math.ceil(len(self.dataset.x_train) / self.preset.batch_size)
-        model.compile(
-            self.preset.optimizer(self.epochs * steps),
-            keras.losses.SparseCategoricalCrossentropy(from_logits=True),
-        )
-        return model
-
 
 def search(granularity, experiment, folder, report):
     """Prunes in rounds and exports every round's ticket, the dense network first.
@@ -118,13 +100,14 @@ def search(granularity, experiment, folder, report):
         A list of `Point`s, without latencies.
     """
     import keras_lottery as kl
+    from export import training
     from keras_lottery.exporters import tflite
-    from keras_lottery.training import fit
 
-    dataset, preset = experiment.dataset, experiment.preset
+    network, dataset, epochs = experiment.network, experiment.dataset, experiment.epochs
+    preset = network.PRESET
     points = []
     for r in kl.rounds(
-        experiment.make_model,
+        lambda: training.make_model(network, dataset, epochs, experiment.seed),
         count=experiment.rounds,
         rate=experiment.rate,
         overrides={
@@ -135,16 +118,7 @@ def search(granularity, experiment, folder, report):
         exclude=preset.exclude,
         seed=experiment.seed,
     ):
-        fit(
-            r.model,
-            dataset.x_train,
-            dataset.y_train,
-            batch_size=preset.batch_size,
-            epochs=experiment.epochs,
-            callbacks=r.callbacks,
-            seed=experiment.seed,
-            verbose=0,
-        )
+        training.train(r.model, network, dataset, epochs, r.callbacks, experiment.seed)
         name = granularity.name if r.index else "dense"
         files, reports = {}, {}
         for target in TARGETS:
@@ -244,14 +218,15 @@ def main(argv):
     quiet.import_tensorflow()
     import keras_lottery as kl
     from experiments import networks
+    from export import training
 
     try:
         network = networks.get(FLAGS.network)
         dataset = data_flags.load()
     except (OSError, ValueError) as error:
         sys.exit(f"compare_granularities: {error}")
-    steps = math.ceil(len(dataset.x_train) / network.PRESET.batch_size)
-    epochs = max(1, round(network.PRESET.iterations * FLAGS.scale / steps))
+    iterations = network.PRESET.iterations * FLAGS.scale
+    epochs = max(1, round(iterations / training.steps(network, dataset)))
     experiment = Experiment(
         network, dataset, epochs, FLAGS.rounds, FLAGS.rate, FLAGS.precision, FLAGS.seed
     )

@@ -11,7 +11,6 @@ Beside F.tflite this writes the report, as F.json and F.md. None of the three ma
 unless --overwrite says so.
 """
 
-import math
 import sys
 from pathlib import Path
 
@@ -64,34 +63,19 @@ def trained_ticket(path, network, dataset, weights=None, epochs=None, seed=0):
         ValueError, FileNotFoundError: There is no such network or file.
         TicketError: The file is no ticket, or one of another network.
     """
-    import keras
-
     import keras_lottery as kl
     from experiments import networks
-    from keras_lottery.training import fit
+    from export import training
 
     module = networks.get(network)
-    preset = module.PRESET
-    steps = math.ceil(len(dataset.x_train) / preset.batch_size)
-    epochs = max(1, round(preset.iterations / steps)) if epochs is None else epochs
-    model = module.build(dataset.shape, dataset.classes)
-    model.compile(
-        preset.optimizer(epochs * steps),
-        keras.losses.SparseCategoricalCrossentropy(from_logits=True),
-    )
+    if epochs is None:
+        epochs = max(1, round(module.PRESET.iterations / training.steps(module, dataset)))
+    model = training.make_model(module, dataset, epochs)
     lottery = kl.Ticket.load(path).apply(model)
     if weights is not None:
         model.load_weights(weights)
     else:
-        fit(
-            model,
-            dataset.x_train,
-            dataset.y_train,
-            batch_size=preset.batch_size,
-            epochs=epochs,
-            seed=seed,
-            verbose=0,
-        )
+        training.train(model, module, dataset, epochs, seed=seed)
     lottery.check()
     return kl.strip(model)
 

@@ -10,11 +10,11 @@ import math
 from base64 import b64encode
 from pathlib import Path
 
-import keras
 import numpy as np
 
 import keras_lottery as kl
 from experiments import datasets, networks
+from export import training
 from export.web import build, small_digits
 from keras_lottery import variables
 from keras_lottery.exporters import tflite
@@ -91,35 +91,20 @@ def write_models(folder, dataset, effort=Effort(), seed=0):
 
 def _train(dataset, granularity, effort, seed):
     """A trained network: a ticket of that granularity, or the dense one for None."""
-    preset = NETWORK.PRESET
-    steps = math.ceil(len(dataset.x_train) / preset.batch_size)
+    steps = training.steps(NETWORK, dataset)
     between, epochs = math.ceil(effort.between / steps), math.ceil(effort.last / steps)
-    model = NETWORK.build(dataset.shape, dataset.classes, seed)
-    model.compile(
-        preset.optimizer(preset.iterations),
-        keras.losses.SparseCategoricalCrossentropy(from_logits=True),
+    model = training.make_model(NETWORK, dataset, epochs, seed)
+    if granularity is None:
+        training.train(model, NETWORK, dataset, epochs, seed=seed)
+        return model
+    search = kl.Prune(
+        _schedule(1 - (1 - SPARSITY) ** (1 / PRUNINGS), between),
+        overrides={OUTPUT: _schedule(NETWORK.PRESET.overrides[OUTPUT], between)},
+        granularity=granularity,
+        rewind=kl.rewind.to_start(),
     )
-    callbacks = []
-    if granularity is not None:
-        epochs += between * PRUNINGS
-        search = kl.Prune(
-            _schedule(1 - (1 - SPARSITY) ** (1 / PRUNINGS), between),
-            overrides={OUTPUT: _schedule(preset.overrides[OUTPUT], between)},
-            granularity=granularity,
-            rewind=kl.rewind.to_start(),
-        )
-        callbacks.append(search)
-    kl.fit(
-        model,
-        dataset.x_train,
-        dataset.y_train,
-        batch_size=preset.batch_size,
-        epochs=epochs,
-        callbacks=callbacks,
-        seed=seed,
-        verbose=0,
-    )
-    return kl.strip(model) if callbacks else model
+    training.train(model, NETWORK, dataset, between * PRUNINGS + epochs, [search], seed)
+    return kl.strip(model)
 
 
 def _schedule(rate, between):
