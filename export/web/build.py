@@ -6,8 +6,8 @@
     dataset    what it was trained on, as the page shall say it
     output     "probabilities" or "logits"
     models     a list of {name, file, accuracy, sparsity, mask}: tickets, of which the first answers
-               until another is chosen, and last the dense model; of its mask, see `pack_mask`,
-               each tile is of 28 x 28 weights
+               until another is chosen, and last the dense model; the mask is of the first layer, in
+               tiles of 28 x 28 weights: see `pack_mask`
     examples   images for the Example button: {count, pixels}, base64 of count x 28 x 28 bytes
 """
 
