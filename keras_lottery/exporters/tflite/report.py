@@ -40,9 +40,7 @@ _EXPECT = {
 # Why an export did not choose how to store a weight.
 _LEFT_DENSE = "left dense, as not every operator that reads it takes weights that were unpacked"
 
-_UNMEASURED = (
-    "Not measured: pass measure=True to export(), or --measure to export_ticket and inspect_tflite."
-)
+_UNMEASURED = "Not measured: pass measure=True to export(), or --measure to the script."
 
 
 @dataclass(frozen=True)

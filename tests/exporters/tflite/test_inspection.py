@@ -6,8 +6,7 @@ import sample_files
 
 from keras_lottery.exporters import tflite
 from keras_lottery.exporters.tflite import inspection, stored_weight
-from keras_lottery.exporters.tflite.format import encoding, flatbuffer, levels
-from keras_lottery.exporters.tflite.runtimes import interpreter
+from keras_lottery.exporters.tflite.format import flatbuffer
 
 
 def by_operator(found):
@@ -84,75 +83,3 @@ def test_floats_are_incompressible_in_the_bound():
     found = inspection.inspect(sample_files.stock_file("float32"))
     for w in found.weights:
         assert w.value_bytes < w.entropy_bytes < w.stored_bytes
-
-
-DEFECTS = {
-    "A": ("float16", {"block": 4}),
-    "B": ("dynamic int8", {"inputs": 64, "hidden": 32, "block": 16, "sparsity": 0.9}),
-    "C": ("int8", {}),
-    "D": ("float32", {"inputs": 30, "hidden": 16, "block": 4, "sparsity": 0.95}),
-    "E": ("dynamic int8", {"inputs": 4112, "hidden": 16, "block": 16, "sparsity": 0.9}),
-}
-
-
-def stock(kind):
-    mode, network = DEFECTS[kind]
-    return sample_files.stock_file(mode, **network), sample_files.dense_network(**network)
-
-
-@pytest.mark.parametrize("kind", DEFECTS)
-def test_each_stock_defect_is_found(kind):
-    data, _ = stock(kind)
-    found = inspection.inspect(data).defects
-    assert kind in {defect.kind for defect in found}
-    assert all(defect.tensor and defect.cause and defect.effects for defect in found)
-
-
-def outcome(kind, runtime):
-    """`"correct"`, or what else a stock file with a defect does."""
-    data, model = stock(kind)
-    x = np.random.default_rng(0).random((4, *model.input_shape[1:]), np.float32)
-    expected = np.asarray(model(x))
-    got = interpreter.invoke_apart(data, [x], [runtime])[runtime]
-    if isinstance(got, str):
-        return got
-    error = np.abs(got[0] - expected).max() / np.abs(expected).max()
-    return "correct" if error < 0.1 else "wrong"
-
-
-@pytest.mark.parametrize(
-    ("kind", "runtime", "said"),
-    [
-        ("A", "XNNPACK", "wrong"),
-        ("B", "XNNPACK", "wrong"),
-        ("B", "built-in kernels", "correct"),
-        ("C", "XNNPACK", "failed to prepare"),
-        ("C", "built-in kernels", "correct"),
-        ("D", "XNNPACK", "wrong"),
-        ("D", "built-in kernels", "wrong"),
-        ("E", "built-in kernels", "wrong"),
-    ],
-)
-def test_the_runtime_does_what_the_defect_says(kind, runtime, said):
-    result = outcome(kind, runtime)
-    assert said in result or (kind == "A" and "signal" in result)
-
-
-@pytest.mark.parametrize(("alive", "kinds"), [(255, []), (256, ["E"])])
-def test_a_row_of_more_blocks_than_a_byte_counts_is_a_defect(alive, kinds):
-    """At 4,096 inputs every block can be numbered, yet not all 256 can be counted."""
-    values = np.zeros((16, 4096), np.int8)
-    values[:, : 16 * alive] = 1
-    model = flatbuffer.read(stock("E")[0])
-    [sparse] = [t for _, _, t in flatbuffer.constants(model) if levels.shape(t) == (16, 4112)]
-    stored, sparse.sparsity = encoding.encode(values, encoding.by_rows(values, 1, length=16))
-    sparse.shape = np.array(values.shape, np.int32)
-    model.buffers[sparse.buffer].data = stored.reshape(-1).view(np.uint8)
-    found = inspection.inspect(flatbuffer.write(model)).defects
-    assert [defect.kind for defect in found if defect.kind == "E"] == kinds
-
-
-def test_a_sound_file_of_each_mode_has_no_defect():
-    for mode in ("float32", "float16", "dynamic int8", "int8"):
-        data = sample_files.stock_file(mode, sparse=False)
-        assert inspection.inspect(data).defects == ()

@@ -94,7 +94,7 @@ def test_xnnpacks_path_is_conditional_on_the_cpu():
 
 def test_defects_are_grouped_by_cause():
     text = str(report.of(sample_files.stock_file("int8")))
-    assert text.count("- C: FULLY_CONNECTED with int8 weights behind DENSIFY") == 1
+    assert text.count("- refused by XNNPACK: FULLY_CONNECTED with int8 weights behind DENSIFY") == 1
     assert "LiteRT.js: zeros, without an error" in text
 
 

@@ -26,7 +26,8 @@ def for_one(data):
     known = {index for index in range(len(main.tensors)) if graph.is_constant(index)} | {-1}
     kept = []
     for operator in main.operators:
-        if graph.name(operator) == "SHAPE" or known.issuperset(operator.inputs):
+        constant = len(operator.inputs) and known.issuperset(operator.inputs)
+        if graph.name(operator) == "SHAPE" or constant:
             known.update(operator.outputs)
             for index in operator.outputs:
                 main.tensors[index].buffer = edit.add_buffer(model, interpreter.get_tensor(index))

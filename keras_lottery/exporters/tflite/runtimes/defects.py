@@ -28,7 +28,8 @@ class Defect:
     """A weight that some runtime computes wrongly, or refuses.
 
     Attributes:
-        kind: A to E.
+        kind: `"never unpacked"`, `"claimed by XNNPACK"`, `"refused by XNNPACK"`, `"cut off"` or
+            `"too many blocks"`.
         tensor: The weight's name.
         cause: What is wrong in the file.
         effects: Runtime to what it does with the file.
@@ -55,13 +56,13 @@ def find(graph: Graph, index: int) -> list[Defect]:
 
 
 def _undensified(graph, index, use):
-    """A: nothing unpacks the tensor, and its reader does not know sparse tensors."""
+    """Nothing unpacks the tensor, and its reader does not know sparse tensors."""
     name = graph.name(use.operator)
     first = use.through[0] if use.through else name
     if first in ("DENSIFY", "FULLY_CONNECTED"):
         return None
     return Defect(
-        "A",
+        "never unpacked",
         levels.title(graph.tensor(index)),
         f"{first} reads the compressed bytes as if they were dense: there is no DENSIFY before it.",
         {
@@ -74,13 +75,13 @@ def _undensified(graph, index, use):
 
 
 def _claimed(graph, index, use):
-    """B: XNNPACK takes a sparse hybrid layer that it cannot compute."""
+    """XNNPACK takes a sparse hybrid layer that it cannot compute."""
     if use.through or not _is_hybrid(graph, index, use):
         return None
     if graph.version(use.operator) == SPARSE_VERSION:
         return None
     return Defect(
-        "B",
+        "claimed by XNNPACK",
         levels.title(graph.tensor(index)),
         f"FULLY_CONNECTED of version {graph.version(use.operator)} with sparse int8 weights and "
         f"float inputs: XNNPACK leaves only version {SPARSE_VERSION} to the kernel that knows "
@@ -95,14 +96,14 @@ def _claimed(graph, index, use):
 
 
 def _undelegated(graph, index, use):
-    """C: XNNPACK takes an int8 layer whose unpacked weights it then cannot find."""
+    """XNNPACK takes an int8 layer whose unpacked weights it then cannot find."""
     name = graph.name(use.operator)
     weight_is_int8 = graph.tensor(index).type == _INT8 and use.through == ("DENSIFY",)
     hybrid_convolution = name == "CONV_2D" and _is_hybrid(graph, index, use)
     if not weight_is_int8 or not (name == "FULLY_CONNECTED" or hybrid_convolution):
         return None
     return Defect(
-        "C",
+        "refused by XNNPACK",
         levels.title(graph.tensor(index)),
         f"{name} with int8 weights behind DENSIFY: XNNPACK claims it and then cannot prepare it.",
         {
@@ -114,7 +115,7 @@ def _undelegated(graph, index, use):
 
 
 def _indivisible(graph, index, use):
-    """D: the columns behind the last whole block have no place in the file."""
+    """The columns behind the last whole block have no place in the file."""
     tensor = graph.tensor(index)
     shape, blocks = levels.shape(tensor), levels.blocks(tensor)
     cut = {axis: width for axis, width in blocks.items() if shape[axis] % width}
@@ -122,7 +123,7 @@ def _indivisible(graph, index, use):
         return None
     axis, width = next(iter(cut.items()))
     return Defect(
-        "D",
+        "cut off",
         levels.title(tensor),
         f"Blocks of {width} along an axis of {shape[axis]}: the last {shape[axis] % width} "
         "columns were dropped when the file was made, whatever weights they held.",
@@ -131,7 +132,7 @@ def _indivisible(graph, index, use):
 
 
 def _overflowing(graph, index, use):
-    """E: more blocks in a row than the hybrid kernel's one-byte table can count or number."""
+    """More blocks in a row than the hybrid kernel's one-byte table can count or number."""
     tensor = graph.tensor(index)
     width = levels.blocks(tensor).get(1)
     if use.through or not width or not _is_hybrid(graph, index, use):
@@ -141,7 +142,7 @@ def _overflowing(graph, index, use):
     if inputs <= _COLUMNS * width and fullest <= MOST_BLOCKS:
         return None
     return Defect(
-        "E",
+        "too many blocks",
         levels.title(tensor),
         f"{inputs} inputs in blocks of {width}, {fullest} of them in one row: the kernel's table "
         f"has one byte for each, up to {_COLUMNS} columns and {MOST_BLOCKS} blocks in a row.",
