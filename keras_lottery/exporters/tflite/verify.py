@@ -76,8 +76,8 @@ def weights(origin, model):
                 continue
             raise ExportError(
                 f"{name!r} has pruned weights and is no constant of the file: TensorFlow splits, "
-                "merges or computes it. A GRU needs reset_after=True, an LSTM implementation=2, and "
-                "LoRA has to be merged first."
+                "merges or computes it. A GRU needs reset_after=True, an LSTM implementation=2, "
+                "and LoRA has to be merged first."
             )
         pruned = kernel == 0
         if name in origin.masks:
