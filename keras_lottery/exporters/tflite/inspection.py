@@ -90,7 +90,7 @@ def inspect(file: str | PathLike | bytes) -> Inspection:
         for index, tensor in enumerate(subgraph.tensors):
             if index in parts or not (graph.is_constant(index) or tensor.sparsity):
                 continue
-            if not stored_weight.is_weight(tensor):
+            if not stored_weight.is_weight(graph, index):
                 other_bytes += flatbuffer.length(model.buffers[tensor.buffer])
                 continue
             weights.append(stored_weight.of(graph, index, sparse_path))

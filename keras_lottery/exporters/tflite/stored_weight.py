@@ -8,6 +8,7 @@ from ai_edge_litert import schema_py_generated as schema
 from keras_lottery.exporters.tflite.errors import FlatbufferError
 from keras_lottery.exporters.tflite.format import bitmask, flatbuffer, levels
 from keras_lottery.exporters.tflite.format.graph import Graph
+from keras_lottery.exporters.tflite.rewriting import weights
 from keras_lottery.exporters.tflite.runtimes.xnnpack import SparsePath
 
 # What weights are made of; constants of other types are shapes, axes and tables.
@@ -152,10 +153,17 @@ def _bytes(graph, index):
     return np.zeros(0, np.uint8) if data is None else np.asarray(data, np.uint8)
 
 
-def is_weight(tensor: schema.TensorT) -> bool:
-    """Whether a constant is a weight rather than a bias, a shape or a table."""
-    return tensor.sparsity is not None or (
-        tensor.type in _WEIGHT_TYPES and len(levels.shape(tensor)) > 1
+def is_weight(graph: Graph, index: int) -> bool:
+    """Whether a constant is a weight rather than a bias, a shape or a state to begin with."""
+    tensor = graph.tensor(index)
+    shape = levels.shape(tensor)
+    if tensor.sparsity is not None:
+        return True
+    if tensor.type not in _WEIGHT_TYPES or len(shape) < 2:
+        return False
+    # A kernel of one output has one long axis too, as an initial state or a scale may have.
+    return sum(size > 1 for size in shape) > 1 or any(
+        graph.name(use.operator) in weights.OPERATORS for use in graph.uses(index)
     )
 
 

@@ -1,5 +1,7 @@
 """What a file's weights cost and how they are computed; and the stock converter's five defects."""
 
+import keras
+import model_kinds
 import numpy as np
 import pytest
 import sample_files
@@ -83,3 +85,18 @@ def test_floats_are_incompressible_in_the_bound():
     found = inspection.inspect(sample_files.stock_file("float32"))
     for w in found.weights:
         assert w.value_bytes < w.entropy_bytes < w.stored_bytes
+
+
+def test_what_a_loop_begins_with_is_no_weight(tmp_path):
+    model = model_kinds.prune(model_kinds.lstm())
+    report = tflite.export(model, tmp_path / "x.tflite")
+    assert {w.name.rpartition("/")[2] for w in report.inspection.weights} == {
+        "kernel",
+        "recurrent_kernel",
+    }
+
+
+def test_a_kernel_of_one_output_is_a_weight(tmp_path):
+    model = keras.Sequential([keras.Input((30,)), keras.layers.Dense(1, name="score")])
+    report = tflite.export(model, tmp_path / "x.tflite")
+    assert [w.name for w in report.inspection.weights] == ["score/kernel"]

@@ -12,7 +12,7 @@ from keras_lottery.exporters.tflite.format.graph import Graph
 # position of the weights among their inputs, the axis of the output channels, and the position of
 # the bias. The last two have no axis, and keep their precision: XNNPACK does not compute them, but
 # would take over the first of a DENSIFY and a DEQUANTIZE before them, whose output they then miss.
-_OPERATORS = {
+OPERATORS = {
     "FULLY_CONNECTED": (1, 0, 2),
     "CONV_2D": (1, 0, 2),
     "DEPTHWISE_CONV_2D": (1, 3, 2),
@@ -63,7 +63,7 @@ def find(model, kind=schema.TensorType.FLOAT32):
         graph = Graph(model, subgraph)
         for index, tensor in enumerate(subgraph.tensors):
             users = [(graph.name(op), op) for op in graph.consumers.get(index, [])]
-            places = {_OPERATORS.get(name) for name, _ in users}
+            places = {OPERATORS.get(name) for name, _ in users}
             if tensor.type != kind or not graph.is_constant(index) or len(places) != 1:
                 continue
             if None in places or index in subgraph.outputs:
