@@ -75,9 +75,8 @@ def weights(origin, model):
             if _may_be_missing(kernel, origin, found, dense):
                 continue
             raise ExportError(
-                f"{name!r} has pruned weights and is no constant of the file: TensorFlow splits, "
-                "merges or computes it. A GRU needs reset_after=True, an LSTM implementation=2, "
-                "and LoRA has to be merged first."
+                f"{name!r} has pruned weights and is no constant of the file: TensorFlow merges or "
+                "computes it. LoRA has to be merged first."
             )
         pruned = kernel == 0
         if name in origin.masks:

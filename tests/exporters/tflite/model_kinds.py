@@ -93,6 +93,20 @@ def bidirectional():
     return _stack((6, 12), layers.Bidirectional(layers.LSTM(5)), layers.Dense(3))
 
 
+def recurrent_in_pieces():
+    """Their kernels are used in pieces, of one gate or two."""
+    return _stack(
+        (6, 12),
+        layers.GRU(8, reset_after=False, return_sequences=True),
+        layers.LSTM(8, implementation=1, unroll=True),
+        layers.Dense(3),
+    )
+
+
+def convolutional_lstm():
+    return _stack((4, 6, 6, 2), layers.ConvLSTM2D(4, 3), layers.Flatten(), layers.Dense(3))
+
+
 def recurrent_over_sequences():
     return _stack(
         (6, 12),
@@ -179,6 +193,8 @@ KINDS = [
     gru,
     bidirectional,
     recurrent_over_sequences,
+    recurrent_in_pieces,
+    convolutional_lstm,
     embedding,
     separable_convolutions,
     convolutions_1d,

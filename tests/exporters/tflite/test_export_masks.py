@@ -55,6 +55,16 @@ def test_pruned_weights_that_are_not_zero_are_noted(model, tmp_path):
     assert match in report.notes
 
 
+def test_a_kernel_that_is_used_in_pieces_is_compared_piece_by_piece(tmp_path):
+    gru = layers.GRU(8, reset_after=False, name="gru")
+    model = keras.Sequential([keras.Input((4, 12)), gru])
+    kl.Lottery(model).prune(0.8)
+    report = tflite.export(model, tmp_path / "x.tflite")
+    shapes = {w.name: w.shape for w in report.inspection.weights}
+    assert shapes["gru/gru_cell/recurrent_kernel[0]"] == (16, 8)
+    assert shapes["gru/gru_cell/recurrent_kernel[1]"] == (8, 8)
+
+
 def test_of_two_kernels_that_are_equal_the_file_has_one(tmp_path):
     image, first, second = keras.Input((40,)), layers.Dense(40), layers.Dense(40)
     model = keras.Model(image, second(layers.ReLU()(first(image))))

@@ -163,10 +163,13 @@ def test_a_convolution_that_a_normalisation_multiplies_by_zero(tmp_path):
     assert max(tflite.export(model, tmp_path / "x.tflite").proof.errors.values()) < 1e-5
 
 
-def test_a_kernel_that_tensorflow_splits_is_refused_with_the_way_out(tmp_path):
-    model = keras.Sequential([keras.Input((6, 12)), layers.GRU(16, reset_after=False)])
+def test_a_kernel_that_is_no_constant_is_refused(tmp_path):
+    dense = layers.Dense(16, name="fc1")
+    model = keras.Sequential([keras.Input((20,)), dense])
     model_kinds.prune(model)
-    with pytest.raises(tflite.ExportError, match=r"'gru.*kernel' .* A GRU needs reset_after=True"):
+    dense.enable_lora(2)
+    dense.lora_kernel_b.assign(np.ones((2, 16)))
+    with pytest.raises(tflite.ExportError, match=r"'fc1/kernel' .* LoRA has to be merged first"):
         tflite.export(model, tmp_path / "x.tflite")
 
 

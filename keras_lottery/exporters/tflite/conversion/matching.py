@@ -15,6 +15,10 @@ from keras_lottery.exporters.tflite.format import flatbuffer, levels
 # A weight times a normalisation's factor is rounded a few times on the way.
 _RATIO_TOLERANCE = 1e-4
 
+# How many of the gates along its last axis each piece has of a recurrent kernel that is used in
+# pieces: by LSTM with implementation=1 and ConvLSTM, and by GRU with reset_after=False.
+_PIECES = ((1, 1, 1, 1), (1, 1, 1), (2, 1))
+
 # Enough values to tell most layouts apart without turning the whole weight.
 _HEAD = 4096
 
@@ -46,6 +50,25 @@ def find(weights, model):
                     candidates.remove(tensor)
                     break
     return found
+
+
+def pieces_of(weight, model):
+    """Cuts a weight along its last axis into pieces that are constants of a file.
+
+    Args:
+        weight: An array of rank 2 or more, which is not one constant itself.
+        model: As of `find`.
+
+    Returns:
+        A list of arrays, all of them to be found; empty if there is no such cut.
+    """
+    for gates in _PIECES:
+        width, rest = divmod(weight.shape[-1], sum(gates))
+        if rest == 0:
+            pieces = np.split(weight, np.cumsum(gates)[:-1] * width, axis=-1)
+            if len(find(dict(enumerate(pieces)), model)) == len(pieces):
+                return pieces
+    return []
 
 
 def order_of(constant, weight):

@@ -32,7 +32,8 @@ class Source:
         signature: What it is called with, at a batch of one; see `signature.of`.
         samples: Inputs in the structure of `signature`, from the user or made up.
         real: Whether the user gave them.
-        kernels: Name -> values, as Keras has them, of every weight that can be pruned.
+        kernels: Name -> values, as Keras has them, of every weight that can be pruned. One that
+            TensorFlow uses in pieces, as some recurrent layers do, is there as `name[0]` and so on.
         masks: Name -> mask, True where alive, of the kernels that a `Lottery` masks.
         dense: The model as a dense float32 flatbuffer. Constants that hold a kernel, and the
             inputs and outputs, carry Keras's names.
@@ -102,7 +103,7 @@ def prepare(model, samples=None):
         samples = examples.made_up(called_with, _MADE_UP)
     values = {name: v.numpy() for name, v in variables.candidates(model).items()}
     dense = flatbuffer.read(convert.convert(model, called_with))
-    found = matching.find(values, dense)
+    found = _find(values, masks, dense)
     for name, (tensor, _) in found.items():
         tensor.name = name.encode()
     main = dense.subgraphs[0]
@@ -121,6 +122,22 @@ def prepare(model, samples=None):
     )
 
 
+def _find(values, masks, dense):
+    """Matches kernels with constants; one that is used in pieces becomes one for each piece."""
+    found = matching.find(values, dense)
+    for name in [name for name in values if name not in found]:
+        pieces = matching.pieces_of(values[name], dense)
+        if pieces:
+            starts = np.cumsum([piece.shape[-1] for piece in pieces])[:-1]
+            named = {f"{name}[{number}]": piece for number, piece in enumerate(pieces)}
+            del values[name]
+            values |= named
+            if name in masks:
+                masks |= zip(named, np.split(masks.pop(name), starts, axis=-1), strict=True)
+            found |= matching.find(named, dense)
+    return found
+
+
 def _checked_masks(model):
     """The masks on a model, none if it has none, after a check that its weights obey them."""
     lottery = Lottery.of(model)
@@ -130,7 +147,7 @@ def _checked_masks(model):
         lottery.check()
     except MaskError as error:
         raise ExportError(f"The model's masks are violated. {error}") from error
-    return lottery.masks
+    return dict(lottery.masks)
 
 
 def _name_ends(subgraph, inputs, outputs):
