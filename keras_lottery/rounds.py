@@ -1,8 +1,6 @@
 """`rounds`: iterative pruning as a loop whose body is the user's own training."""
 
 import dataclasses
-import functools
-import re
 from collections.abc import Callable, Iterator, Mapping
 
 import keras
@@ -11,12 +9,13 @@ import numpy as np
 from keras_lottery import rewind as policies
 from keras_lottery import variables
 from keras_lottery.callbacks import Prune
+from keras_lottery.controls import Controls, Start
 from keras_lottery.core import criteria, lookup, scopes
 from keras_lottery.core import kept as kept_actions
 from keras_lottery.core.granularity import Granularity
 from keras_lottery.core.schedules import constant
 from keras_lottery.lottery import Lottery
-from keras_lottery.snapshot import Snapshot, State
+from keras_lottery.snapshot import State
 from keras_lottery.ticket import Ticket
 
 _NOTHING = constant(0.0)
@@ -63,12 +62,14 @@ class Round:
                 under a random mask with the same counts in each kernel, drawn at the same
                 granularity; in blocks that do not divide their axis the counts may differ a little,
                 as the last ones are smaller) or `"shuffle_layerwise"` (likewise, each kernel's mask
-                permuted weight by weight: the counts are the same).
+                permuted weight by weight: the counts are the same). Under those two, kept weights
+                become what they do in the search, by its `kept`; an action on them that looks at
+                trained weights finds those of the rewind point.
             seed: Seed of the control's random choices.
 
         Returns:
-            A model with masks attached. The next call for the same kind gives the same model, set
-            up anew.
+            A model with masks attached. The next call for the same kind, of this round or another,
+            gives the same model, set up anew.
 
         Raises:
             ValueError: If there is no such control.
@@ -166,7 +167,7 @@ def rounds(
         if start is not None:
             _move_to(lottery, start, draws=2 * first + 1)
             lottery.rewind(kept)
-        controls = _controls(lottery, lambda: masked(make_model()), granularity)
+        controls = Controls(lambda: masked(make_model()), granularity)
         for index in range(first, count + 1):
             if index > first:
                 # Not the number of draws so far: a search that was resumed draws the same.
@@ -182,15 +183,17 @@ def rounds(
                 if rewind is not None:
                     rewind.restore(lottery, kept)
             late = rewind is not None and rewind.unit == "epoch" and index > 0
+            ticket = Ticket.of(lottery, criterion.__name__, scope.__name__, index)
+            action = kept if index else kept_actions.rewind  # round 0 is not rewound
             yield Round(
                 index=index,
                 model=lottery.model,
-                ticket=Ticket.of(lottery, criterion.__name__, scope.__name__, index),
+                ticket=ticket,
                 kept=lottery.remaining,
                 sparsity=lottery.sparsity,
                 callbacks=[Prune(_NOTHING, rewind=rewind)],
                 initial_epoch=rewind.at if late else 0,
-                controls=controls(index),
+                controls=controls.of(Start(index, ticket.masks, lottery.state.point, action)),
             )
             lottery.check()
             if rewind is not None and rewind.at > 0 and lottery.state.point.step == 0:
@@ -236,70 +239,3 @@ def _move_to(lottery: Lottery, ticket: Ticket, draws: int) -> None:
             draws=draws,
         )
     )
-
-
-def _controls(
-    lottery: Lottery, make_control: Callable[[], Lottery], granularity: Granularity | None
-) -> Callable[[int], dict[str, Callable[[int], keras.Model]]]:
-    """The functions behind `Round.control`, by the index of the round."""
-    # One model for each kind, so that Keras compiles its train step once; and its own start.
-    made: dict[str, tuple[Lottery, Snapshot]] = {}
-
-    def control_of(kind: str) -> tuple[Lottery, Snapshot]:
-        if kind not in made:
-            control = make_control()
-            made[kind] = control, control.state.point
-        return made[kind]
-
-    def start(control: Lottery, point: Snapshot, index: int, seed: int) -> None:
-        """Put a control at a point, without masks."""
-        control.seed = seed
-        masks = {name: np.ones_like(mask) for name, mask in control.masks.items()}
-        previous = {name: point.values[name] for name in masks}
-        # The same draws whichever controls were made before.
-        control.load_state(State(masks, {}, previous, point, draws=index))
-        control.rewind()
-
-    def dense(kind: str, index: int, seed: int) -> Lottery:
-        """A control where the ticket starts, but dense; `make_model` may draw other values."""
-        control, _ = control_of(kind)
-        start(control, lottery.state.point.moved_to(control.model), index, seed)
-        return control
-
-    def reinit(index: int, seed: int) -> keras.Model:
-        # Not where the ticket starts: late in training, biases and slots know the dense network.
-        control, own = control_of("reinit")
-        start(control, own, index, seed)
-        control.set_masks(_renamed(lottery.masks, control))
-        control.rewind("reinit")
-        return control.model
-
-    def random_mask(index: int, seed: int) -> keras.Model:
-        control = dense("random_mask", index, seed)
-        sparsities = _renamed(lottery.sparsities, control)
-        control.prune(
-            0.0,
-            overrides={f"^{re.escape(name)}$": value for name, value in sparsities.items()},
-            criterion="random",
-            granularity=granularity,
-        )
-        return control.model
-
-    def shuffle_layerwise(index: int, seed: int) -> keras.Model:
-        control = dense("shuffle_layerwise", index, seed)
-        rng = np.random.default_rng([seed, index])
-        control.set_masks(
-            {
-                name: rng.permutation(mask.ravel()).reshape(mask.shape)
-                for name, mask in _renamed(lottery.masks, control).items()
-            }
-        )
-        return control.model
-
-    kinds = (reinit, random_mask, shuffle_layerwise)
-    return lambda index: {kind.__name__: functools.partial(kind, index) for kind in kinds}
-
-
-def _renamed(named: Mapping, control: Lottery) -> dict:
-    """By the names of the control's kernels, where Keras may have numbered the layers anew."""
-    return dict(zip(control.names, named.values(), strict=True))

@@ -242,6 +242,52 @@ def test_controls_draw_the_same_whatever_was_drawn_before(make_model, data):
     assert not any(np.array_equal(a, b) for i, a in enumerate(arrays) for b in arrays[i + 1 :])
 
 
+@pytest.mark.parametrize("rewind", [kl.rewind.to_start(), kl.rewind.to_step(3)])
+def test_controls_of_a_round_before(make_model, data, rewind):
+    """Those of each round itself, also when the search has gone on."""
+    rounds = []
+    for r in kl.rounds(lambda: make_model("adam"), count=3, rate=0.5, rewind=rewind):
+        fit(r, data, callbacks=r.callbacks)
+        rounds.append(r)
+    for r in rounds:
+        for kind in ("reinit", "random_mask", "shuffle_layerwise"):
+            control = r.control(kind)
+            lottery = kl.Lottery.of(control)
+            assert lottery.remaining == r.kept
+            if kind == "reinit":
+                np.testing.assert_equal(lottery.masks, r.ticket.masks)
+            else:
+                np.testing.assert_equal(lottery.state.point.values, r.ticket.values)
+                assert int(control.optimizer.iterations) == r.ticket.metadata["rewind_step"]
+
+
+@pytest.mark.parametrize("kind", ["random_mask", "shuffle_layerwise"])
+def test_controls_start_as_the_ticket_does(make_model, kind):
+    """By the search's action on kept weights, where it acts on them."""
+    for r in kl.rounds(make_model, count=1, rate=0.5, kept="signed_constant"):
+        control = r.control(kind)
+        for name, kernel in kernels(control).items():
+            start = r.ticket.values[name]
+            constant = np.copysign(start.std(), start) if r.index else start
+            np.testing.assert_array_equal(kernel, constant * kl.Lottery.of(control).masks[name])
+
+
+def test_a_random_control_is_not_the_random_ticket():
+    def make():
+        model = keras.Sequential([keras.Input((20,)), keras.layers.Dense(30, name="fc1")])
+        model.compile("sgd", "mse")
+        return model
+
+    masks = []
+    for r in kl.rounds(make, count=2, rate=0.5, criterion="random"):
+        if r.index:
+            masks.append(r.ticket.masks["fc1/kernel"])
+            for kind in ("random_mask", "shuffle_layerwise"):
+                masks.append(kl.Lottery.of(r.control(kind)).masks["fc1/kernel"])
+    for i, one in enumerate(masks):
+        assert not any(np.array_equal(one, other) for other in masks[i + 1 :])
+
+
 def test_controls_of_frozen_weights(make_model, data):
     """Held at the ticket's initial values, also where an earlier control had others pruned."""
     for r in kl.rounds(make_model, count=2, rate=0.5, pruned="freeze"):
