@@ -10,6 +10,9 @@ import numpy as np
 
 from keras_lottery.training import memory
 
+# Keras' own, where none is given.
+BATCH_SIZE = 32
+
 
 @dataclass(frozen=True)
 class Samples:
@@ -33,8 +36,12 @@ class Samples:
 
     @property
     def steps(self) -> int:
-        """Number of batches in an epoch, the smaller last one included."""
-        return math.ceil(self.count / self.batch_size)
+        """Number of batches in an epoch, the smaller last one included.
+
+        No more than `keras.config.max_steps_per_epoch()`, if that is set.
+        """
+        batches = math.ceil(self.count / self.batch_size)
+        return min(batches, keras.config.max_steps_per_epoch() or batches)
 
     def as_tensors(self) -> "Samples":
         """The same samples as tensors of the dtypes that models are trained with."""
@@ -86,7 +93,7 @@ def pack(x, y=None, sample_weight=None, class_weight: Mapping[int, float] | None
         `x`, `(x, y)` or `(x, y, sample_weight)` with tuples for lists.
 
     Raises:
-        ValueError: If both weights are given, or the arrays differ in length.
+        ValueError: If both weights are given, or the arrays differ in length or are empty.
 
     >>> [array.shape for array in pack(np.zeros((3, 2)), np.arange(3), class_weight={0: 2.0})]
     [(3, 2), (3,), (3,)]
@@ -108,7 +115,50 @@ def pack(x, y=None, sample_weight=None, class_weight: Mapping[int, float] | None
         raise ValueError(
             f"`x`, `y` and `sample_weight` must have equally many samples: received {lengths}."
         )
+    if lengths == [0]:
+        raise ValueError("`x` must have at least one sample: received none.")
     return arrays
+
+
+def split(arrays, fraction: float):
+    """Samples apart from the last ones, which Keras validates on for `validation_split`.
+
+    Args:
+        arrays: A structure of arrays of one length, and of `None`.
+        fraction: How many of the samples are the last ones, between 0 and 1.
+
+    Returns:
+        `(the others, the last ones)`, each in the structure of `arrays`.
+
+    Raises:
+        ValueError: If there is something else than arrays, or either part is empty.
+
+    >>> first, last = split((np.arange(4), None), 0.25)
+    >>> first, last
+    ((array([0, 1, 2]), None), (array([3]), None))
+    """
+    if not have_shapes(arrays):
+        raise ValueError("`validation_split` needs arrays: use `validation_data` instead.")
+    count = next(len(leaf) for leaf in keras.tree.flatten(arrays) if leaf is not None)
+    end = math.floor(count * (1 - fraction))
+    if not 0 < end < count:
+        raise ValueError(
+            f"`validation_split` must leave samples to train and to validate on: received "
+            f"{fraction} for {count} samples."
+        )
+
+    def part(begin, end):
+        return keras.tree.map_structure(lambda a: None if a is None else a[begin:end], arrays)
+
+    return part(0, end), part(end, count)
+
+
+def check_sizes(batch_size: int | None, chunk: int) -> None:
+    """Refuses sizes below 1, as a `ValueError` that names the argument."""
+    if batch_size is not None and batch_size < 1:
+        raise ValueError(f"`batch_size` must be at least 1 sample: received {batch_size}.")
+    if chunk < 1:
+        raise ValueError(f"`chunk` must be at least 1 step: received {chunk}.")
 
 
 def class_weights_of(y, class_weight: Mapping[int, float]) -> np.ndarray:

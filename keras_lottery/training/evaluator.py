@@ -8,7 +8,13 @@ from keras_lottery.training import choice, data, loop
 
 
 def evaluator(
-    model: keras.Model, x, y=None, *, batch_size: int = 32, sample_weight=None, chunk: int = 100
+    model: keras.Model,
+    x,
+    y=None,
+    *,
+    batch_size: int | None = None,
+    sample_weight=None,
+    chunk: int = 100,
 ) -> Callable:
     """A function that evaluates a model on the same data whenever it is called.
 
@@ -21,13 +27,16 @@ def evaluator(
         model: A compiled `keras.Model`.
         x: Inputs, as for `model.evaluate`.
         y: Targets.
-        batch_size: Samples in a batch.
+        batch_size: Samples in a batch, if `x` is arrays; 32 by default.
         sample_weight: A weight for each sample, or `None`.
         chunk: Largest number of steps between two calls of the batch hooks.
 
     Returns:
         A function of a `keras.callbacks.CallbackList` (by default of none) that returns loss and
         metrics by name.
+
+    Raises:
+        ValueError: If `batch_size` or `chunk` is below 1, or arrays differ in length or are empty.
 
     >>> import numpy as np
     >>> model = keras.Sequential([keras.Input((2,)), keras.layers.Dense(1, "relu")])
@@ -36,6 +45,7 @@ def evaluator(
     >>> evaluate()
     {'loss': 1.0}
     """
+    data.check_sizes(batch_size, chunk)
     fusible = (
         keras.backend.backend() == "tensorflow"
         and all(map(data.are_arrays, (x, y, sample_weight)))
@@ -49,7 +59,8 @@ def _fused(model, x, y, batch_size, sample_weight, chunk):
 
     # Compiling would rarely pay for itself here: a test step is a third of a training step.
     path = choice.Choice("xla" if model.jit_compile else "graph", "as in model.evaluate")
-    samples = data.Samples(data.pack(x, y, sample_weight), batch_size).as_tensors()
+    arrays = data.pack(x, y, sample_weight)
+    samples = data.Samples(arrays, batch_size or data.BATCH_SIZE).as_tensors()
     run = Steps(model, samples, "test", lambda operations: path).start_epoch(0)
 
     def evaluate(callbacks=None):

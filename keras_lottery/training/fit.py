@@ -1,6 +1,9 @@
 """`fit`: the face of `keras.Model.fit`, over many steps in one compiled call."""
 
 import functools
+import inspect
+import logging
+import warnings
 from collections.abc import Collection, Mapping, Sequence
 
 import keras
@@ -16,10 +19,11 @@ def fit(
     x,
     y=None,
     *,
-    batch_size: int = 32,
+    batch_size: int | None = None,
     epochs: int = 1,
     verbose: str | int = "auto",
     callbacks: Sequence[keras.callbacks.Callback] | None = None,
+    validation_split: float = 0.0,
     validation_data=None,
     shuffle: bool = True,
     class_weight: Mapping[int, float] | None = None,
@@ -47,7 +51,12 @@ def fit(
     An interrupt (Ctrl-C) takes effect at the end of a chunk; the model is as after that step.
 
     What cannot be fused is trained by `model.fit`, with the same batches where the data is arrays
-    of numbers. (But for one array without targets: Keras then shuffles it.)
+    of numbers. (But for one array without targets: Keras then shuffles it.) A model with a `fit`
+    of its own is given `x` and `y` as they are, and of the rest what differs from Keras' defaults.
+
+    There are no `steps_per_epoch` and `validation_steps`: let a dataset end where the epoch shall,
+    as by `dataset.take(steps)`. The limits `keras.config.set_max_epochs` and
+    `set_max_steps_per_epoch` hold; each epoch takes the first batches of its own order.
 
     Arrays are copied once, as tensors, at every call: they are the caller's, who may change them
     afterwards, and TensorFlow takes no memory of theirs that is not aligned for it. `model.fit`
@@ -59,10 +68,12 @@ def fit(
             read once and kept as arrays; its own batch size holds, and its samples are shuffled
             from `seed` if it shuffles them itself.
         y: Targets, if `x` is arrays.
-        batch_size: Samples in a batch, if `x` is arrays.
+        batch_size: Samples in a batch, if `x` is arrays; 32 by default.
         epochs: Epoch to stop before.
         verbose: As for `model.fit`; 0 also hides which way the training took.
         callbacks: Callbacks, as for `model.fit`.
+        validation_split: Fraction of the samples, the last ones of arrays, that is validated on
+            in place of `validation_data`.
         validation_data: As for `model.fit`.
         shuffle: Whether arrays are shuffled at each epoch.
         class_weight: Weight of each class by its index, as for `model.fit`.
@@ -86,6 +97,7 @@ def fit(
 
     Raises:
         ValueError: If an argument is not one of the above, or `fused="always"` and it cannot be.
+        TypeError: If the model has a `fit` of its own that returns no history.
 
     >>> import numpy as np
     >>> model = keras.Sequential([keras.Input((2,)), keras.layers.Dense(1)])
@@ -94,10 +106,14 @@ def fit(
     >>> len(history.history["loss"])
     3
     """
-    _check(fused, jit_compile, chunk, batch_size, seed)
+    _check(fused, jit_compile, seed)
+    data.check_sizes(batch_size, chunk)
     callbacks = keras.tree.flatten(callbacks) if callbacks else []
-    say = _say_once if verbose else lambda message: None
+    # What is known before the first step is not said again after the last.
+    say = functools.cache(_say if verbose else lambda message: None)
     x, y, sample_weight = keras.tree.map_structure(data.from_pandas, (x, y, sample_weight))
+    if validation_split and validation_data is None:
+        (x, y, sample_weight), validation_data = data.split((x, y, sample_weight), validation_split)
     why_not = "fused='never'" if fused == "never" else obstacle(model)
     if not dataset.is_dataset(x):
         seed = seed if shuffle else None
@@ -117,29 +133,31 @@ def fit(
     if why_not:
         choice = Choice("plain", why_not)
         say(str(choice))
-        if samples and keras.tree.is_nested(samples.arrays):
-            x, y, sample_weight, class_weight = Batches(samples), None, None, None
-            callbacks = [x.epoch_setter(), *callbacks]
-            shuffle = False
-        elif not data.have_shapes(x):
-            # It comes in batches, and Keras warns where it cannot shuffle them.
-            batch_size, shuffle = None, shuffle and isinstance(x, keras.utils.PyDataset)
-        model.fit(
-            x,
-            y,
-            batch_size=batch_size,
-            epochs=epochs,
-            verbose=verbose,
-            callbacks=callbacks,
-            validation_data=validation_data,
-            shuffle=shuffle,
-            class_weight=class_weight,
-            sample_weight=sample_weight,
-            initial_epoch=initial_epoch,
-            validation_batch_size=validation_batch_size or batch_size,
-            validation_freq=validation_freq,
-        )
+        # A model with a `fit` of its own is given what was given here.
+        if type(model).fit is keras.Model.fit:
+            if samples and keras.tree.is_nested(samples.arrays):
+                x, y, sample_weight, class_weight = Batches(samples), None, None, None
+                callbacks = [x.epoch_setter(), *callbacks]
+                shuffle = False
+            elif not data.have_shapes(x):
+                # It comes in batches, and Keras warns where it cannot shuffle them.
+                batch_size, shuffle = None, shuffle and isinstance(x, keras.utils.PyDataset)
+        arguments = {
+            "batch_size": batch_size,
+            "epochs": epochs,
+            "verbose": verbose,
+            "callbacks": callbacks or None,
+            "validation_data": validation_data,
+            "shuffle": shuffle,
+            "class_weight": class_weight,
+            "sample_weight": sample_weight,
+            "initial_epoch": initial_epoch,
+            "validation_batch_size": validation_batch_size,
+            "validation_freq": validation_freq,
+        }
+        history = _model_fit(model, (x,) if y is None else (x, y), arguments)
     else:
+        epochs = _limited(epochs)
         # All epochs count, wherever it starts: a training that is resumed takes the same way.
         total = epochs * samples.steps
         steps = _steps(model, samples.as_tensors(), total, jit_compile, say)
@@ -172,19 +190,18 @@ def fit(
         choice = steps.choice or Choice("plain", "there was no step to do")
         # Said before the first step already, unless XLA then refused the model.
         say(str(choice))
-    model.history.params |= {"fused": choice.path, "fused_reason": choice.reason}
-    return model.history
+        history = model.history
+    how = {"fused": choice.path, "fused_reason": choice.reason}
+    # There are none in a history that no callback list has set up.
+    history.params = (history.params or {}) | how
+    return history
 
 
-def _check(fused, jit_compile, chunk, batch_size, seed):
+def _check(fused, jit_compile, seed):
     if fused not in ("auto", "always", "never"):
         raise ValueError(f"`fused` must be 'auto', 'always' or 'never': received {fused!r}.")
     if jit_compile not in ("auto", True, False):
         raise ValueError(f"`jit_compile` must be 'auto', True or False: received {jit_compile!r}.")
-    if chunk < 1:
-        raise ValueError(f"`chunk` must be at least 1 step: received {chunk}.")
-    if batch_size is None or batch_size < 1:
-        raise ValueError(f"`batch_size` must be at least 1 sample: received {batch_size}.")
     # `None` would be the order in which the samples lie; that is `shuffle=False`.
     if seed is None or seed < 0:
         raise ValueError(f"`seed` must be an integer, 0 or above: received {seed}.")
@@ -196,11 +213,33 @@ def _pack(x, y, sample_weight, class_weight, batch_size, seed, memory_limit):
         if not data.are_arrays(structure):
             return None, f"`{name}` ({type(structure).__name__}) is not arrays of numbers"
     arrays = data.pack(x, y, sample_weight, class_weight)
-    samples = data.Samples(arrays, batch_size, seed)
-    if samples.count == 0:
-        raise ValueError("`x` must have at least one sample: received none.")
+    samples = data.Samples(arrays, batch_size or data.BATCH_SIZE, seed)
     large = data.nbytes(arrays) > memory_limit
     return samples, f"the data exceeds memory_limit={memory_limit:,} bytes" if large else None
+
+
+def _limited(epochs):
+    """The epochs to train, limited as Keras limits them for short runs, with its own warnings."""
+    if steps := keras.config.max_steps_per_epoch():
+        warnings.warn(f"Limiting steps_per_epoch to {steps}", stacklevel=3)
+    limit = keras.config.max_epochs()
+    if limit and limit < epochs:
+        warnings.warn(f"Limiting epochs to {limit}", stacklevel=3)
+        return limit
+    return epochs
+
+
+def _model_fit(model, samples, arguments):
+    """The history of `model.fit`; a model's own `fit` may know fewer arguments than Keras'."""
+    known = inspect.signature(keras.Model.fit).parameters
+    given = {n: value for n, value in arguments.items() if value is not known[n].default}
+    history = model.fit(*samples, **given)
+    if not isinstance(history, keras.callbacks.History):
+        raise TypeError(
+            f"`{type(model).__name__}.fit` must return a keras.callbacks.History, as "
+            f"keras.Model.fit does: received {history!r}."
+        )
+    return history
 
 
 def _steps(model, samples, total, jit_compile, say):
@@ -241,6 +280,9 @@ def _validation(model, validation_data, batch_size, freq, chunk, callbacks):
     return validate
 
 
-@functools.cache
-def _say_once(message):
-    print(message)
+def _say(message):
+    """Print it, or log it where Keras logs its own progress."""
+    if keras.config.is_interactive_logging_enabled():
+        print(message)
+    else:
+        logging.getLogger(__name__).info(message)

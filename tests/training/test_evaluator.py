@@ -64,3 +64,24 @@ def test_what_cannot_be_fused_is_evaluated_by_the_model():
     x, y = tiny.samples()
     model = tiny.dense(run_eagerly=True)
     assert evaluator(model, x, y)()["loss"] > 0
+
+
+@pytest.mark.parametrize("eagerly", [True, False])
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"batch_size": 0}, "`batch_size` must be at least 1 sample: received 0"),
+        ({"chunk": 0}, "`chunk` must be at least 1 step: received 0"),
+    ],
+)
+def test_wrong_sizes_are_named(arguments, message, eagerly):
+    with pytest.raises(ValueError, match=message):
+        evaluator(tiny.dense(run_eagerly=eagerly), *tiny.samples(), **arguments)
+
+
+def test_batches_are_as_large_as_those_of_model_evaluate_where_no_size_is_given():
+    x, y = tiny.samples()
+    record = Record()
+    evaluate = evaluator(tiny.dense(), x, y, batch_size=None, chunk=1)
+    evaluate(keras.callbacks.CallbackList([record], model=tiny.dense()))
+    assert record.calls[:-1] == [0, 0, 1, 1]
