@@ -42,7 +42,8 @@ class Prune(keras.callbacks.Callback):
     Args:
         schedule: A function from the number of epochs (or steps) trained to the sparsity that is
             due, in [0, 1]: one of `keras_lottery.schedules`, your own, or a tfmot
-            `PruningSchedule`.
+            `PruningSchedule`. What is due at 0 is pruned before any training: too early for a
+            criterion that looks back at earlier values.
         criterion: A function `Kernel -> scores` (higher is kept) or the name of one in
             `keras_lottery.criteria`.
         scope: A function `(scores, masks, counts) -> masks` or the name of one in
@@ -50,7 +51,8 @@ class Prune(keras.callbacks.Callback):
         granularity: What is pruned as one, of `keras_lottery.granularity`. Defaults to single
             weights.
         overrides: Other schedules for some kernels: a dict from a regular expression, searched in
-            the kernel's name, to the schedule.
+            the kernel's name, to the schedule. They hold in each of these kernels, whatever the
+            scope, which is then over the others.
         rewind: A policy of `keras_lottery.rewind`, or `None` to train on without rewinding.
         kept: What kept weights become at a rewind: a function of `keras_lottery.core.kept` or its
             name.

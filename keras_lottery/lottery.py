@@ -202,7 +202,8 @@ class Lottery:
             sparsity: The fraction of all weights that is to be pruned afterwards, in [0, 1].
             rate: Or else the fraction of what remains that is to be pruned now, in [0, 1].
             overrides: Other values of `sparsity` or `rate` for some kernels: a dict from a regular
-                expression, searched in the kernel's name, to the value.
+                expression, searched in the kernel's name, to the value. They hold in each of these
+                kernels, whatever the scope, which is then over the others.
             criterion: A function `Kernel -> scores` (higher is kept), or the name of one in
                 `keras_lottery.criteria`.
             scope: A function `(scores, masks, counts) -> masks`, or the name of one in
@@ -212,12 +213,15 @@ class Lottery:
 
         Raises:
             ValueError: If not exactly one of `sparsity` and `rate` is given, or a value is out of
-                range, or a name or pattern matches nothing.
+                range, a name or pattern matches nothing, a weight or a score is not finite, or the
+                criterion scores all weights alike, as `movement` before any training.
+            MaskError: If the masks were detached, or a constraint set over them.
         """
         masks = prune(
             self._records(),
-            sparsity=self._amounts(sparsity, overrides),
-            rate=self._amounts(rate, overrides),
+            sparsity=sparsity,
+            rate=rate,
+            overrides=variables.overridden(overrides, self.names),
             criterion=lookup.get(criteria, criterion),
             scope=lookup.get(scopes, scope),
             granularity=granularity,
@@ -228,11 +232,6 @@ class Lottery:
         self._state.draws += 1
         for name, kernel in self._kernels.items():  # the old go one by one: all may be gigabytes
             self._state.previous[name] = array(kernel)
-
-    def _amounts(self, default, overrides):
-        if default is None:
-            return None
-        return variables.per_kernel(default, overrides, self.names)
 
     def set_masks(self, masks: Mapping[str, np.ndarray]) -> None:
         """Replace the masks, and put newly pruned weights where they are held.

@@ -84,7 +84,8 @@ def prunable(
         A dict from name to variable, in the order of the model's layers.
 
     Raises:
-        ValueError: If nothing is left, naming what there is to choose from.
+        ValueError: If nothing is left, or a regular expression to exclude by is in no name, naming
+            what there is to choose from; or a selector is neither expression nor function.
 
     Example:
 
@@ -100,13 +101,23 @@ def prunable(
     """
     found = candidates(model)
     kernels = {name for name in found if _is_kernel(name)}
-    chosen = {
+    included = {
         name: variable
         for name, variable in found.items()
         if (name in kernels or callable(include))
-        and (include is None or _matches(include, name, variable.shape))
-        and not (exclude is not None and _matches(exclude, name, variable.shape))
+        and (include is None or _matches(include, name, variable.shape, "include"))
     }
+    excluded = {
+        name
+        for name in (included if callable(exclude) else found)
+        if exclude is not None and _matches(exclude, name, found[name].shape, "exclude")
+    }
+    if isinstance(exclude, str) and not excluded:
+        raise ValueError(
+            f"Nothing matched: exclude={exclude!r} is in the name of no kernel of {model.name!r}. "
+            f"Its kernels are: {', '.join(sorted(kernels)) or 'none'}."
+        )
+    chosen = {name: variable for name, variable in included.items() if name not in excluded}
     if not chosen:
         raise ValueError(
             f"Nothing matched: include={include!r}, exclude={exclude!r} leave no kernel of "
@@ -146,22 +157,22 @@ def _last(name: str) -> str:
     return name.rpartition("/")[2].partition("#")[0]
 
 
-def _matches(selector: Selector, name: str, shape: Iterable[int]) -> bool:
+def _matches(selector: Selector, name: str, shape: Iterable[int], argument: str) -> bool:
     if callable(selector):
         return bool(selector(name, tuple(shape)))
     if not isinstance(selector, str):
         raise ValueError(
-            "`include` and `exclude` must be a regular expression or a function "
-            f"(name, shape) -> bool, received {selector!r}."
+            f"`{argument}` must be a regular expression or a function (name, shape) -> bool, "
+            f"received {selector!r}."
         )
-    return re.search(selector, name) is not None
+    return _found(selector, name, argument)
 
 
-def per_kernel(default, overrides: Mapping | None, names: Iterable[str]) -> dict:
-    """A value for every kernel: the default, or that of the last pattern found in its name.
+def overridden(overrides: Mapping | None, names: Iterable[str]) -> dict:
+    """The values of the kernels that have one of their own: that of the last pattern found in the
+    name.
 
     Args:
-        default: The value of a kernel that no pattern matches.
         overrides: A dict from regular expression to value, or `None`.
         names: The kernels' names.
 
@@ -169,23 +180,32 @@ def per_kernel(default, overrides: Mapping | None, names: Iterable[str]) -> dict
         A dict from kernel name to value.
 
     Raises:
-        ValueError: If a pattern matches no name.
+        ValueError: If a pattern matches no name, or is no regular expression.
 
     Example:
 
-    >>> per_kernel(0.2, {"output": 0.1}, ["fc1/kernel", "output/kernel"])
-    {'fc1/kernel': 0.2, 'output/kernel': 0.1}
+    >>> overridden({"output": 0.1}, ["fc1/kernel", "output/kernel"])
+    {'output/kernel': 0.1}
     """
-    values = {name: default for name in names}
+    names, values = list(names), {}
     for pattern, value in (overrides or {}).items():
-        matched = [name for name in values if re.search(pattern, name)]
+        matched = [name for name in names if _found(pattern, name, "overrides")]
         if not matched:
             raise ValueError(
                 f"Nothing matched: `overrides` has the pattern {pattern!r}; the kernels are: "
-                f"{', '.join(values)}."
+                f"{', '.join(names)}."
             )
         values.update(dict.fromkeys(matched, value))
     return values
+
+
+def _found(pattern: str, name: str, argument: str) -> bool:
+    try:
+        return re.search(pattern, name) is not None
+    except re.error as error:
+        raise ValueError(
+            f"`{argument}` has {pattern!r}, which is no regular expression: {error}."
+        ) from error
 
 
 def match(shapes: Mapping[str, tuple[int, ...]], model: keras.Model) -> dict[str, keras.Variable]:

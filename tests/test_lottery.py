@@ -37,6 +37,13 @@ def test_the_numbers_add_up(make_model):
     assert lottery.remaining["fc1/kernel"] == 24
 
 
+@pytest.mark.parametrize("scope", ["layerwise", "globally", "erdos_renyi"])
+def test_an_override_holds_in_its_kernel(make_model, scope):
+    lottery = kl.Lottery(make_model())
+    lottery.prune(0.5, overrides={"output": 0.0}, scope=scope)
+    assert lottery.remaining == {"fc1/kernel": 24, "output/kernel": 32}
+
+
 def test_what_is_pruned_is_the_smallest(make_model):
     model = make_model()
     magnitudes = np.abs(kernel_of(model))
@@ -218,6 +225,9 @@ def test_wrong_masks(make_model):
         ({"rate": -0.1}, "-0.1"),
         ({"sparsity": 0.5, "overrides": {"fc9": 0.1}}, "Nothing matched.*'fc9'"),
         ({"sparsity": 0.5, "criterion": "largest"}, "No 'largest' in criteria"),
+        ({"sparsity": 0.5, "granularity": kl.granularity.units}, "`granularity` is <function"),
+        ({"sparsity": 0.5, "criterion": "movement"}, "movement scores all weights alike"),
+        ({"sparsity": 0.5, "scope": lambda *event: event[1]}, "pruned 0 entries; .* prune 40"),
         ({"sparsity": 0.5, "scope": "local"}, "No 'local' in scopes.*layerwise"),
     ],
 )

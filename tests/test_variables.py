@@ -131,9 +131,20 @@ def test_choosing_kernels():
     assert chosen(exclude="output") == ["fc1/kernel"]
     assert chosen(include=lambda name, shape: shape[-1] == 3) == ["custom/w"]
     assert chosen(exclude=lambda name, shape: shape[0] == 4) == ["output/kernel"]
-    for selectors in ({"include": "w"}, {"exclude": "kernel"}, {"include": lambda *_: False}):
+    for selectors in (
+        {"include": "w"},
+        {"exclude": "kernel"},
+        {"include": lambda *_: False},
+        {"exclude": "outptu"},
+    ):
         with pytest.raises(ValueError, match=r"^Nothing matched: .*fc1/kernel, output/kernel"):
             chosen(**selectors)
+    # What is not included anyway may be excluded once more.
+    assert chosen(include="^fc", exclude="output") == ["fc1/kernel"]
+    assert chosen(exclude=lambda name, shape: False) == ["fc1/kernel", "output/kernel"]
+    for argument in ("include", "exclude"):
+        with pytest.raises(ValueError, match=rf"`{argument}` has '\(', which is no regular"):
+            chosen(**{argument: "("})
     with pytest.raises(ValueError, match=r"must be a regular expression or a function.*received 3"):
         chosen(include=3)
 
@@ -151,15 +162,17 @@ def test_what_has_no_kernels(model, message):
         variables.prunable(model)
 
 
-def test_a_value_for_every_kernel():
+def test_values_of_ones_own():
     names = ["conv1/kernel", "conv2/kernel", "output/kernel"]
-    assert variables.per_kernel(0.2, {"conv": 0.1, "conv2": 0.3}, names) == {
+    assert variables.overridden({"conv": 0.1, "conv2": 0.3}, names) == {
         "conv1/kernel": 0.1,
         "conv2/kernel": 0.3,
-        "output/kernel": 0.2,
     }
+    assert variables.overridden(None, names) == {}
     with pytest.raises(ValueError, match="Nothing matched: `overrides` has the pattern 'fc'"):
-        variables.per_kernel(0.2, {"fc": 0.1}, names)
+        variables.overridden({"fc": 0.1}, names)
+    with pytest.raises(ValueError, match=r"`overrides` has 'conv\[', which is no regular"):
+        variables.overridden({"conv[": 0.1}, names)
 
 
 def test_a_model_built_again_is_matched_in_the_order_of_its_layers():

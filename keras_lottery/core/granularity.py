@@ -37,6 +37,25 @@ class Granularity:
     spread: Callable[[Mask, Mask], Mask]
 
 
+def of(granularity: Granularity | None) -> Granularity:
+    """Takes what was passed as a granularity: one of these, or `None` for single weights.
+
+    Raises:
+        ValueError: It is neither, as the name of a function here, or the function uncalled.
+
+    >>> of(None).name
+    'weights()'
+    """
+    if granularity is None:
+        return weights()
+    if not isinstance(granularity, Granularity):
+        raise ValueError(
+            f"`granularity` is {granularity!r}; pass what a function of "
+            "keras_lottery.granularity returns, such as blocks(4), or None for single weights."
+        )
+    return granularity
+
+
 def weights() -> Granularity:
     """Single weights, anywhere.
 

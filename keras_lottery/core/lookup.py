@@ -54,3 +54,17 @@ def get(module: ModuleType, identifier: str | Callable[..., Any]) -> Callable[..
         )
     function: Callable[..., Any] = getattr(module, identifier)
     return function
+
+
+def name_of(function: Callable[..., Any]) -> str:
+    """Returns what to call a function in a message or a record: its name, if it has one.
+
+    Args:
+        function: Any callable. One without a name, such as a `functools.partial`, is called as
+            Python prints it.
+
+    Example:
+        >>> name_of(len)
+        'len'
+    """
+    return getattr(function, "__name__", repr(function))

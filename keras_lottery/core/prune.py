@@ -6,8 +6,9 @@ from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 
-from keras_lottery.core import criteria, scopes
-from keras_lottery.core.granularity import Granularity, weights
+from keras_lottery.core import criteria, lookup, scopes
+from keras_lottery.core import granularity as granularities
+from keras_lottery.core.granularity import Granularity
 from keras_lottery.core.kernel import Array, Kernel, Mask
 from keras_lottery.core.selection import counts_of_rate, counts_to_reach
 
@@ -21,23 +22,25 @@ Scope = Callable[
 def prune(
     kernels: Sequence[Kernel],
     *,
-    sparsity: float | Mapping[str, float] | None = None,
-    rate: float | Mapping[str, float] | None = None,
+    sparsity: float | None = None,
+    rate: float | None = None,
+    overrides: Mapping[str, float] | None = None,
     criterion: Criterion = criteria.large_final,
     scope: Scope = scopes.layerwise,
     granularity: Granularity | None = None,
 ) -> dict[str, Mask]:
     """Prunes the weights that matter least, in exact numbers.
 
-    Exactly one of `sparsity` and `rate` is given: one fraction for all kernels, or one for
-    each by name. Counts are of single weights, or of what `granularity` makes of them, and
-    rounded half away from zero in each kernel.
+    Exactly one of `sparsity` and `rate` is given. Counts are of single weights, or of what
+    `granularity` makes of them, and rounded half away from zero in each kernel.
 
     Args:
         kernels: The kernels, of different names.
         sparsity: The fraction that is to be pruned when this is done, in [0, 1]. Where more is
             pruned already, nothing comes back.
         rate: The fraction of what is alive to prune now, in [0, 1].
+        overrides: Other fractions for some kernels, by name. Such a kernel is pruned by its own
+            count whatever the scope, and the scope shares out what the others lose.
         criterion: `Kernel -> scores`; see `criteria`.
         scope: `(scores, masks, counts) -> masks`; see `scopes`.
         granularity: What is pruned as one; see `granularity`. `None` is single weights.
@@ -46,8 +49,10 @@ def prune(
         New masks by kernel name, boolean, `True` where a weight is alive.
 
     Raises:
-        ValueError: An argument is wrong; a weight or a score is not finite; a kernel's rank is
-            too low for the granularity, or more is asked of it than the granularity lets go.
+        ValueError: An argument is wrong; a weight or a score is not finite; the scores tell
+            weights of different size nowhere apart; a kernel's rank is too low for the
+            granularity, or more is asked of it than the granularity lets go; the scope's masks
+            are not what a scope promises.
 
     Example:
         >>> prune([Kernel.of([0.5, -2.0, 1.0, 0.1], name="fc1")], sparsity=0.5)
@@ -55,38 +60,44 @@ def prune(
     """
     if (sparsity is None) == (rate is None):
         raise ValueError(f"Give `sparsity` or `rate`, one of them; got {sparsity} and {rate}.")
-    granularity = granularity or weights()
+    granularity = granularities.of(granularity)
     masks = {kernel.name: kernel.mask for kernel in kernels}
     if len(masks) < len(kernels):
         raise ValueError(f"Two kernels have one name: {[kernel.name for kernel in kernels]}.")
 
     scores: dict[str, Array] = {}
     pieces: dict[str, Mask] = {}
+    blind: dict[str, bool] = {}
     for kernel in kernels:
         if kernel.mask.ndim < granularity.rank:
             raise ValueError(
                 f"{granularity.name} cannot prune kernel {kernel.name!r} of shape "
                 f"{kernel.mask.shape}: it needs {granularity.rank} axes or more."
             )
-        scores[kernel.name], pieces[kernel.name] = granularity.pool(
-            _scores(kernel, criterion), kernel.mask
+        ranked = _scores(kernel, criterion)
+        # Where the weights are all of one size, any of them may go.
+        blind[kernel.name] = _all_equal(ranked, kernel.mask) and not _all_equal(
+            np.abs(kernel.current), kernel.mask
         )
+        scores[kernel.name], pieces[kernel.name] = granularity.pool(ranked, kernel.mask)
+    own = overrides or {}
     if sparsity is not None:
-        counts = counts_to_reach(pieces, sparsity)
+        counts = counts_to_reach(pieces, {**dict.fromkeys(masks, sparsity), **own})
     else:
         assert rate is not None  # checked above
-        counts = counts_of_rate(pieces, rate)
-    left = scope(scores, pieces, counts)
-    for name, mask in masks.items():
-        # What must stay scores `inf` and so goes last: it was touched if fewer than that are left.
-        stay = np.count_nonzero(np.isposinf(scores[name]) & pieces[name])
-        kept = np.count_nonzero(left[name])
-        if kept < stay:
-            raise ValueError(
-                f"{granularity.name} can prune {mask.size - stay} of the {mask.size} weights of "
-                f"kernel {name!r}, of shape {mask.shape}; {mask.size - kept} were asked for. "
-                "Ask for less there, or exclude it."
+        counts = counts_of_rate(pieces, {**dict.fromkeys(masks, rate), **own})
+    left: dict[str, Mask] = {}
+    shared = [name for name in masks if name not in own]
+    for share_out, names in ((scope, shared), (scopes.layerwise, own)):
+        if names:
+            left |= _shrunk(
+                share_out,
+                {name: scores[name] for name in names},
+                {name: pieces[name] for name in names},
+                {name: counts[name] for name in names},
             )
+    _refuse_too_much(left, scores, pieces, masks, granularity)
+    _refuse_chance(left, pieces, blind, criterion)
     return {name: granularity.spread(left[name], mask) for name, mask in masks.items()}
 
 
@@ -104,3 +115,78 @@ def _scores(kernel: Kernel, criterion: Criterion) -> Array:
     if not (np.isfinite(scores) | ~kernel.mask).all():
         raise ValueError(f"The criterion's scores for kernel {kernel.name!r} are not all finite.")
     return scores
+
+
+def _all_equal(scores: Array, mask: Mask) -> bool:
+    """Says whether no live weight scores higher than another."""
+    first = scores.reshape(-1)[np.argmax(mask)]
+    return not np.any((scores != first) & mask)
+
+
+def _shrunk(
+    scope: Scope,
+    scores: Mapping[str, Array],
+    pieces: Mapping[str, Mask],
+    counts: Mapping[str, int],
+) -> dict[str, Mask]:
+    """The masks a scope returns, if they are what a scope promises: it may be the user's own."""
+    left = scope(scores, pieces, counts)
+    name_of_scope = lookup.name_of(scope)
+    if not isinstance(left, Mapping) or set(left) != set(pieces):
+        raise ValueError(
+            f"The scope {name_of_scope} must return a mask for each of {sorted(pieces)}; it "
+            f"returned {sorted(left) if isinstance(left, Mapping) else left!r}."
+        )
+    for name, piece in pieces.items():
+        found = np.asarray(left[name])
+        if found.dtype != np.bool_ or found.shape != piece.shape:
+            raise ValueError(
+                f"The scope {name_of_scope} must return a boolean mask of shape {piece.shape} for "
+                f"kernel {name!r}; it returned {found.dtype} of shape {found.shape}."
+            )
+        if np.any(found & ~piece):
+            raise ValueError(f"The scope {name_of_scope} revived what is pruned in {name!r}.")
+    gone = sum(np.count_nonzero(piece) - np.count_nonzero(left[n]) for n, piece in pieces.items())
+    # A kernel beyond its target counts against the others where they share a total, or not.
+    least, most = max(0, sum(counts.values())), sum(max(0, count) for count in counts.values())
+    if not least <= gone <= most:
+        raise ValueError(
+            f"The scope {name_of_scope} pruned {gone} entries; it was to prune "
+            f"{least if least == most else f'{least} to {most}'}."
+        )
+    return left
+
+
+def _refuse_too_much(
+    left: Mapping[str, Mask],
+    scores: Mapping[str, Array],
+    pieces: Mapping[str, Mask],
+    masks: Mapping[str, Mask],
+    granularity: Granularity,
+) -> None:
+    """What must stay scores `inf` and so goes last: it was touched if fewer than that are left."""
+    for name, mask in masks.items():
+        stay = np.count_nonzero(np.isposinf(scores[name]) & pieces[name])
+        kept = np.count_nonzero(left[name])
+        if kept < stay:
+            raise ValueError(
+                f"{granularity.name} can prune {mask.size - stay} of the {mask.size} weights of "
+                f"kernel {name!r}, of shape {mask.shape}; {mask.size - kept} were asked for. "
+                "Ask for less there, or exclude it."
+            )
+
+
+def _refuse_chance(
+    left: Mapping[str, Mask],
+    pieces: Mapping[str, Mask],
+    blind: Mapping[str, bool],
+    criterion: Criterion,
+) -> None:
+    """One dead layer is no reason to end a long training; a criterion that sees nothing is."""
+    cut = [name for name in left if left[name].any() and np.any(left[name] != pieces[name])]
+    if cut and all(blind[name] for name in cut):
+        raise ValueError(
+            f"`criterion` {lookup.name_of(criterion)} scores all weights alike, in each of {cut}: "
+            "only their order would tell which to prune. One that looks back at earlier values "
+            "needs some training first: begin later."
+        )

@@ -33,6 +33,7 @@ def test_wrong_arguments(settings, message):
     [
         ({"include": "fc7"}, "Nothing matched: include='fc7'.*fc1/kernel, output/kernel"),
         ({"overrides": {"fc7": schedules.constant(0.1)}}, "Nothing matched.*'fc7'"),
+        ({"exclude": "outptu"}, "Nothing matched: exclude='outptu' is in the name of no kernel"),
         ({"rewind": kl.rewind.to_epoch(2)}, "prunes at epoch 1, before the rewind point"),
         (
             {"rewind": kl.rewind.to_step(3), "unit": "step"},

@@ -129,10 +129,9 @@ def test_next_event_is_where_something_changes(make_model, data):
     [("layerwise", kl.granularity.blocks(2)), ("globally", None), ("erdos_renyi", None)],
 )
 def test_any_scope_and_granularity(make_model, data, scope, granularity):
-    prune = kl.Prune(
-        schedules.constant(0.5), criterion="movement", scope=scope, granularity=granularity
-    )
-    assert fit(make_model(), data, prune, epochs=1)["sparsity"] == [0.5]
+    schedule = schedules.constant(0.5, begin=1)
+    prune = kl.Prune(schedule, criterion="movement", scope=scope, granularity=granularity)
+    assert fit(make_model(), data, prune, epochs=2)["sparsity"] == [0, 0.5]
 
 
 def test_least_change_looks_back_to_the_last_pruning(make_model, data):

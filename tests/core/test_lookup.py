@@ -1,5 +1,7 @@
 """The module is the registry."""
 
+import functools
+
 import numpy as np
 import pytest
 
@@ -60,3 +62,8 @@ def test_an_unknown_name_lists_those_there_are(wrong):
         match=f"No '{wrong}' in criteria; pass a function or one of large_final, .*movement",
     ):
         lookup.get(criteria, wrong)
+
+
+def test_every_callable_has_something_to_be_called():
+    assert lookup.name_of(criteria.movement) == "movement"
+    assert lookup.name_of(functools.partial(pow, 2)).startswith("functools.partial(")

@@ -37,8 +37,24 @@ def test_sparsity_is_the_end_and_rate_is_the_step():
 
 
 def test_each_kernel_at_its_own_rate():
-    masks = prune(kernels(), rate={"fc1": 0.2, "fc2": 0.2, "output": 0.1})
+    masks = prune(kernels(), rate=0.2, overrides={"output": 0.1})
     assert pruned(masks) == {"fc1": 40, "fc2": 12, "output": 2}
+    with pytest.raises(ValueError, match=r"`rate` names .*'fc9'"):
+        prune(kernels(), rate=0.2, overrides={"fc9": 0.1})
+
+
+@pytest.mark.parametrize("scope", [scopes.globally, scopes.erdos_renyi])
+def test_an_override_holds_whatever_the_scope(scope):
+    """The others share what they lose, and that is exact too."""
+    for fraction, expected in ((0.0, 0), (0.5, 9), (1.0, 18)):
+        masks = prune(kernels(), sparsity=0.5, scope=scope, overrides={"output": fraction})
+        gone = pruned(masks)
+        assert gone["output"] == expected
+        assert gone["fc1"] + gone["fc2"] == 100 + 30
+        assert gone["fc1"] != 100  # still over both together
+    own = dict.fromkeys(gone, 0.5)
+    every = prune(kernels(), sparsity=0.1, scope=scope, overrides=own)
+    assert pruned(every) == {"fc1": 100, "fc2": 30, "output": 9}
 
 
 @pytest.mark.parametrize("scope", [scopes.layerwise, scopes.globally, scopes.erdos_renyi])
@@ -121,6 +137,34 @@ def test_scores_of_another_shape_are_refused_by_name():
         prune(kernels(), sparsity=0.5, criterion=lambda kernel: np.abs(kernel.current).sum())
 
 
+def lose_all(scores, masks, counts):
+    return {name: np.zeros_like(mask) for name, mask in masks.items()}
+
+
+@pytest.mark.parametrize(
+    "scope, message",
+    [
+        (lambda scores, masks, counts: None, r"a mask for each of \['fc1', .*it returned None"),
+        (lambda scores, masks, counts: {"fc1": masks["fc1"]}, r"it returned \['fc1'\]"),
+        (lambda scores, masks, counts: scores, r"boolean .* 'fc1'; it returned float"),
+        (
+            lambda scores, masks, counts: {name: mask.T for name, mask in masks.items()},
+            r"of shape \(20, 10\) for kernel 'fc1'; it returned bool of shape \(10, 20\)",
+        ),
+        (lambda scores, masks, counts: masks, r"pruned 0 entries; it was to prune 39"),
+        (lose_all, r"The scope lose_all pruned 178 entries; it was to prune 39"),
+        (
+            lambda scores, masks, counts: {name: masks[name] | True for name in masks},
+            "revived what is pruned in 'fc1'",
+        ),
+    ],
+)
+def test_a_scope_of_ones_own_must_keep_its_promises(scope, message):
+    masks = prune(kernels(), sparsity=0.5, overrides={"fc2": 0, "output": 0})
+    with pytest.raises(ValueError, match=message):
+        prune(kernels(masks), sparsity=0.5, scope=scope)
+
+
 def test_two_kernels_of_one_name_are_refused():
     with pytest.raises(ValueError, match=r"Two kernels have one name: \['a', 'a'\]"):
         prune([Kernel.of([1.0], name="a"), Kernel.of([1.0], name="a")], sparsity=0.5)
@@ -131,3 +175,26 @@ def test_blocks_together_over_kernels_of_different_shapes():
     # Blocks along the input axis: 5 x 10, 3 x 6 and 2 x 3.
     pieces = {name: blocks(4).pool(mask * 1.0, mask)[1] for name, mask in masks.items()}
     assert sum(pruned(pieces).values()) == 25 + 9 + 3
+
+
+def test_a_criterion_that_sees_nothing_is_refused():
+    """At its start, nothing has moved: the order of the weights would be all that decides."""
+    with pytest.raises(ValueError, match=r"movement scores all weights alike.*begin later"):
+        prune(kernels(), sparsity=0.5, criterion=criteria.movement)
+    for nothing_to_choose in (0.0, 1.0):
+        prune(kernels(), sparsity=nothing_to_choose, criterion=criteria.movement)
+
+
+def test_ties_where_they_say_nothing_about_the_criterion():
+    constant = Kernel.of(np.full((4, 4), -0.5), name="constant")
+    assert pruned(prune([constant], sparsity=0.5)) == {"constant": 8}
+    dead = Kernel.of(np.arange(16.0), name="dead")
+    trained = Kernel.of(np.arange(16.0), initial=np.ones(16), name="trained")
+    masks = prune([dead, trained], sparsity=0.5, criterion=criteria.movement)
+    assert pruned(masks) == {"dead": 8, "trained": 8}
+
+
+@pytest.mark.parametrize("wrong", ["blocks", blocks, 4])
+def test_what_is_no_granularity_is_refused(wrong):
+    with pytest.raises(ValueError, match=r"`granularity` is .*; pass what a function of"):
+        prune(kernels(), sparsity=0.5, granularity=wrong)
