@@ -3,6 +3,8 @@
 Lines are means over the seeds, bands go from the lowest to the highest.
 """
 
+import itertools
+
 import numpy as np
 from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator, NullLocator, PercentFormatter
@@ -12,6 +14,8 @@ from experiments import summary
 # Okabe and Ito's palette: told apart by colour-blind readers; the markers help in print.
 _COLOURS = ["#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9"]
 _MARKERS = ["o", "s", "^", "D", "v", "P"]
+# More variants than colours have them again, with other lines; dashes are the dense network's.
+_LINES = ["-", ":", "-."]
 
 
 def accuracy(results, title, path):
@@ -44,7 +48,8 @@ def _draw(results, quantity, title):
 
     names = summary.variants(results)
     remaining = {dense.remaining}
-    for name, colour, marker in zip(names, _COLOURS, _MARKERS, strict=False):
+    looks = itertools.cycle(itertools.product(_LINES, zip(_COLOURS, _MARKERS, strict=True)))
+    for name, (line, (colour, marker)) in zip(names, looks, strict=False):
         series = summary.points(results, name, quantity)
         x = [point.remaining for point in series]
         remaining.update(round(value, 4) for value in x)
@@ -52,6 +57,7 @@ def _draw(results, quantity, title):
             x,
             [point.mean for point in series],
             color=colour,
+            linestyle=line,
             marker=marker,
             markersize=4,
             label=name.replace("_", " "),
@@ -67,7 +73,9 @@ def _draw(results, quantity, title):
     _weights_remaining(axes, sorted(remaining, reverse=True))
     axes.grid(alpha=0.3)
     axes.spines[["top", "right"]].set_visible(False)
-    figure.legend(loc="outside upper right", ncols=len(names) + 1, frameon=False)
+    # Five fit beside each other, but not the longest of each of two rows.
+    columns = len(names) + 1 if len(names) < 5 else 4
+    figure.legend(loc="outside upper right", ncols=columns, frameon=False)
     return figure, axes
 
 

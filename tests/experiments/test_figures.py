@@ -85,3 +85,13 @@ def test_early_stopping_is_drawn_in_iterations(tmp_path):
 def test_one_seed_and_one_round_can_be_drawn(tmp_path):
     few = [RESULTS[0], result("ticket", 1, 0, 0.9)]
     figures.accuracy(few, "mlp", tmp_path / "figure.png")
+
+
+def test_more_variants_than_colours_are_all_drawn_each_with_a_look_of_its_own(tmp_path):
+    names = [f"method_{number}" for number in range(14)]
+    many = [result(name, index, 0, 0.9) for name in names for index in (1, 2)]
+    axes = figures.accuracy([RESULTS[0], *many], "mlp", tmp_path / "figure.png").axes[0]
+    lines = [line for line in axes.lines if line.get_label() != "dense"]
+    assert [line.get_label() for line in lines] == [name.replace("_", " ") for name in names]
+    looks = {(line.get_color(), line.get_linestyle(), line.get_marker()) for line in lines}
+    assert len(looks) == len(names)
