@@ -115,8 +115,7 @@ def _move(control: Lottery, point: Snapshot, draws: int, seed: int) -> None:
     """Put a control at a point, without masks; it draws the same whatever it drew before."""
     control.seed = seed
     masks = {name: np.ones_like(mask) for name, mask in control.masks.items()}
-    previous = {name: point.values[name] for name in masks}
-    control.load_state(State(masks, {}, previous, point, draws))
+    control.load_state(State(masks, held={}, previous={}, point=point, draws=draws))
     control.rewind()
 
 

@@ -70,7 +70,7 @@ class Lottery:
         self._state = State(
             masks={name: np.ones(kernel.shape, bool) for name, kernel in self._kernels.items()},
             held={},
-            previous={name: point.values[name] for name in self._kernels},
+            previous={},
             point=point,
             draws=0,
         )
@@ -339,7 +339,7 @@ class Lottery:
                 current=keras.ops.convert_to_numpy(kernel),
                 initial=self._state.point.values[name],
                 mask=self._state.masks[name],
-                previous=self._state.previous[name],
+                previous=self._state.previous.get(name, self._state.point.values[name]),
                 # By position, not by name: Keras numbers unnamed layers anew in every build.
                 rng=np.random.default_rng([self.seed, self._state.draws, position]),
                 draw=variables.initializer(self.model, kernel),

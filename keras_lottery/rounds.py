@@ -234,7 +234,7 @@ def _move_to(lottery: Lottery, ticket: Ticket, draws: int) -> None:
         State(
             masks=masks,
             held=held if lottery.holds else {},
-            previous={name: values[name] for name in masks},
+            previous={},
             point=dataclasses.replace(lottery.state.point, values=values),
             draws=draws,
         )

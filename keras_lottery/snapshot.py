@@ -84,7 +84,8 @@ class State:
     Args:
         masks: Boolean arrays by kernel name, True = alive.
         held: The values that pruned weights are held at, by kernel name; empty where they are zero.
-        previous: The kernels' values when they were last pruned, by name.
+        previous: The kernels' values when they were last pruned, by name; empty before that, when
+            those at the rewind point stand for them.
         point: The rewind point.
         draws: How many random draws were made, so that no two are alike.
     """

@@ -108,6 +108,19 @@ def test_late_rewinding_needs_the_callbacks(make_model, data):
         next(search)
 
 
+def test_the_first_pruning_looks_back_at_the_rewind_point(make_model, data):
+    seen = []
+
+    def criterion(kernel):
+        seen.append(kernel)
+        return np.abs(kernel.current)
+
+    for r in kl.rounds(make_model, count=1, criterion=criterion, rewind=kl.rewind.to_step(3)):
+        fit(r, data, callbacks=r.callbacks)
+    for kernel in seen:
+        np.testing.assert_array_equal(kernel.previous, r.ticket.values[kernel.name])
+
+
 def test_fine_tuning_and_learning_rate_rewinding_keep_the_weights(make_model, data):
     for rewind, iterations in ((None, 7), (kl.rewind.learning_rate(), 0)):
         search = kl.rounds(lambda: make_model("adam"), count=1, rate=0.5, rewind=rewind)

@@ -87,6 +87,16 @@ def test_apply():
     )
 
 
+def test_what_comes_after_compares_with_the_ticket_not_with_the_network_before():
+    ticket, model = ticket_of(model_of(seed=1)), model_of(seed=2)
+    lottery = ticket.apply(model)
+    seen = []
+    lottery.prune(0.9, criterion=lambda kernel: seen.append(kernel) or kernel.current)
+    assert [kernel.name for kernel in seen] == list(ticket.masks)
+    for kernel in seen:
+        np.testing.assert_array_equal(kernel.previous, ticket.values[kernel.name])
+
+
 def test_apply_holds_in_training(tmp_path):
     ticket_of(model_of(seed=1)).save(tmp_path / "a.ticket")
     model = model_of(seed=2)
