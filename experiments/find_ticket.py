@@ -8,12 +8,9 @@ Writes a folder: flags.json, results.jsonl (a line for every network trained), t
 trained weights of every round, and two figures. Interrupted, the same command continues the run.
 """
 
-import sys
-
 from absl import app, flags
-from rich.console import Console
 
-from experiments import quiet, settings
+from experiments import script, settings
 
 FLAGS = flags.FLAGS
 
@@ -61,17 +58,13 @@ def tolerance(experiment):
 
 def main(argv):
     """Runs the search that the flags describe."""
-    if len(argv) > 1:
-        sys.exit(f"Unexpected {argv[1]!r}: every setting is a flag, as in --rounds=5. See --help.")
-    quiet.import_tensorflow()
+    console = script.begin(argv)
     import keras_lottery as kl
     from experiments import report
     from experiments import search as searches
-    from experiments.progress import Progress
     from experiments.results import Run
 
-    console = Console(highlight=False, markup=False)
-    try:
+    with script.giving_up("find_ticket", ImportError, ValueError, FileNotFoundError):
         if FLAGS.export:
             # What it lacks is better said now than after the training.
             from keras_lottery.exporters import tflite
@@ -89,25 +82,21 @@ def main(argv):
         run = Run(
             settings.folder("find_ticket"), settings.deciding(__name__) | experiment.recorded()
         )
-    except (ImportError, ValueError, FileNotFoundError) as error:
-        sys.exit(f"find_ticket: {error}")
 
     title = experiment.title(f"{experiment.iterations:,} iterations")
-    console.print(f"{title}; results go to {run.folder}")
     missing = sum(len(search.missing(run, seed)) for seed in experiment.seeds)
-    try:
-        with Progress(console, missing * experiment.iterations) as progress:
-            searches.execute(search, run, progress)
-    except KeyboardInterrupt:
-        sys.exit(f"Interrupted. The same command continues the run in {run.folder}.")
-    except ValueError as error:
-        sys.exit(f"find_ticket: {error}")
+    script.train(
+        "find_ticket",
+        console,
+        run,
+        title,
+        missing * experiment.iterations,
+        lambda progress: searches.execute(search, run, progress),
+    )
     report.ticket(console, run, title, tolerance(experiment))
     if FLAGS.export:
-        try:
+        with script.giving_up("find_ticket", kl.MaskError, tflite.ExportError):
             report.export(console, run, experiment, tolerance(experiment))
-        except (kl.MaskError, tflite.ExportError) as error:
-            sys.exit(f"find_ticket: {' '.join(str(error).split())}")
 
 
 if __name__ == "__main__":

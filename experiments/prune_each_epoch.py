@@ -8,12 +8,9 @@ of each round. Writes a folder: flags.json, results.jsonl (a line for every meth
 figure. Interrupted, the same command continues the run.
 """
 
-import sys
-
 from absl import app, flags
-from rich.console import Console
 
-from experiments import quiet, settings
+from experiments import script, settings
 
 FLAGS = flags.FLAGS
 
@@ -30,33 +27,26 @@ flags.DEFINE_integer(
 
 def main(argv):
     """Runs the comparison that the flags describe."""
-    if len(argv) > 1:
-        sys.exit(f"Unexpected {argv[1]!r}: every setting is a flag, as in --rounds=5. See --help.")
-    quiet.import_tensorflow()
+    console = script.begin(argv)
     from experiments import each_epoch, report
-    from experiments.progress import Progress
     from experiments.results import Run
 
-    console = Console(highlight=False, markup=False)
-    try:
+    with script.giving_up("prune_each_epoch", ValueError, FileNotFoundError):
         experiment = settings.experiment()
         epochs = FLAGS.epochs or max(1, round(experiment.iterations / experiment.steps))
         comparison = each_epoch.Comparison(experiment, FLAGS.rounds, FLAGS.criteria, epochs)
         recorded = experiment.recorded() | {"epochs": epochs}
         run = Run(settings.folder("prune_each_epoch"), settings.deciding(__name__) | recorded)
-    except (ValueError, FileNotFoundError) as error:
-        sys.exit(f"prune_each_epoch: {error}")
 
     title = experiment.title(f"{epochs} epochs")
-    console.print(f"{title}; results go to {run.folder}")
-    trainings = len(comparison.missing(run))
-    try:
-        with Progress(console, trainings * comparison.total * experiment.steps) as progress:
-            each_epoch.execute(comparison, run, progress)
-    except KeyboardInterrupt:
-        sys.exit(f"Interrupted. The same command continues the run in {run.folder}.")
-    except ValueError as error:
-        sys.exit(f"prune_each_epoch: {error}")
+    script.train(
+        "prune_each_epoch",
+        console,
+        run,
+        title,
+        len(comparison.missing(run)) * comparison.total * experiment.steps,
+        lambda progress: each_epoch.execute(comparison, run, progress),
+    )
     report.comparison(console, run, title)
 
 
