@@ -132,11 +132,15 @@ class _Seed:
         trainer = self.trainer(TICKET, r.model)
         weights = weights_file(self.run, self.seed, r.index)
         if self.run.find(variant, self.seed, r.index) is None:
-            r.ticket.save(ticket_file(self.run, self.seed, r.index))
             first = self.search.rewound_to if r.index else 0
             network = self.network(r, variant)
             result = trainer.train(network, r.callbacks, first, r.initial_epoch)
             r.model.save_weights(weights)
+            # Not how long it took: the same search leaves the same tickets.
+            history = {name: value for name, value in vars(result).items() if name != "seconds"}
+            metadata = r.ticket.metadata | {"history": [history]}
+            ticket = dataclasses.replace(r.ticket, metadata=metadata)
+            ticket.save(ticket_file(self.run, self.seed, r.index))
             self.add(result)
             return
         # Trained before the run was interrupted: what came of it is all that pruning needs, and a

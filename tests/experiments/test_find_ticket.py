@@ -51,6 +51,8 @@ def test_one_step_leaves_flags_results_tickets_and_figures(run, tmp_path, capsys
     ticket = kl.Ticket.load(tmp_path / "seed-0" / "round-01.ticket")
     kept = {name: int(mask.sum()) for name, mask in ticket.masks.items()}
     assert kept == results(tmp_path)[1].kept
+    [trained] = ticket.metadata["history"]
+    assert Result(**trained, seconds=0) == timeless(tmp_path)[1]
     output = capsys.readouterr().out
     assert "digits_mlp on 26 images of digits, 1 iterations a round, 1 seed" in output
     assert "The dense network reaches" in output
