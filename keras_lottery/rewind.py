@@ -7,6 +7,7 @@ import dataclasses
 from collections.abc import Callable
 
 from keras_lottery.core import kept as kept_actions
+from keras_lottery.core import lookup
 
 
 def _everything(lottery, kept) -> None:
@@ -37,6 +38,10 @@ class Rewind:
             raise ValueError(
                 f"A rewind point must be an integer of 0 or more, received {self.at!r}."
             )
+
+    def __str__(self):
+        """What goes back to where, as tickets record it."""
+        return f"{self.restore.__name__.lstrip('_')} to {self.unit} {self.at}"
 
 
 def to_start() -> Rewind:
@@ -75,8 +80,8 @@ def learning_rate(point: Rewind | None = None) -> Rewind:
     Args:
         point: Where the optimizer goes back to. Defaults to `to_start()`.
 
-    >>> learning_rate(to_epoch(2)).at
-    2
+    >>> str(learning_rate(to_epoch(2)))
+    'optimizer to epoch 2'
     """
     return dataclasses.replace(point or to_start(), restore=_optimizer)
 
@@ -100,5 +105,6 @@ def check(policy: Rewind | None, kept: Callable) -> None:
     leaves_weights = policy is None or policy.restore is _optimizer
     if leaves_weights and kept is not kept_actions.rewind:
         raise ValueError(
-            f"`kept`={kept.__name__!r} needs a `rewind` of the weights; this one leaves them alone."
+            f"`kept`={lookup.name_of(kept)!r} needs a `rewind` of the weights; this one leaves "
+            "them alone."
         )

@@ -11,7 +11,9 @@ from keras_lottery import variables
 from keras_lottery.callbacks import Prune
 from keras_lottery.controls import Controls, Start
 from keras_lottery.core import criteria, lookup, scopes
+from keras_lottery.core import granularity as granularities
 from keras_lottery.core import kept as kept_actions
+from keras_lottery.core import pruned as pruned_actions
 from keras_lottery.core.granularity import Granularity
 from keras_lottery.core.schedules import constant
 from keras_lottery.lottery import Lottery
@@ -127,14 +129,16 @@ def rounds(
         exclude: Which of those to leave alone, likewise.
         seed: Seed of the random choices.
         start: The `ticket` of an earlier run's round: begin with that round again, instead of round
-            0, and go on as that run did. A ticket does not hold the trained weights that
-            `criterion="least_change"` and `kept="rewind_unless_shrinking"` look back at.
+            0, and go on as that run did, with the same arguments. A ticket does not hold the
+            trained weights that `criterion="least_change"` and `kept="rewind_unless_shrinking"`
+            look back at.
 
     Yields:
         A `Round`.
 
     Raises:
-        ValueError: If an argument is wrong, or the rewind point was not reached in round 0.
+        ValueError: If an argument is wrong, or differs from what `start` was found with, or the
+            rewind point was not reached in round 0.
         MaskError: If the body's training broke the masks.
 
     Example:
@@ -156,8 +160,24 @@ def rounds(
     criterion = lookup.get(criteria, criterion)
     scope = lookup.get(scopes, scope)
     kept = lookup.get(kept_actions, kept)
+    pruned = lookup.get(pruned_actions, pruned)
     policies.check(rewind, kept)
-    first = 0 if start is None else _round_of(start, rewind, count)
+    granularity = granularities.of(granularity)
+    settings = {
+        "criterion": lookup.name_of(criterion),
+        "scope": lookup.name_of(scope),
+        "kept": lookup.name_of(kept),
+        "granularity": granularity.name,
+        "rate": float(rate),
+        "overrides": {pattern: float(other) for pattern, other in (overrides or {}).items()},
+        "rewind": None if rewind is None else str(rewind),
+    }
+    first = 0
+    if start is not None:
+        first = _round_of(start, rewind, count)
+        held = "zero" if pruned is pruned_actions.zero else "freeze"
+        own = {"pruned": held, "seed": seed, "rewind_step": 0}  # as `Ticket.of` records them
+        _refuse_differences(start, {**settings, **own})
 
     def masked(model: keras.Model) -> Lottery:
         return Lottery(model, include, exclude, pruned, seed)
@@ -166,7 +186,7 @@ def rounds(
         lottery = masked(make_model())
         if start is not None:
             _move_to(lottery, start, draws=2 * first + 1)
-            lottery.rewind(kept)
+            lottery.rewind(kept if first else kept_actions.rewind)
         controls = Controls(lambda: masked(make_model()), granularity)
         for index in range(first, count + 1):
             if index > first:
@@ -183,7 +203,7 @@ def rounds(
                 if rewind is not None:
                     rewind.restore(lottery, kept)
             late = rewind is not None and rewind.unit == "epoch" and index > 0
-            ticket = Ticket.of(lottery, criterion.__name__, scope.__name__, index)
+            ticket = Ticket.of(lottery, rounds=index, settings=settings)
             action = kept if index else kept_actions.rewind  # round 0 is not rewound
             yield Round(
                 index=index,
@@ -219,6 +239,17 @@ def _round_of(ticket: Ticket, rewind: policies.Rewind | None, count: int) -> int
             f"{index}."
         )
     return index
+
+
+def _refuse_differences(ticket: Ticket, settings: Mapping) -> None:
+    """Raise a `ValueError` if a ticket is known to be of a search with other settings."""
+    for name, value in settings.items():
+        found = ticket.metadata.get(name)
+        if found is not None and found != value:
+            raise ValueError(
+                f"`start` is the ticket of a search with {name}={found!r}; this one has "
+                f"{name}={value!r}."
+            )
 
 
 def _move_to(lottery: Lottery, ticket: Ticket, draws: int) -> None:

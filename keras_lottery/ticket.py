@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -65,6 +65,7 @@ class Ticket:
         scope: str | None = None,
         rounds: int | None = None,
         history: Sequence[Any] | None = None,
+        settings: Mapping[str, Any] | None = None,
     ) -> Ticket:
         """The ticket that a `Lottery` holds now.
 
@@ -74,6 +75,7 @@ class Ticket:
             scope: For the record: the name of the scope.
             rounds: For the record: how often was pruned.
             history: For the record: JSON-able results of the training.
+            settings: For the record: all that it was searched with, JSON-able values by name.
 
         Returns:
             A `Ticket`. Where pruned weights are held at other values than zero, those are their
@@ -98,6 +100,7 @@ class Ticket:
                 "numpy": np.__version__,
                 "backend": keras.backend.backend(),
             },
+            **(settings or {}),
         }
         return cls(masks, values, metadata)
 

@@ -1,5 +1,7 @@
 """Rounds, and taking them up again."""
 
+import functools
+
 import keras
 import numpy as np
 import pytest
@@ -172,14 +174,15 @@ def test_what_kept_and_pruned_weights_become(make_model, data, start, action):
 
 
 @pytest.mark.parametrize(
-    "settings",
+    "first, settings",
     [
-        {},
-        {"criterion": "random", "kept": "reinit"},
-        {"criterion": "movement", "scope": "globally", "pruned": "freeze_unless_shrinking"},
+        (1, {}),
+        (1, {"criterion": "random", "kept": "reinit"}),
+        (1, {"criterion": "movement", "scope": "globally", "pruned": "freeze_unless_shrinking"}),
+        (0, {"kept": "signed_constant"}),  # which acts on nothing in round 0
     ],
 )
-def test_start_goes_on_as_the_search_did(data, tmp_path, settings):
+def test_start_goes_on_as_the_search_did(data, tmp_path, first, settings):
     def make():
         model = keras.Sequential(
             [keras.Input((6,)), keras.layers.Dense(8, "relu"), keras.layers.Dense(4)]
@@ -193,13 +196,57 @@ def test_start_goes_on_as_the_search_did(data, tmp_path, settings):
             yield r.index, r.ticket, list(r.kept.values()), history, r.model.get_weights()
 
     whole = list(run())
-    whole[1][1].save(tmp_path / "1.ticket")
-    rest = list(run(start=kl.Ticket.load(tmp_path / "1.ticket")))
-    assert [index for index, *_ in rest] == [1, 2, 3]
-    for (_, _, *expected, weights), (_, _, *found, other) in zip(whole[1:], rest, strict=True):
+    whole[first][1].save(tmp_path / "a.ticket")
+    rest = list(run(start=kl.Ticket.load(tmp_path / "a.ticket")))
+    assert [index for index, *_ in rest] == [0, 1, 2, 3][first:]
+    for (_, _, *expected, weights), (_, _, *found, other) in zip(whole[first:], rest, strict=True):
         assert found == expected
         for one, two in zip(weights, other, strict=True):
             np.testing.assert_array_equal(one, two)
+
+
+def test_a_ticket_tells_how_it_was_searched_for(make_model):
+    settings = {"kept": "reinit", "rate": 0.3, "overrides": {"output": 0.1}}
+    ticket = next(kl.rounds(make_model, 1, granularity=kl.granularity.blocks(2), **settings)).ticket
+    settings |= {"granularity": "blocks(2)", "rewind": "everything to step 0"}
+    assert settings.items() <= ticket.metadata.items()
+
+
+@pytest.mark.parametrize(
+    "other, found, value",
+    [
+        ({"kept": "reinit"}, "kept='rewind'", "kept='reinit'"),
+        ({"rate": 0.5}, "rate=0.2", "rate=0.5"),
+        ({"overrides": {"output": 0.1}}, "overrides={}", "overrides={'output': 0.1}"),
+        (
+            {"granularity": kl.granularity.units()},
+            r"granularity='weights\(\)'",
+            r"granularity='units\(\)'",
+        ),
+        ({"criterion": "random"}, "criterion='large_final'", "criterion='random'"),
+        ({"scope": "globally"}, "scope='layerwise'", "scope='globally'"),
+        ({"pruned": "freeze"}, "pruned='zero'", "pruned='freeze'"),
+        ({"seed": 1}, "seed=0", "seed=1"),
+    ],
+)
+def test_start_is_of_the_same_search(make_model, other, found, value):
+    ticket = next(kl.rounds(make_model, count=1)).ticket
+    with pytest.raises(ValueError, match=f"of a search with {found}; this one has {value}"):
+        kl.rounds(make_model, count=1, start=ticket, **other)
+
+
+def test_start_may_know_less(make_model):
+    """As the tickets of before these were recorded."""
+    ticket = next(kl.rounds(make_model, count=1)).ticket
+    older = kl.Ticket(ticket.masks, ticket.values, {"rounds": 0, "criterion": None})
+    assert next(kl.rounds(make_model, count=1, rate=0.5, seed=3, start=older)).index == 0
+
+
+def test_start_is_no_late_ticket(make_model):
+    ticket = next(kl.rounds(make_model, count=1)).ticket
+    late = kl.Ticket(ticket.masks, ticket.values, {"rounds": 0, "rewind_step": 3})
+    with pytest.raises(ValueError, match="with rewind_step=3; this one has rewind_step=0"):
+        kl.rounds(make_model, count=1, start=late)
 
 
 def test_wrong_arguments(make_model, data):
@@ -209,6 +256,7 @@ def test_wrong_arguments(make_model, data):
         ({"count": 1, "rewind": 3}, "`rewind` must be None or a policy"),
         ({"count": 1, "rewind": None, "kept": "reinit"}, "`kept`='reinit' needs a `rewind`"),
         ({"count": 1, "criterion": "best"}, "No 'best' in criteria"),
+        ({"count": 1, "granularity": "blocks"}, "`granularity` is 'blocks'; pass what"),
         ({"count": 1, "start": ticket, "rewind": None}, "`start` needs `rewind=to_start"),
         (
             {"count": 1, "start": kl.Ticket(ticket.masks, ticket.values)},
@@ -221,3 +269,19 @@ def test_wrong_arguments(make_model, data):
     next(search)
     with pytest.raises(ValueError, match="Nothing matched: `overrides` has the pattern 'fc9'"):
         next(search)
+
+
+def test_the_callbacks_take_the_masks_as_they_were_made(make_model, data):
+    settings = {"exclude": "output", "pruned": "freeze"}
+    for r in kl.rounds(make_model, count=1, rate=0.5, **settings):
+        fit(r, data)
+    assert r.kept == {"fc1/kernel": 24}
+
+
+def test_functions_need_no_name(make_model):
+    def size(power, kernel):
+        return np.abs(kernel.current) ** power
+
+    criterion = functools.partial(size, 2)
+    *_, last = kl.rounds(make_model, count=1, criterion=criterion)
+    assert last.ticket.metadata["criterion"] == repr(criterion)
