@@ -8,8 +8,11 @@ from keras_lottery import backup as backups
 from keras_lottery import rewind as policies
 from keras_lottery import variables
 from keras_lottery.core import criteria, lookup, schedules, scopes
+from keras_lottery.core import granularity as granularities
 from keras_lottery.core import kept as kept_actions
 from keras_lottery.core import pruned as pruned_actions
+from keras_lottery.core.granularity import Granularity
+from keras_lottery.core.kernel import check_seed
 from keras_lottery.lottery import Lottery
 from keras_lottery.ticket import Ticket
 
@@ -69,8 +72,8 @@ class Prune(keras.callbacks.Callback):
 
     Raises:
         ValueError: If an argument is wrong. In `fit`: if nothing matched, or the model has masks
-            that were made with another `include`, `exclude` or `pruned`, or the masks of an
-            interrupted training are missing.
+            already over other kernels than `include` and `exclude` choose, or with another
+            `pruned`, or the masks of an interrupted training are missing.
         MaskError: In `fit`, at the end of an epoch: if a pruned weight does not have the value it
             is held at.
 
@@ -93,7 +96,7 @@ class Prune(keras.callbacks.Callback):
         *,
         criterion: str | Callable = "large_final",
         scope: str | Callable = "layerwise",
-        granularity: object | None = None,
+        granularity: Granularity | None = None,
         overrides: Mapping[str, Callable] | None = None,
         rewind: policies.Rewind | None = None,
         kept: str | Callable = "rewind",
@@ -105,6 +108,7 @@ class Prune(keras.callbacks.Callback):
         backup: str | None = None,
     ):
         super().__init__()
+        check_seed(seed)
         if unit not in ("epoch", "step"):
             raise ValueError(f"`unit` must be 'epoch' or 'step', received {unit!r}.")
         self.schedule = schedules.of(schedule)
@@ -113,7 +117,7 @@ class Prune(keras.callbacks.Callback):
         }
         self.criterion = lookup.get(criteria, criterion)
         self.scope = lookup.get(scopes, scope)
-        self.granularity = granularity
+        self.granularity = granularities.of(granularity)
         self.rewind = rewind
         self.kept = lookup.get(kept_actions, kept)
         policies.check(rewind, self.kept)
@@ -130,7 +134,7 @@ class Prune(keras.callbacks.Callback):
         """The masks and the values at the rewind point, as a `Ticket`."""
         if self.lottery is None:
             raise ValueError("There is no ticket yet: `fit` has not begun.")
-        return Ticket.of(self.lottery, self.criterion.__name__, self.scope.__name__)
+        return Ticket.of(self.lottery, lookup.name_of(self.criterion), lookup.name_of(self.scope))
 
     # Keras calls these.
 
@@ -208,16 +212,26 @@ class Prune(keras.callbacks.Callback):
         if attached is None:
             self.lottery = Lottery(model, self.include, self.exclude, self.pruned, self.seed)
             return
-        if attached is not self.lottery and (
-            self.include or self.exclude or self.pruned is not pruned_actions.zero
-        ):
-            raise ValueError(
-                f"`include`, `exclude` and `pruned` cannot be given here: the model {model.name!r} "
-                "has masks already. Use `strip(model)` to take them off."
-            )
+        if attached is not self.lottery:
+            self._refuse_other_masks(attached)
         attached.attach()
         attached.check()
         self.lottery = attached
+
+    def _refuse_other_masks(self, attached):
+        """A cell of a notebook that is run twice goes on; one that was changed would not do what it
+        says."""
+        names = list(variables.prunable(attached.model, self.include, self.exclude))
+        for what, ours, theirs in (
+            ("`include` and `exclude`", names, attached.names),
+            ("`pruned`", *(lookup.name_of(action) for action in (self.pruned, attached.pruned))),
+        ):
+            if ours != theirs:
+                raise ValueError(
+                    f"The model {attached.model.name!r} has masks already, made with another "
+                    f"{what}: {theirs} there, {ours} here. Give the same, or use `strip(model)` to "
+                    "take them off."
+                )
 
     def _begin(self, epoch):
         """The first epoch of this `fit`, after as many were trained before."""

@@ -10,7 +10,7 @@ from keras_lottery.core import criteria, lookup, scopes
 from keras_lottery.core import kept as kept_actions
 from keras_lottery.core import pruned as pruned_actions
 from keras_lottery.core.granularity import Granularity
-from keras_lottery.core.kernel import Kernel
+from keras_lottery.core.kernel import Kernel, check_seed
 from keras_lottery.core.prune import prune
 from keras_lottery.snapshot import Snapshot, State, array
 
@@ -42,7 +42,8 @@ class Lottery:
         seed: Seed of every random choice made here.
 
     Raises:
-        ValueError: If the model is not built, has masks already, or nothing matched.
+        ValueError: If the model is not built, has masks already, nothing matched, or an argument is
+            wrong.
 
     Example:
 
@@ -61,10 +62,11 @@ class Lottery:
         pruned: str | Callable[[Kernel], np.ndarray] = "zero",
         seed: int = 0,
     ):
+        check_seed(seed)
         self.model = model
         self.seed = seed
         self._kernels = variables.prunable(model, include, exclude)
-        self._hold = lookup.get(pruned_actions, pruned)
+        self.pruned = lookup.get(pruned_actions, pruned)
         self._stateful_optimizer, self._step_variables = None, []
         point = Snapshot.take(model, step=0, ours=[])
         self._state = State(
@@ -116,7 +118,7 @@ class Lottery:
     @property
     def holds(self) -> bool:
         """Whether pruned weights are held at values of their own, rather than zero."""
-        return self._hold is not pruned_actions.zero
+        return self.pruned is not pruned_actions.zero
 
     @property
     def state(self) -> State:
@@ -249,7 +251,7 @@ class Lottery:
             for record in self._records():
                 mask, nothing = masks[record.name], np.zeros_like(record.current)
                 before = self._state.held.get(record.name, nothing)
-                pruned = np.where(record.mask, self._hold(record), before)
+                pruned = np.where(record.mask, self.pruned(record), before)
                 held[record.name] = np.where(mask, nothing, pruned)
         self._state.masks = {name: np.array(masks[name]) for name in self._kernels}
         self._state.held = held

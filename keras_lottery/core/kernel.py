@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from numbers import Integral
 from typing import Any
 
 import numpy as np
@@ -98,3 +99,13 @@ class Kernel:
             rng=np.random.default_rng(seed),
             draw=lambda rng: rng.standard_normal(values.shape).astype(values.dtype),
         )
+
+
+def check_seed(seed: int) -> None:
+    """Refuses what no kernel's generator can be seeded with.
+
+    Raises:
+        ValueError: `seed` is not a whole number of 0 or more.
+    """
+    if not isinstance(seed, Integral) or seed < 0:
+        raise ValueError(f"`seed` is {seed!r}; it must be a whole number of 0 or more.")

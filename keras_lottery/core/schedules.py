@@ -8,7 +8,10 @@ plotted and tested. Masks only shrink, so a target below what is pruned already 
 from __future__ import annotations
 
 from collections.abc import Callable
+from numbers import Real
 from typing import Any
+
+from keras_lottery.core import lookup
 
 Schedule = Callable[[int], float]
 
@@ -18,7 +21,11 @@ def constant(sparsity: float, begin: int = 0) -> Schedule:
 
     Args:
         sparsity: The target, in [0, 1].
-        begin: The first step that prunes.
+        begin: The first step that prunes. At 0 that is before any training: too early for a
+            criterion that looks back at earlier values, such as `movement`.
+
+    Raises:
+        ValueError: `sparsity` is not in [0, 1], or `begin` is below 0.
 
     Example:
         >>> [constant(0.5, begin=2)(step) for step in (0, 1, 2, 3)]
@@ -36,6 +43,9 @@ def geometric(rate: float, every: int = 1, begin: int = 0) -> Schedule:
         rate: The fraction of the live weights to prune each time, in [0, 1].
         every: Steps from one time to the next.
         begin: Where the first `every` steps start; the first pruning comes at their end.
+
+    Raises:
+        ValueError: `rate` is not in [0, 1], `every` is below 1 or `begin` below 0.
 
     Example:
         >>> [geometric(0.5, every=2)(step) for step in (0, 2, 4, 6)]
@@ -62,6 +72,10 @@ def polynomial(
         every: Steps from one target to the next; between them it stays.
         initial: The first target, in [0, `final`].
         power: 3 is the paper's, 1 is linear.
+
+    Raises:
+        ValueError: `final` is not in [0, 1], `initial` not in [0, `final`], `begin` is below 0,
+            `end` not after it, `every` below 1, or `power` not above 0.
 
     Example:
         >>> [polynomial(0.8, begin=1, end=5)(step) for step in (1, 2, 3, 5)]
@@ -99,7 +113,8 @@ def of(schedule: Callable[[int], Any]) -> Schedule:
         schedule: Called with a step; gives a number, or a pair `(should_prune, sparsity)`.
 
     Raises:
-        ValueError: It cannot be called or, at a later step, its target is not in [0, 1].
+        ValueError: It cannot be called with a step, or its target is no number in [0, 1]: at step
+            0, which is asked for at once, or later.
 
     Example:
         >>> every_third = of(lambda step: (step % 3 == 0, 0.9))
@@ -115,18 +130,31 @@ def of(schedule: Callable[[int], Any]) -> Schedule:
     def target(step: int) -> float:
         answer = schedule(step)
         should_prune, sparsity = answer if isinstance(answer, tuple) else (True, answer)
-        sparsity = float(sparsity) if should_prune else 0.0
-        _check_fraction(f"the schedule at step {step}", sparsity)
-        return sparsity
+        if not should_prune:
+            return 0.0
+        if not hasattr(sparsity, "__float__"):
+            raise ValueError(
+                f"`schedule` is {sparsity!r} at step {step}; it must be a number in [0, 1]."
+            )
+        _check_fraction(f"the schedule at step {step}", float(sparsity))
+        return float(sparsity)
 
+    try:
+        target(0)
+    except TypeError as error:
+        raise ValueError(
+            f"`schedule` is {lookup.name_of(schedule)}, which cannot be called with a step: "
+            f"{error}. Pass what a schedule's maker returns, such as "
+            "schedules.polynomial(0.9, begin=1, end=8)."
+        ) from error
     return target
 
 
 def _check_fraction(name: str, value: float) -> None:
-    if not 0 <= value <= 1:
+    if not isinstance(value, Real) or not 0 <= value <= 1:
         raise ValueError(f"`{name}` is {value}; a sparsity or rate must be in [0, 1].")
 
 
 def _check_least(name: str, value: int, least: int) -> None:
-    if value < least:
+    if not isinstance(value, Real) or value < least:
         raise ValueError(f"`{name}` is {value}; it must be {least} or more.")

@@ -1,5 +1,7 @@
 """What `Prune` refuses, and what it finds wrong during `model.fit`."""
 
+import functools
+
 import numpy as np
 import pytest
 from fitting import Do, fit
@@ -20,6 +22,9 @@ from keras_lottery import schedules
         ),
         ({"criterion": "large_finl"}, "No 'large_finl' in criteria.*large_final"),
         ({"pruned": "one"}, "No 'one' in pruned"),
+        ({"granularity": "blocks"}, "`granularity` is 'blocks'; pass what a function of"),
+        ({"seed": -1}, "`seed` is -1; it must be a whole number"),
+        ({"overrides": {"output": schedules.constant}}, "`schedule` is <function constant"),
         ({"overrides": {"output": 0.5}}, "`schedule` is 0.5; pass a function"),
     ],
 )
@@ -52,15 +57,34 @@ def test_a_rewind_point_inside_an_execution_is_an_error(make_model, data):
         fit(make_model(steps_per_execution=7), data, prune)
 
 
-def test_masks_made_otherwise_are_not_taken_over(make_model, data):
+@pytest.mark.parametrize(
+    "settings, other, message",
+    [
+        ({"exclude": "output"}, {}, r"`include` and `exclude`: \['fc1/kernel'\] there, \['fc1/ker"),
+        ({}, {"include": "fc1"}, r"`include` and `exclude`: .* there, \['fc1/kernel'\] here"),
+        ({}, {"pruned": "freeze"}, "`pruned`: zero there, freeze here"),
+        ({"pruned": "freeze"}, {}, "`pruned`: freeze there, zero here"),
+    ],
+)
+def test_masks_made_otherwise_are_not_taken_over(make_model, data, settings, other, message):
     model = make_model()
-    kl.Lottery(model).prune(0.25)
-    with pytest.raises(ValueError, match="`include`, `exclude` and `pruned` cannot be given here"):
-        fit(model, data, kl.Prune(schedules.constant(0.5), pruned="freeze"))
-    prune = kl.Prune(schedules.constant(0.5, begin=1))
+    kl.Lottery(model, **settings).prune(0.25)
+    with pytest.raises(ValueError, match=f"masks already, made with another {message}"):
+        fit(model, data, kl.Prune(schedules.constant(0.5), **other))
+    # A new callback of the same settings goes on, as when a notebook's cell is run twice.
+    prune = kl.Prune(schedules.constant(0.5, begin=1), **settings)
     assert fit(model, data, prune, epochs=2)["sparsity"] == [0.25, 0.5]
-    # The same callback goes on in a second fit.
+    # And so does the same callback in a second fit.
     assert fit(model, data, prune, epochs=2)["sparsity"] == [0.5, 0.5]
+
+
+def test_functions_without_a_name_are_in_the_ticket(make_model, data):
+    prune = kl.Prune(
+        schedules.constant(0.5, begin=1),
+        criterion=functools.partial(lambda p, kernel: np.abs(kernel.current) ** p, 2),
+    )
+    fit(make_model(), data, prune, epochs=1)
+    assert prune.ticket.metadata["criterion"].startswith("functools.partial(")
 
 
 def test_weights_changed_behind_our_back_are_found(make_model, data):

@@ -63,6 +63,7 @@ def test_a_schedule_of_steps(make_model, data, steps_per_execution):
         assert [sparsities[n] for n in (4, 5, 10, 11)] == [0, 0.25, 0.25, 0.5]
     else:
         assert sparsities == {3: 0, 6: 0, 7: 0.25, 10: 0.25, 13: 0.5, 14: 0.5}
+    assert asked.pop(0) == 0  # when it was passed
     assert sorted(asked) == list(range(15))  # every step is asked about, once
 
 

@@ -5,7 +5,7 @@ import dataclasses
 import numpy as np
 import pytest
 
-from keras_lottery.core.kernel import Kernel
+from keras_lottery.core.kernel import Kernel, check_seed
 
 
 def test_of_fills_in_what_is_left_out():
@@ -37,3 +37,10 @@ def test_a_mask_of_numbers_is_refused():
     kernel = Kernel.of([1.0, 2.0], name="fc1")
     with pytest.raises(ValueError, match="kernel 'fc1': `mask` has dtype float64; it must be bool"):
         dataclasses.replace(kernel, mask=np.ones(2))
+
+
+def test_what_no_generator_takes_is_no_seed():
+    check_seed(np.int64(3))
+    for wrong in (-1, 0.5, None):
+        with pytest.raises(ValueError, match=f"`seed` is {wrong}; it must be a whole number"):
+            check_seed(wrong)

@@ -72,8 +72,13 @@ def test_a_target_is_a_float_in_range_that_never_falls(schedule):
         (lambda: polynomial(0.5, 0, 4, initial=0.6), "`initial` is 0.6; .* above `final`, 0.5"),
         (lambda: polynomial(0.5, 0, 4, power=0), "`power` is 0; it must be above 0"),
         (lambda: of(0.5), "`schedule` is 0.5; pass a function"),
-        (lambda: of(lambda step: 30)(7), "`the schedule at step 7` is 30.0; .* in [0, 1]"),
-        (lambda: of(lambda step: float("nan"))(7), "`the schedule at step 7` is nan"),
+        (lambda: of(lambda step: step)(7), "`the schedule at step 7` is 7.0; .* in [0, 1]"),
+        (lambda: of(lambda step: float("nan")), "`the schedule at step 0` is nan"),
+        (lambda: of(lambda step: None), "`schedule` is None at step 0; .* in [0, 1]"),
+        (lambda: of(polynomial), "`schedule` is polynomial, which .* missing 2 required"),
+        (lambda: of(constant), "`schedule` is <function constant.* at step 0"),
+        (lambda: constant("half"), "`sparsity` is half"),
+        (lambda: geometric(0.2, every=None), "`every` is None"),
     ],
 )
 def test_wrong_settings_are_refused(make, message):
