@@ -170,6 +170,8 @@ def _notes(target, origin, built, proven):
         )
     if len(built.data) > len(origin.dense):
         notes.append("The file is larger than the dense float32 one: so small a network is.")
+    for name in origin.unused:
+        notes.append(f"The file has no {name!r}: the model reads it in training only.")
     if all(kernel.all() for kernel in origin.kernels.values()):
         notes.append("The model has no pruned weight; every weight is stored densely.")
     held = sum(np.count_nonzero(origin.kernels[name][~m]) for name, m in origin.masks.items())

@@ -31,7 +31,7 @@ class Forecast:
     """What pruning one kernel in one granularity will pay.
 
     Attributes:
-        kernel: Its name in the Keras model.
+        kernel: Its name in the Keras model; with a number behind it, that piece of it.
         shape: Its shape in the Keras model.
         operator: What will compute with it.
         granularity: What is pruned as one: `weights()`, `blocks(4)` or `blocks(16)`.
@@ -161,6 +161,8 @@ def preflight(
         raise ValueError(f"`sparsity` is {sparsity}; it must be in [0, 1].")
     origin = source.prepare(model, samples)
     dense = flatbuffer.read(origin.dense)
+    if target in targets.INTEGERS:
+        integer.check_loops(origin, dense)
     if target == "micro":
         micro.check_operators(dense)
     path = None if target in targets.INTEGERS else xnnpack.sparse_path(dense)

@@ -75,8 +75,8 @@ def weights(origin, model):
             if _may_be_missing(kernel, origin, found, dense):
                 continue
             raise ExportError(
-                f"{name!r} has pruned weights and is no constant of the file: TensorFlow merges or "
-                "computes it. LoRA has to be merged first."
+                f"{name!r} has pruned weights and is no constant of the file: TensorFlow merges, "
+                "computes or drops it. LoRA has to be merged first."
             )
         pruned = kernel == 0
         if name in origin.masks:
@@ -224,17 +224,23 @@ def equal(results, others, names):
 
 def _may_be_missing(kernel, origin, found, dense):
     """Whether a file without a kernel can be right."""
-    # The converter may merge one without zeros, and drop one of nothing but zeros.
-    if kernel.all() or not kernel.any():
+    # The converter may merge one without zeros.
+    if kernel.all():
         return True
-    # Of kernels that are equal it keeps one, which is compared.
-    if any(np.array_equal(kernel, origin.kernels[n]) for n in origin.orders if n in found):
-        return True
-    # A normalisation that multiplies by zero leaves zeros of it.
-    return any(
-        levels.size(tensor) == kernel.size and not flatbuffer.dense(dense, tensor).any()
+    unknown = [
+        flatbuffer.dense(dense, tensor)
         for _, _, tensor in flatbuffer.constants(dense)
-    )
+        if levels.size(tensor) == kernel.size
+        and len(levels.shape(tensor)) > 1
+        and levels.title(tensor) not in origin.orders
+    ]
+    # What no kernel is may be this one, with other values than its own.
+    if any(constant.any() for constant in unknown):
+        return False
+    # It drops one of nothing but zeros. Of kernels that are equal it keeps one, which is compared.
+    # A normalisation that multiplies by zero leaves zeros.
+    equal = (origin.kernels[name] for name in origin.orders if name in found)
+    return not kernel.any() or bool(unknown) or any(np.array_equal(kernel, e) for e in equal)
 
 
 def _real_values(model, subgraph, index):

@@ -1,6 +1,7 @@
 """Every kind of Keras model becomes a proven file, in every precision, and is left as it was."""
 
 import itertools
+from collections import OrderedDict
 
 import keras
 import model_kinds
@@ -140,6 +141,50 @@ def test_a_model_that_mixes_its_examples_is_refused(tmp_path):
     model = keras.Model(image, keras.ops.mean(layers.Dense(4)(image)))
     with pytest.raises(tflite.ExportError, match=r"has shape \(8,\), in Keras \(\)"):
         tflite.export(model, tmp_path / "x.tflite")
+
+
+def test_inputs_in_an_order_of_their_own(tmp_path):
+    inputs = OrderedDict(z=keras.Input((4,), name="z"), c=keras.Input((4,), name="c"))
+    model = keras.Model(inputs, layers.Dense(3)(inputs["z"] - 3 * inputs["c"]))
+    samples = {name: np.random.default_rng(ord(name)).random((8, 4)) for name in "cz"}
+    for given in (None, OrderedDict(z=samples["z"], c=samples["c"])):
+        report = tflite.export(model, tmp_path / "x.tflite", samples=given, overwrite=True)
+        assert max(report.proof.errors.values()) < 1e-5
+
+
+class Partly(keras.Model):
+    """Returns nothing in one place, and a number in another."""
+
+    def __init__(self):
+        super().__init__()
+        self.scores = layers.Dense(3)
+
+    def call(self, x):
+        return self.scores(x), None, keras.ops.convert_to_tensor([0.5])
+
+
+def test_outputs_that_are_nothing_are_left_out(tmp_path):
+    model = Partly()
+    model(np.zeros((2, 20), np.float32))
+    report = tflite.export(model, tmp_path / "x.tflite", samples=np.ones((1, 20)))
+    assert max(report.proof.errors.values()) < 1e-5
+
+
+def test_a_sequential_of_several_outputs(tmp_path):
+    lstm = layers.LSTM(8, return_state=True, unroll=True, name="lstm")
+    tflite.export(keras.Sequential([keras.Input((6, 12)), lstm]), tmp_path / "x.tflite")
+    interpreter = Interpreter(str(tmp_path / "x.tflite"))
+    names = [each["name"] for each in interpreter.get_output_details()]
+    assert names == ["lstm_1", "lstm_1", "lstm_2"]  # the first two are one tensor
+
+
+def test_a_model_built_for_a_batch_of_one(tmp_path):
+    image = keras.Input(batch_shape=(1, 6, 12))
+    x = keras.ops.reshape(image, (1, 72))
+    model = keras.Model(image, layers.Dense(3)(x))
+    samples = np.random.default_rng(0).random((20, 6, 12))
+    tflite.export(model, tmp_path / "made_up.tflite")
+    tflite.export(model, tmp_path / "x.tflite", target="int8", samples=samples)
 
 
 class TwoTowers(keras.Model):

@@ -186,3 +186,9 @@ def test_the_table_says_which_is_best(dense_forecast):
 def test_wrong_arguments_are_told_what_is_right(arguments, message):
     with pytest.raises(ValueError, match=message):
         preflight(sample_files.dense_network(), **arguments)
+
+
+def test_a_loop_is_refused_for_integers_as_by_the_export():
+    model = keras.Sequential([keras.Input((6, 12)), keras.layers.LSTM(8)])
+    with pytest.raises(ExportError, match="has a loop"):
+        preflight(model, "int8")

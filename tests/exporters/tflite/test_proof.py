@@ -205,3 +205,48 @@ def test_a_value_that_integers_lose_is_reported(tmp_path):
     assert any("Value 1 of the output 'y' is lost" in note for note in report.notes)
     report = tflite.export(model, tmp_path / "y.tflite", samples=samples)
     assert report.proof.lost == ()
+
+
+class TrainingOnly(keras.Model):
+    """Has a head that inference does not use, as large as no other kernel is."""
+
+    def __init__(self):
+        super().__init__()
+        self.body, self.head = layers.Dense(32, name="body"), layers.Dense(1, name="head")
+        self.aux = layers.Dense(4, name="aux")
+
+    def call(self, x, training=False):
+        x = self.body(x)
+        return (self.head(x), self.aux(x)) if training else self.head(x)
+
+
+def test_a_kernel_that_inference_does_not_use_is_named_in_a_note(tmp_path):
+    model = TrainingOnly()
+    model(np.zeros((2, 20), np.float32), training=True)
+    kl.Lottery(model).prune(0.5)
+    report = tflite.export(model, tmp_path / "x.tflite")
+    assert "The file has no 'aux/kernel': the model reads it in training only." in report.notes
+    assert {w.name for w in report.inspection.weights} == {"body/kernel", "head/kernel"}
+
+
+@pytest.mark.parametrize("other", ["zero", "equal"])
+def test_another_kernel_does_not_excuse_one_that_is_alive_in_the_file(other, tmp_path):
+    image, pruned, twin = keras.Input((8,)), layers.Dense(8, name="a"), layers.Dense(8, name="b")
+    model = keras.Model(image, [pruned(image), twin(image)])
+    model_kinds.prune(model)
+    twin.kernel.assign(pruned.kernel * (other == "equal"))
+    pruned.enable_lora(2)
+    pruned.lora_kernel_b.assign(np.ones((2, 8)))
+    with pytest.raises(
+        tflite.ExportError, match="'a/kernel' has pruned weights and is no constant"
+    ):
+        tflite.export(model, tmp_path / "x.tflite")
+
+
+def test_a_table_is_calibrated_on_every_sample(tmp_path):
+    tokens = keras.Input((6,), dtype="int32")
+    x = layers.Flatten()(layers.Embedding(3000, 2)(tokens))
+    model = keras.Model(tokens, layers.Dense(3)(x))
+    samples = np.arange(3000).reshape(500, 6)
+    report = tflite.export(model, tmp_path / "x.tflite", target="int8", samples=samples)
+    assert report.proof.exact

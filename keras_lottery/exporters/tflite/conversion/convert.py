@@ -80,20 +80,35 @@ def _frozen(model, signature):
         )
     import tensorflow as tf
 
-    specs = keras.tree.map_structure(lambda t: tf.TensorSpec(t.shape, t.dtype), signature)
-    with reference.in_float32(model):
-        call = tf.function(
-            lambda inputs: keras.tree.flatten(model(inputs, training=False)), autograph=False
-        )
-        try:
-            function = call.get_concrete_function(specs)
-        except Exception as error:  # the model's own code may raise anything
-            raise ExportError(f"TensorFlow cannot trace {model.name!r}: {error}") from error
+    function = _traced(model, signature)
     with _no_notice():
         # Given the Keras model to track, the converter would export uninitialised variables.
         converter = tf.lite.TFLiteConverter.from_concrete_functions([function])
     converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS]
     return converter
+
+
+def variables_read(model, signature):
+    """The model's variables that it reads when it is called, a list of `keras.Variable`."""
+    captured = {id(variable) for variable in _traced(model, signature).graph.variables}
+    return [variable for variable in model.variables if id(variable.value) in captured]
+
+
+def _traced(model, signature):
+    """The model's call as TensorFlow's `ConcreteFunction` of flat inputs and outputs."""
+    import tensorflow as tf
+
+    # TensorFlow and Keras flatten an OrderedDict each in its own order.
+    flat = [tf.TensorSpec(t.shape, t.dtype) for t in keras.tree.flatten(signature)]
+
+    def call(*inputs):
+        return reference.flat(model(keras.tree.pack_sequence_as(signature, inputs), training=False))
+
+    with reference.in_float32(model):
+        try:
+            return tf.function(call, autograph=False).get_concrete_function(*flat)
+        except Exception as error:  # the model's own code may raise anything
+            raise ExportError(f"TensorFlow cannot trace {model.name!r}: {error}") from error
 
 
 def check_finite(model):

@@ -5,12 +5,11 @@ constants as it likes. What it keeps is which weights are zero, and that is what
 """
 
 import itertools
-import math
 
 import numpy as np
 from ai_edge_litert import schema_py_generated as schema
 
-from keras_lottery.exporters.tflite.format import flatbuffer, levels
+from keras_lottery.exporters.tflite.format import flatbuffer
 
 # A weight times a normalisation's factor is rounded a few times on the way.
 _RATIO_TOLERANCE = 1e-4
@@ -34,41 +33,67 @@ def find(weights, model):
         `dict`: name -> `(the file's tensor, the order of the weight's axes in it)`, for every
         weight that is one constant in it.
     """
-    constants = {}
-    for _, _, tensor in flatbuffer.constants(model):
-        if tensor.type == schema.TensorType.FLOAT32:
-            constants.setdefault(math.prod(levels.shape(tensor)), []).append(tensor)
+    constants = _floats(model)
     found = {}
-    # Of several that a weight may be, the one that it surely is: so exact matches go first.
+    # Of several that a weight may be, the one that it surely is: first one that is equal to it,
+    # then the one with the fewest zeros of its own.
     for match in (_equal_order, order_of):
-        for name, weight in weights.items():
-            candidates = [] if name in found else constants.get(weight.size, [])
-            for tensor in candidates:
-                order = match(flatbuffer.dense(model, tensor), weight)
-                if order is not None:
-                    found[name] = tensor, order
-                    candidates.remove(tensor)
-                    break
+        pairs = [
+            (np.count_nonzero(weight) - np.count_nonzero(constant), name, number, order)
+            for name, weight in weights.items()
+            if name not in found
+            for number, (_, constant) in enumerate(constants)
+            if constant.size == weight.size and (order := match(constant, weight)) is not None
+        ]
+        taken = set()
+        for _, name, number, order in sorted(pairs, key=lambda pair: pair[0]):
+            if name not in found and number not in taken:
+                found[name] = constants[number][0], order
+                taken.add(number)
+        constants = [each for number, each in enumerate(constants) if number not in taken]
     return found
 
 
-def pieces_of(weight, model):
+def pieces_of(weight, model, taken):
     """Cuts a weight along its last axis into pieces that are constants of a file.
 
     Args:
         weight: An array of rank 2 or more, which is not one constant itself.
         model: As of `find`.
+        taken: Tensors that are other weights.
 
     Returns:
-        A list of arrays, all of them to be found; empty if there is no such cut.
+        A list with `(piece, tensor, order)` for every piece, of one that is equal to an earlier one
+        or nothing but zeros without a tensor; empty if there is no such cut.
     """
+    free = [each for each in _floats(model) if not any(each[0] is tensor for tensor in taken)]
     for gates in _PIECES:
         width, rest = divmod(weight.shape[-1], sum(gates))
         if rest == 0:
             pieces = np.split(weight, np.cumsum(gates)[:-1] * width, axis=-1)
-            if len(find(dict(enumerate(pieces)), model)) == len(pieces):
-                return pieces
+            found = [(piece, *_equal(piece, pieces[:i], free)) for i, piece in enumerate(pieces)]
+            if all(order is not None for _, _, order in found):
+                return found
     return []
+
+
+def _equal(piece, earlier, constants):
+    """`(tensor, order)` of the constant that is a piece; no order if there is none."""
+    if not piece.any() or any(np.array_equal(piece, other) for other in earlier):
+        return None, ()
+    for tensor, constant in constants:
+        if constant.size == piece.size and (order := _equal_order(constant, piece)) is not None:
+            return tensor, order
+    return None, None
+
+
+def _floats(model):
+    """`(tensor, values)` of every float32 constant."""
+    return [
+        (tensor, flatbuffer.dense(model, tensor))
+        for _, _, tensor in flatbuffer.constants(model)
+        if tensor.type == schema.TensorType.FLOAT32
+    ]
 
 
 def order_of(constant, weight):
@@ -117,6 +142,8 @@ def _proportional(constant, turned):
         return True
     ratio = np.divide(constant, turned, out=np.zeros(turned.shape, np.float64), where=alive)
     for axis in range(constant.ndim):
+        if constant.shape[axis] == constant.size > 1:
+            continue  # A factor for each value would make it any vector.
         others = tuple(a for a in range(constant.ndim) if a != axis)
         low = ratio.min(others, where=alive, initial=np.inf)
         high = ratio.max(others, where=alive, initial=-np.inf)

@@ -26,7 +26,7 @@ def in_float32(model):
 
 
 def outputs(model, samples):
-    """The model's own outputs on the samples, computed in float32: in their structure, arrays.
+    """The model's own outputs on the samples, computed in float32, in their structure.
 
     Raises:
         ExportError: Keras itself cannot compute them.
@@ -34,14 +34,32 @@ def outputs(model, samples):
     inputs = keras.tree.map_structure(np.asarray, samples)
     with in_float32(model):
         try:
-            found = model(inputs, training=False)
+            found = _call(model, inputs)
         except Exception as error:  # the model's own code may raise anything
             raise ExportError(
                 f"Keras cannot call {model.name!r} on the samples: {error}"
             ) from error
-    return keras.tree.map_structure(lambda output: output.numpy(), found)
+    return found
 
 
 def answers(model, samples):
-    """The model's `outputs` as a flat list."""
-    return keras.tree.flatten(outputs(model, samples))
+    """The model's `outputs` as a flat list of arrays."""
+    return [np.asarray(output) for output in flat(outputs(model, samples))]
+
+
+def flat(structure):
+    """The parts of what a model returns, without what is `None`."""
+    return [part for part in keras.tree.flatten(structure) if part is not None]
+
+
+def _call(model, inputs):
+    """Calls the model on all examples, or one by one where it was built for one."""
+    declared = keras.tree.flatten(getattr(model, "inputs", None) or [])
+    if not any(tensor.shape[:1] == (1,) for tensor in declared):
+        return model(inputs, training=False)
+    count = len(keras.tree.flatten(inputs)[0])
+    found = [
+        model(keras.tree.map_structure(lambda array, i=i: array[i : i + 1], inputs), training=False)
+        for i in range(count)
+    ]
+    return keras.tree.map_structure(lambda *parts: np.concatenate(parts), *found)

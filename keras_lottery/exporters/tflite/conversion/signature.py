@@ -61,7 +61,8 @@ def names(structure, positional):
     """
     if not isinstance(structure, dict):
         return positional
-    return ["/".join(map(str, path)) for path, _ in keras.tree.flatten_with_path(structure)]
+    parts = keras.tree.flatten_with_path(structure)
+    return ["/".join(map(str, path)) for path, part in parts if part is not None]
 
 
 def _check_precision(model):

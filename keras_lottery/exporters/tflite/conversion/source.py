@@ -39,6 +39,7 @@ class Source:
             inputs and outputs, carry Keras's names.
         orders: Name -> the order of the kernel's axes in its constant, of the kernels that are one.
         outputs: The names of the outputs.
+        unused: The names of kernels that the model reads in training only.
     """
 
     model: keras.Model
@@ -50,6 +51,7 @@ class Source:
     dense: bytes
     orders: dict[str, tuple[int, ...]]
     outputs: tuple[str, ...]
+    unused: tuple[str, ...] = ()
 
     def laid_out(self, name, array):
         """An array of a kernel's shape, flat in the order of the kernel's constant."""
@@ -104,6 +106,10 @@ def prepare(model, samples=None):
     values = {name: v.numpy() for name, v in variables.candidates(model).items()}
     dense = flatbuffer.read(convert.convert(model, called_with))
     found = _find(values, masks, dense)
+    unused = _unused(model, called_with, [name for name in values if name not in found])
+    for name in unused:
+        del values[name]
+        masks.pop(name, None)
     for name, (tensor, _) in found.items():
         tensor.name = name.encode()
     main = dense.subgraphs[0]
@@ -119,6 +125,7 @@ def prepare(model, samples=None):
         dense=flatbuffer.write(dense),
         orders={name: order for name, (_, order) in found.items()},
         outputs=tuple(levels.title(main.tensors[index]) for index in main.outputs),
+        unused=tuple(unused),
     )
 
 
@@ -126,16 +133,29 @@ def _find(values, masks, dense):
     """Matches kernels with constants; one that is used in pieces becomes one for each piece."""
     found = matching.find(values, dense)
     for name in [name for name in values if name not in found]:
-        pieces = matching.pieces_of(values[name], dense)
-        if pieces:
-            starts = np.cumsum([piece.shape[-1] for piece in pieces])[:-1]
-            named = {f"{name}[{number}]": piece for number, piece in enumerate(pieces)}
-            del values[name]
-            values |= named
-            if name in masks:
-                masks |= zip(named, np.split(masks.pop(name), starts, axis=-1), strict=True)
-            found |= matching.find(named, dense)
+        taken = [tensor for tensor, _ in found.values()]
+        pieces = matching.pieces_of(values[name], dense, taken)
+        if not pieces:
+            continue
+        starts = np.cumsum([piece.shape[-1] for piece, _, _ in pieces])[:-1]
+        names = [f"{name}[{number}]" for number in range(len(pieces))]
+        del values[name]
+        values |= {each: piece for each, (piece, _, _) in zip(names, pieces, strict=True)}
+        if name in masks:
+            masks |= zip(names, np.split(masks.pop(name), starts, axis=-1), strict=True)
+        for each, (_, tensor, order) in zip(names, pieces, strict=True):
+            if tensor is not None:
+                found[each] = tensor, order
     return found
+
+
+def _unused(model, called_with, names):
+    """Those of the names that the model does not read when it is called."""
+    if not names:
+        return []
+    read = {id(variable) for variable in convert.variables_read(model, called_with)}
+    named = variables.named(model)
+    return [name for name in names if name in named and id(named[name]) not in read]
 
 
 def _checked_masks(model):
@@ -157,10 +177,11 @@ def _name_ends(subgraph, inputs, outputs):
 
 
 def _output_names(model, samples):
-    if isinstance(model, keras.Sequential):
-        return [model.layers[-1].name]
     one = keras.tree.map_structure(lambda array: array[:1], samples)
     structure = reference.outputs(model, one)
-    count = len(keras.tree.flatten(structure))
-    positional = getattr(model, "output_names", [f"output_{i}" for i in range(count)])
-    return signature.names(structure, positional if count > 1 else positional[:1])
+    count = len(reference.flat(structure))
+    if isinstance(model, keras.Sequential):
+        last = model.layers[-1].name
+        return [last] if count == 1 else [f"{last}_{i}" for i in range(count)]
+    positional = [f"output_{i}" for i in range(count)] if count > 1 else ["output"]
+    return signature.names(structure, getattr(model, "output_names", positional))

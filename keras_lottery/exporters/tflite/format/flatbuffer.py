@@ -22,6 +22,9 @@ BUFFER_ALIGNMENT = 16
 # The largest dense tensor that fits into a flatbuffer at all.
 MAX_DENSE_BYTES = 2**31
 
+# More than any memory holds, and few enough to calculate with.
+MOST_VALUES = 2**48
+
 _DTYPES = {
     schema.TensorType.FLOAT32: "<f4",
     schema.TensorType.FLOAT16: "<f2",
@@ -197,7 +200,7 @@ def _check(model):
         for tensor in subgraph.tensors:
             if tensor.buffer >= len(model.buffers):
                 raise FlatbufferError(f"{levels.title(tensor)!r} is in no buffer.")
-            if min(levels.shape(tensor), default=0) < 0:
+            if min(levels.shape(tensor), default=0) < 0 or levels.size(tensor) > MOST_VALUES:
                 raise FlatbufferError(f"{levels.title(tensor)!r} has shape {levels.shape(tensor)}.")
         for operator in subgraph.operators:
             if operator.opcodeIndex >= len(model.operatorCodes):

@@ -15,8 +15,9 @@ _WORTH_A_SCALE = 4.0
 
 
 def to_float16(values):
-    """The values rounded to float16, or `None` where one is too large for it."""
-    if np.abs(values).max(initial=0) > np.finfo(np.float16).max:
+    """The values rounded to float16, or `None` where the largest is out of its range."""
+    largest = np.abs(values).max(initial=0)
+    if largest > np.finfo(np.float16).max or 0 < largest < np.finfo(np.float16).tiny:
         return None
     return values.astype(np.float16)
 
@@ -37,6 +38,7 @@ def to_int8(values, axis=None):
     """
     scales = _largest(values, axis)
     scales = (np.where(scales > 0, scales, 1) / LARGEST).astype(np.float32)
+    scales = np.maximum(scales, np.finfo(np.float32).tiny)
     shape = [1] * values.ndim
     if scales.size > 1:
         shape[axis] = scales.size

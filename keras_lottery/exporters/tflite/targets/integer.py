@@ -18,7 +18,7 @@ from keras_lottery.exporters.tflite.format import encoding, flatbuffer, levels
 from keras_lottery.exporters.tflite.rewriting import dense_as_conv, quantize, storage, weights
 from keras_lottery.exporters.tflite.targets import size
 
-# The most examples that activations are calibrated on.
+# The most examples that activations are calibrated on, where no input may be an index.
 _CALIBRATED = 256
 
 # A value of a bias, and its scale and zero point.
@@ -59,12 +59,7 @@ def quantized(origin, kind="float32"):
     if not origin.real:
         raise ValueError("This target quantises activations: pass `samples`, real inputs.")
     dense = flatbuffer.read(origin.dense)
-    if len(dense.subgraphs) > 1:
-        # Its calibration does not survive one: the whole process ends.
-        raise ExportError(
-            f"TensorFlow cannot quantise {origin.model.name!r}, which has a loop: build its "
-            "recurrent layers with unroll=True."
-        )
+    check_loops(origin, dense)
     import tensorflow as tf
 
     def configure(converter):
@@ -77,6 +72,16 @@ def quantized(origin, kind="float32"):
     _name(model, dense)
     _check_tables(model, dense)
     return model
+
+
+def check_loops(origin, dense):
+    """Raises `ExportError` if a model has a loop."""
+    if len(dense.subgraphs) > 1:
+        # TensorFlow's calibration does not survive one: the whole process ends.
+        raise ExportError(
+            f"TensorFlow cannot quantise {origin.model.name!r}, which has a loop: build its "
+            "recurrent layers with unroll=True."
+        )
 
 
 def build(origin, precision):
@@ -148,7 +153,9 @@ def _connected(weight):
 
 def _examples(samples):
     arrays = keras.tree.flatten(samples)
-    for example in range(min(len(arrays[0]), _CALIBRATED)):
+    # A table's range is that of the rows looked up.
+    looks_up = any(array.dtype.kind in "iu" for array in arrays)
+    for example in range(len(arrays[0]) if looks_up else min(len(arrays[0]), _CALIBRATED)):
         yield [array[example : example + 1] for array in arrays]
 
 

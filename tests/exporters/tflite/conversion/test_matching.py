@@ -1,12 +1,14 @@
 """Weights are found among constants of the same size, and no constant passes for any weight."""
 
+import itertools
+
 import keras
 import numpy as np
 import pytest
 from keras import layers
 
 from keras_lottery.exporters.tflite.conversion import matching, source
-from keras_lottery.exporters.tflite.format import flatbuffer
+from keras_lottery.exporters.tflite.format import flatbuffer, levels
 
 
 def side_by_side(first, second):
@@ -30,3 +32,45 @@ def test_each_of_two_proportional_kernels_finds_its_own(factor, order):
         tensor, axes = found[name]
         np.testing.assert_array_equal(flatbuffer.dense(dense, tensor), weight.T)
         np.testing.assert_array_equal(weight.transpose(axes), weight.T)
+
+
+@pytest.mark.parametrize("order", list(itertools.permutations(range(3))))
+def test_kernels_whose_zeros_are_nested_find_their_own(order):
+    """Each is scaled by a normalisation, and has the zeros of those before it and more."""
+    rng = np.random.default_rng(0)
+    kernels = [rng.random((3, 3, 4, 6)).astype(np.float32)]
+    for channel in range(2):
+        kernels.append(kernels[-1] * (np.arange(6) != channel))
+    image = keras.Input((6, 6, 4))
+    branches = []
+    for number in order:
+        convolution = layers.Conv2D(6, 3, use_bias=False, name=f"c{number}")
+        normalised = layers.BatchNormalization(gamma_initializer="random_uniform")
+        branches.append(normalised(convolution(image)))
+        convolution.kernel.assign(kernels[number])
+    origin = source.prepare(keras.Model(image, layers.Concatenate()(branches)))
+    dense = {
+        levels.title(t): (t, m)
+        for m in [flatbuffer.read(origin.dense)]
+        for *_, t in flatbuffer.constants(m)
+    }
+    for number in order:
+        tensor, model = dense[f"c{number}/kernel"]
+        found = flatbuffer.dense(model, tensor)
+        assert np.count_nonzero(found) == np.count_nonzero(kernels[number])
+
+
+def test_a_vector_is_no_kernel_of_one_output():
+    kernel, bias = np.array([[1.0], [2.0], [3.0]]), np.array([7.0, 5.0, 3.0])
+    assert matching.order_of(bias, kernel) is None
+    assert matching.order_of(2 * kernel.reshape(1, 3), kernel) is not None
+
+
+def test_gates_that_are_equal_or_zero_are_one_piece():
+    model = keras.Sequential([keras.Input((6, 12)), layers.LSTM(8, implementation=1, name="lstm")])
+    kernel = model.layers[0].cell.kernel.numpy().reshape(12, 4, 8)
+    kernel[:, 3], kernel[:, 1] = kernel[:, 0], 0
+    model.layers[0].cell.kernel.assign(kernel.reshape(12, 32))
+    origin = source.prepare(model)
+    pieces = {name for name in origin.orders if name.startswith("lstm/lstm_cell/kernel")}
+    assert pieces == {"lstm/lstm_cell/kernel[0]", "lstm/lstm_cell/kernel[2]"}

@@ -143,3 +143,10 @@ def test_ten_thousand_mutated_files_are_read_or_refused():
             outcomes["refused"] += 1
     assert outcomes["refused"] > 5_000
     assert outcomes["read"] > 1_000
+
+
+def test_a_tensor_larger_than_any_memory_is_damage():
+    model = flatbuffer.read(sample_files.stock_file("float32"))
+    model.subgraphs[0].tensors[0].shape = [2**31 - 1] * 3
+    with pytest.raises(flatbuffer.FlatbufferError, match="has shape"):
+        flatbuffer.read(flatbuffer.write(model))

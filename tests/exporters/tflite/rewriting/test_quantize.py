@@ -37,3 +37,15 @@ def test_a_dead_channel_and_a_dead_weight_have_scales_that_are_positive():
 def test_float16_refuses_what_it_cannot_hold():
     assert quantize.to_float16(np.array([0, 1e5], np.float32)) is None
     assert quantize.to_float16(np.array([0, 1e4], np.float32)).dtype == np.float16
+
+
+def test_a_channel_of_the_smallest_numbers_has_a_scale_all_the_same():
+    values = np.array([[1e-45, 0], [1.0, -1.0]], np.float32)
+    integers, scales = quantize.to_int8(values, axis=0)
+    assert (scales > 0).all()
+    assert integers[0].tolist() == [0, 0]
+
+
+def test_weights_too_small_for_float16_stay_float32():
+    assert quantize.to_float16(np.full((2, 2), 3e-8, np.float32)) is None
+    assert quantize.to_float16(np.zeros((2, 2), np.float32)) is not None
