@@ -56,7 +56,8 @@ def fit(
 
     There are no `steps_per_epoch` and `validation_steps`: let a dataset end where the epoch shall,
     as by `dataset.take(steps)`. The limits `keras.config.set_max_epochs` and
-    `set_max_steps_per_epoch` hold; each epoch takes the first batches of its own order.
+    `set_max_steps_per_epoch` hold; each epoch then takes the first batches of its own order, where
+    Keras goes on from the last epoch's.
 
     Arrays are copied once, as tensors, at every call: they are the caller's, who may change them
     afterwards, and TensorFlow takes no memory of theirs that is not aligned for it. `model.fit`
@@ -232,7 +233,7 @@ def _limited(epochs):
 def _model_fit(model, samples, arguments):
     """The history of `model.fit`; a model's own `fit` may know fewer arguments than Keras'."""
     known = inspect.signature(keras.Model.fit).parameters
-    given = {n: value for n, value in arguments.items() if value is not known[n].default}
+    given = {name: arg for name, arg in arguments.items() if arg is not known[name].default}
     history = model.fit(*samples, **given)
     if not isinstance(history, keras.callbacks.History):
         raise TypeError(
