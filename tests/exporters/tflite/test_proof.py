@@ -238,7 +238,7 @@ def test_another_kernel_does_not_excuse_one_that_is_alive_in_the_file(other, tmp
     pruned.enable_lora(2)
     pruned.lora_kernel_b.assign(np.ones((2, 8)))
     with pytest.raises(
-        tflite.ExportError, match="'[ab]/kernel' has pruned weights and is no constant"
+        tflite.ExportError, match=r"'[ab]/kernel' has pruned weights and is no constant"
     ):
         tflite.export(model, tmp_path / "x.tflite")
 
