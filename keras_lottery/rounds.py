@@ -211,7 +211,9 @@ def rounds(
                 ticket=ticket,
                 kept=lottery.remaining,
                 sparsity=lottery.sparsity,
-                callbacks=[Prune(_NOTHING, rewind=rewind)],
+                callbacks=[
+                    Prune(_NOTHING, rewind=rewind, pruned=pruned, include=include, exclude=exclude)
+                ],
                 initial_epoch=rewind.at if late else 0,
                 controls=controls.of(Start(index, ticket.masks, lottery.state.point, action)),
             )
@@ -254,11 +256,8 @@ def _refuse_differences(ticket: Ticket, settings: Mapping) -> None:
 
 def _move_to(lottery: Lottery, ticket: Ticket, draws: int) -> None:
     """Give a `Lottery` the masks and the rewind point of a ticket."""
-    names = variables.names_in(
-        {name: value.shape for name, value in ticket.values.items()}, lottery.model
-    )
-    values = {names[name]: value for name, value in ticket.values.items()}
-    masks = {names[name]: mask for name, mask in ticket.masks.items()}
+    ticket = ticket.renamed(lottery.model)
+    masks, values = ticket.masks, ticket.values
     # A ticket has the values that weights are held at in their place.
     held = {name: np.where(mask, 0, values[name]) for name, mask in masks.items()}
     lottery.load_state(

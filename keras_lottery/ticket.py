@@ -12,7 +12,7 @@ import keras
 import numpy as np
 
 from keras_lottery import ticket_file, variables
-from keras_lottery.core import compare
+from keras_lottery.core import compare, pairing
 from keras_lottery.lottery import Lottery
 from keras_lottery.ticket_file import TicketError
 
@@ -78,8 +78,9 @@ class Ticket:
             settings: For the record: all that it was searched with, JSON-able values by name.
 
         Returns:
-            A `Ticket`. Where pruned weights are held at other values than zero, those are their
-            values in it, and its metadata say `"pruned": "freeze"`.
+            A `Ticket`, whose arrays are read-only: the values are not copied. Where pruned weights
+            are held at other values than zero, those are their values in it, and its metadata say
+            `"pruned": "freeze"`.
         """
         masks, held, point = lottery.masks, lottery.state.held, lottery.state.point
         values = {
@@ -102,7 +103,7 @@ class Ticket:
             },
             **(settings or {}),
         }
-        return cls(masks, values, metadata)
+        return cls(_read_only(masks), _read_only(values), metadata)
 
     @property
     def sparsity(self) -> float:
@@ -147,50 +148,75 @@ class Ticket:
             model: A built model of the architecture that the ticket was found on.
 
         Returns:
-            The attached `Lottery`. Its rewind point is the ticket's.
+            The attached `Lottery`. Its rewind point is the ticket's. After a late one the optimizer
+            counts iterations from there, so that a learning-rate schedule goes on: compile the
+            model first. A ticket does not hold the optimizer's slots, and they stay as they are:
+            zero in a new one, for which Adam at a late count takes its first steps too large.
 
         Raises:
             TicketError: If the architecture is another one, or the model has masks already; the
                 model is then unchanged.
         """
         try:
-            matched, masks = self._matched(model)
+            own = self.renamed(model)
+            step = int(self.metadata.get("rewind_step", 0))
             lottery = Lottery(
                 model,
-                include=lambda name, shape: name in masks,
+                include=lambda name, shape: name in own.masks,
                 pruned=self.metadata.get("pruned", "zero"),
                 seed=self.metadata.get("seed", 0),
             )
         except ValueError as error:
             raise TicketError(f"the ticket does not fit {model.name!r}: {error}") from error
-        for name, variable in matched.items():
-            variable.assign(self.values[name])
-        lottery.save_rewind_point()
-        lottery.set_masks(masks)
+        for name, variable in variables.named(model).items():
+            variable.assign(own.values[name])
+        optimizer = variables.optimizer_of(model)
+        if step and optimizer is not None:
+            optimizer.iterations.assign(step)
+        lottery.save_rewind_point(step)
+        lottery.set_masks(own.masks)
         return lottery
 
-    def _matched(
-        self, model: keras.Model
-    ) -> tuple[dict[str, keras.Variable], dict[str, np.ndarray]]:
-        """The model's variables by their names here, and the masks by their names there."""
-        shapes = {name: value.shape for name, value in self.values.items()}
-        matched = variables.match(shapes, model)
-        for name, variable in matched.items():
-            dtype = self.values[name].dtype.name
-            if variable.dtype != dtype:
-                raise TicketError(f"{name!r} is {dtype} in it and {variable.dtype} in the model.")
-        own_names = {id(variable): name for name, variable in variables.named(model).items()}
-        masks = {own_names[id(matched[name])]: mask for name, mask in self.masks.items()}
-        kernels = variables.prunable(model, include=lambda name, shape: name in masks)
-        if strangers := masks.keys() - kernels.keys():
+    def renamed(self, model: keras.Model) -> Ticket:
+        """The ticket by the names that its variables have in a model.
+
+        Args:
+            model: A built model of the architecture that the ticket was found on.
+
+        Returns:
+            A `Ticket` of the same arrays.
+
+        Raises:
+            ValueError: If the architecture or a dtype is another, or the ticket masks what cannot
+                be pruned.
+        """
+        names = variables.names_in(_shapes(self.values), model)
+        own = variables.named(model)
+        for name, value in self.values.items():
+            if own[names[name]].dtype != value.dtype.name:
+                raise TicketError(
+                    f"{name!r} is {value.dtype.name} in it and {own[names[name]].dtype} in the "
+                    "model."
+                )
+        masks = {names[name]: mask for name, mask in self.masks.items()}
+        if strangers := masks.keys() - variables.candidates(model).keys():
             raise TicketError(f"it has masks for {sorted(strangers)}, which cannot be pruned.")
-        return matched, masks
+        values = {names[name]: value for name, value in self.values.items()}
+        return Ticket(masks, values, self.metadata)
 
     def union(self, other: Ticket) -> Ticket:
         """A ticket of the weights that either keeps, starting from this ticket's values.
 
+        Args:
+            other: A ticket of the same architecture, where Keras may have numbered the layers anew.
+
+        Returns:
+            A `Ticket` by the names of this one.
+
         Raises:
-            TicketError: If only one of them holds pruned weights at other values than zero.
+            TicketError: If the architectures differ, or only one of the two holds pruned weights at
+                other values than zero, or this one does so with weights that would come back: it
+                does not know their values at the rewind point.
         """
         return self._combined(compare.union, other)
 
@@ -203,8 +229,26 @@ class Ticket:
         return self._combined(compare.difference, other)
 
     def compare(self, other: Ticket) -> compare.Comparison:
-        """How much the two tickets share, per kernel and overall, and what chance would share."""
-        return compare.compare(self.masks, other.masks)
+        """How much the two tickets share, per kernel and overall, and what chance would share.
+
+        Args:
+            other: A ticket of the same architecture, where Keras may have numbered the layers anew.
+
+        Returns:
+            A `keras_lottery.core.compare.Comparison`.
+
+        Raises:
+            TicketError: If the architectures differ, or the kernels that have masks.
+        """
+        return self._with(compare.compare, other)
+
+    def _with(self, function: Callable[..., Any], other: Ticket) -> Any:
+        """What a function of two mask dicts gives for these two tickets."""
+        try:
+            names = pairing.paired(_shapes(other.values), _shapes(self.values), "this ticket")
+            return function(self.masks, {names[name]: mask for name, mask in other.masks.items()})
+        except ValueError as error:
+            raise TicketError(f"the tickets do not fit each other: {error}") from error
 
     def _combined(self, operation: Callable[..., dict[str, np.ndarray]], other: Ticket) -> Ticket:
         one, two = (ticket.metadata.get("pruned", "zero") for ticket in (self, other))
@@ -213,13 +257,33 @@ class Ticket:
                 f"the pruned weights of one ticket are held as by {one!r}, of the other as by "
                 f"{two!r}: together they cannot be held."
             )
+        masks = self._with(operation, other)
+        revived = [name for name, mask in masks.items() if np.any(mask & ~self.masks[name])]
+        if revived and one != "zero":
+            raise TicketError(
+                f"weights of {revived} would come back, whose values at the rewind point are not "
+                f"in a ticket that holds them as by {one!r}."
+            )
         metadata = {
             "operation": operation.__name__,
             "of": [self.metadata, other.metadata],
             "pruned": one,
+            "rewind_step": self.metadata.get("rewind_step", 0),
             "seed": self.metadata.get("seed", 0),
         }
-        return Ticket(operation(self.masks, other.masks), self.values, metadata)
+        return Ticket(masks, self.values, metadata)
+
+
+def _shapes(values: Mapping[str, np.ndarray]) -> dict[str, tuple[int, ...]]:
+    return {name: value.shape for name, value in values.items()}
+
+
+def _read_only(arrays: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """Views that cannot be written to."""
+    views = {name: array.view() for name, array in arrays.items()}
+    for view in views.values():
+        view.flags.writeable = False
+    return views
 
 
 @contextlib.contextmanager

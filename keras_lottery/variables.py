@@ -12,6 +12,8 @@ from collections.abc import Callable, Iterable, Mapping
 import keras
 import numpy as np
 
+from keras_lottery.core import pairing
+
 # Biases and normalisation weights, which may be of rank 2 or more, as in MultiHeadAttention.
 _NEVER_KERNELS = ("bias", "gamma", "beta", "moving_mean", "moving_variance")
 
@@ -208,8 +210,8 @@ def _found(pattern: str, name: str, argument: str) -> bool:
         ) from error
 
 
-def match(shapes: Mapping[str, tuple[int, ...]], model: keras.Model) -> dict[str, keras.Variable]:
-    """Find stored variables in a model that may have been built in another process.
+def names_in(shapes: Mapping[str, tuple[int, ...]], model: keras.Model) -> dict[str, str]:
+    """The names that stored variables have in a model that may have been built in another process.
 
     Names are compared without the numbers that Keras gives to unnamed layers, since those depend on
     how many layers were built before; variables are then paired in the order of the layers.
@@ -220,7 +222,7 @@ def match(shapes: Mapping[str, tuple[int, ...]], model: keras.Model) -> dict[str
         model: A built `keras.Model` of the same architecture.
 
     Returns:
-        A dict from stored name to the model's variable.
+        A dict from stored name to the name in `named(model)`.
 
     Raises:
         ValueError: If the architectures differ, naming the first difference.
@@ -228,48 +230,11 @@ def match(shapes: Mapping[str, tuple[int, ...]], model: keras.Model) -> dict[str
     Example:
 
     >>> model = keras.Sequential([keras.Input((4,)), keras.layers.Dense(2, name="dense_7")])
-    >>> found = match({"dense/kernel": (4, 2), "dense/bias": (2,)}, model)
-    >>> found["dense/kernel"] is model.layers[0].kernel
-    True
+    >>> names_in({"dense/kernel": (4, 2), "dense/bias": (2,)}, model)
+    {'dense/kernel': 'dense_7/kernel', 'dense/bias': 'dense_7/bias'}
     """
-    variables = named(model)
-    if {name: tuple(variable.shape) for name, variable in variables.items()} == {
-        name: tuple(shape) for name, shape in shapes.items()
-    }:
-        return {name: variables[name] for name in shapes}
-    for (stored, shape), (name, variable) in zip(shapes.items(), variables.items(), strict=False):
-        if _unnumbered(stored) != _unnumbered(name) or tuple(shape) != tuple(variable.shape):
-            raise ValueError(
-                f"The architectures differ: {stored!r} of shape {tuple(shape)} is stored where the "
-                f"model {model.name!r} has {name!r} of shape {tuple(variable.shape)}."
-            )
-    if len(shapes) != len(variables):
-        raise ValueError(
-            f"The architectures differ: {len(shapes)} variables are stored and the model "
-            f"{model.name!r} has {len(variables)}."
-        )
-    return dict(zip(shapes, variables.values(), strict=True))
-
-
-def names_in(shapes: Mapping[str, tuple[int, ...]], model: keras.Model) -> dict[str, str]:
-    """The names that stored variables have in a model that may have been built in another process.
-
-    Args:
-        shapes: As for `match`.
-        model: As for `match`.
-
-    Returns:
-        A dict from stored name to the name in `named(model)`.
-
-    Raises:
-        ValueError: If the architectures differ, naming the first difference.
-    """
-    own = {id(variable): name for name, variable in named(model).items()}
-    return {stored: own[id(variable)] for stored, variable in match(shapes, model).items()}
-
-
-def _unnumbered(name: str) -> str:
-    return re.sub(r"(_\d+)?(#\d+)?(?=/|$)", "", name)
+    own = {name: variable.shape for name, variable in named(model).items()}
+    return pairing.paired(shapes, own, f"the model {model.name!r}")
 
 
 def optimizer_of(model: keras.Model) -> keras.optimizers.Optimizer | None:

@@ -7,7 +7,6 @@ import pytest
 from sample_tickets import assert_same, encoded, model_of, ticket_of
 
 from keras_lottery import ticket_file
-from keras_lottery.core.compare import MaskMismatchError
 from keras_lottery.lottery import Lottery
 from keras_lottery.ticket import Ticket, TicketError
 
@@ -49,6 +48,13 @@ def test_the_ticket_of_a_lottery():
     again = Ticket(*ticket_file.decode(encoded(ticket)))
     assert_same(again, ticket)
     assert again.apply(model_of()).seed == 5
+
+
+def test_a_ticket_cannot_change_its_lottery():
+    ticket = Ticket.of(Lottery(model_of()))
+    for arrays in (ticket.masks, ticket.values):
+        with pytest.raises(ValueError, match="read-only"):
+            arrays["fc1/kernel"][0, 0] = 0
 
 
 @pytest.mark.parametrize("pruned", ["zero", "freeze", "freeze_unless_shrinking"])
@@ -111,6 +117,20 @@ def test_apply_holds_in_training(tmp_path):
         lottery.state.point.values.values(), ticket.values.values(), strict=True
     ):
         np.testing.assert_array_equal(value, expected)
+
+
+@pytest.mark.parametrize("step", [0, 3])
+def test_apply_goes_on_from_the_step_of_the_rewind_point(step):
+    found = Lottery(model_of(seed=1))
+    found.save_rewind_point(step)
+    model = model_of(seed=2)
+    model.compile("adam", "mse")
+    lottery = Ticket.of(found).union(Ticket.of(found)).apply(model)
+    assert lottery.state.point.step == step
+    assert int(model.optimizer.iterations) == step
+    model.fit(np.ones((8, 4)), np.ones((8, 2)), epochs=2, verbose=0)
+    lottery.rewind()
+    assert int(model.optimizer.iterations) == step
 
 
 def test_apply_finds_renumbered_layers():
@@ -219,6 +239,7 @@ def test_operations_take_the_first_tickets_values():
             "operation": name,
             "of": [{"seed": 1}, {"seed": 2}],
             "pruned": "zero",
+            "rewind_step": 0,
             "seed": 1,
         }
 
@@ -247,5 +268,40 @@ def test_compare():
     assert comparison.overall.both == sum(
         int(np.sum(one.masks[name] & other.masks[name])) for name in one.masks
     )
-    with pytest.raises(MaskMismatchError, match=r"\(4, 3\) and \(4, 5\)"):
-        one.compare(ticket_of(model_of(units=5)))
+    for function in (one.compare, one.union):
+        with pytest.raises(TicketError, match=r"\(4, 5\) is stored where this ticket .* \(4, 3\)"):
+            function(ticket_of(model_of(units=5)))
+        fewer = Ticket({"fc1/kernel": other.masks["fc1/kernel"]}, other.values)
+        with pytest.raises(TicketError, match="Only the first ticket has a mask for 'output/kern"):
+            function(fewer)
+
+
+def test_tickets_of_renumbered_layers():
+    def build():
+        return keras.Sequential([keras.Input((4,)), keras.layers.Dense(4), keras.layers.Dense(4)])
+
+    one, other = ticket_of(build(), seed=1), ticket_of(build(), seed=2)
+    assert not one.masks.keys() & other.masks.keys()
+    pairs = list(zip(one.masks.values(), other.masks.values(), strict=True))
+    assert [line.both for line in one.compare(other).kernels] == [np.sum(a & b) for a, b in pairs]
+    union = one.union(other)
+    assert list(union.masks) == list(one.masks)
+    for mask, (a, b) in zip(union.masks.values(), pairs, strict=True):
+        np.testing.assert_array_equal(mask, a | b)
+
+
+def test_weights_that_are_held_do_not_come_back():
+    """In a ticket they have the value they are held at, which is not always the initial one."""
+
+    def ticket(sparsity):
+        lottery = Lottery(model_of(seed=1), pruned="freeze_unless_shrinking")
+        lottery.prune(sparsity)
+        return Ticket.of(lottery)
+
+    sparse, dense = ticket(0.5), ticket(0.25)
+    np.testing.assert_equal(dense.union(sparse).masks, dense.masks)
+    np.testing.assert_equal(sparse.intersection(dense).masks, sparse.masks)
+    with pytest.raises(
+        TicketError, match=r"weights of \['fc1/kernel', 'output/kernel'\] would come"
+    ):
+        sparse.union(dense)
