@@ -14,13 +14,6 @@ from keras_lottery.core.kernel import Kernel, check_seed
 from keras_lottery.core.prune import prune
 from keras_lottery.snapshot import Snapshot, State, array
 
-_DIVERGED = "Those that are alive are not finite either: training diverged."
-_OVERWRITTEN = (
-    "Something wrote to the weights after the last pruning, for example "
-    "EarlyStopping(restore_best_weights=True) or load_weights, with values from before it: let it "
-    "start after the last pruning, or call `enforce()`."
-)
-
 
 class Lottery:
     """The masks over a Keras model's kernels, and the values they rewind to.
@@ -40,10 +33,11 @@ class Lottery:
         pruned: What pruned weights are held at: a function of `keras_lottery.core.pruned` or its
             name.
         seed: Seed of every random choice made here.
+        masks: The masks to begin with, as for `set_masks`. By default all is alive, with a warning
+            where kernels look pruned.
 
     Raises:
-        ValueError: If the model is not built, has masks already, nothing matched, or an argument is
-            wrong.
+        ValueError: If an argument is wrong, or the model is not built or has masks already.
 
     Example:
 
@@ -61,11 +55,14 @@ class Lottery:
         exclude: variables.Selector | None = None,
         pruned: str | Callable[[Kernel], np.ndarray] = "zero",
         seed: int = 0,
+        masks: Mapping[str, np.ndarray] | None = None,
     ):
         check_seed(seed)
         self.model = model
         self.seed = seed
         self._kernels = variables.prunable(model, include, exclude)
+        if masks is not None:
+            masking.refuse_misfits(masks, self._kernels)
         self.pruned = lookup.get(pruned_actions, pruned)
         self._stateful_optimizer, self._step_variables = None, []
         point = Snapshot.take(model, step=0, ours=[])
@@ -77,6 +74,20 @@ class Lottery:
             draws=0,
         )
         self.attach()
+        if masks is None:
+            masking.warn_of_zeros({name: point.values[name] for name in self._kernels})
+        else:
+            self.set_masks(masks)
+
+    @classmethod
+    def from_zeros(cls, model: keras.Model, include=None, exclude=None, seed=0) -> "Lottery":
+        """The masks that a pruned model lost when it was stripped, or saved and loaded again.
+
+        What is exactly zero in its kernels counts as pruned. The arguments are those of `Lottery`.
+        """
+        kernels = variables.prunable(model, include, exclude)
+        masks = {name: array(kernel) != 0 for name, kernel in kernels.items()}
+        return cls(model, include, exclude, seed=seed, masks=masks)
 
     @staticmethod
     def of(model: keras.Model) -> "Lottery | None":
@@ -145,9 +156,11 @@ class Lottery:
     def attach(self) -> None:
         """Make the train step apply the masks.
 
-        Done at creation. Call it again after `model.compile`, since on JAX the masks live in the
-        optimizer (`Prune` does this when a fit begins); where nothing is to be done it does
-        nothing.
+        Done at creation, and by `Prune` when a fit begins. Call it again after `model.compile`,
+        since on JAX the masks live in the optimizer.
+
+        Raises:
+            ValueError: If another `Lottery` is attached to the model.
         """
         optimizer = masking.stateful_optimizer(self.model)
         if len(self._masked()) == len(self._kernels) and optimizer is self._stateful_optimizer:
@@ -176,12 +189,7 @@ class Lottery:
         return [k for k in self._kernels.values() if masking.lottery_of(k) is self]
 
     def _require_attached(self) -> None:
-        for name, kernel in self._kernels.items():
-            if masking.lottery_of(kernel) is not self:
-                raise masking.MaskError(
-                    f"Nothing keeps the pruned weights of {name!r}: its mask was detached, or its "
-                    "constraint replaced. Call `attach()`."
-                )
+        masking.refuse_detached(self, self._kernels)
         self.attach()  # The model may have been compiled anew.
 
     # Pruning.
@@ -215,9 +223,9 @@ class Lottery:
 
         Raises:
             ValueError: If not exactly one of `sparsity` and `rate` is given, or a value is out of
-                range, a name or pattern matches nothing, a weight or a score is not finite, or the
-                criterion scores all weights alike, as `movement` before any training.
-            MaskError: If the masks were detached, or a constraint set over them.
+                range, a name or pattern matches nothing, a weight or score is not finite, or all
+                are scored alike, as by `movement` before any training.
+            MaskError: As from `set_masks`.
         """
         masks = prune(
             self._records(),
@@ -243,60 +251,48 @@ class Lottery:
 
         Raises:
             ValueError: If a kernel is missing or unknown, or a mask has another shape or dtype.
+            MaskError: If the masks were detached, or a constraint set over them.
         """
         masking.refuse_misfits(masks, self._kernels)
         self._require_attached()
         held = {}
         if self.holds:
             for record in self._records():
-                mask, nothing = masks[record.name], np.zeros_like(record.current)
-                before = self._state.held.get(record.name, nothing)
-                pruned = np.where(record.mask, self.pruned(record), before)
-                held[record.name] = np.where(mask, nothing, pruned)
+                name, before = record.name, self._state.held.get(record.name)
+                held[name] = masking.held_values(record, masks[name], before, self.pruned)
         self._state.masks = {name: np.array(masks[name]) for name in self._kernels}
         self._state.held = held
         self._write_masks()
         self.enforce()
 
     def enforce(self) -> None:
-        """Put every pruned weight, and the moving average an optimizer keeps of it, where it is
-        held.
+        """Put every pruned weight, and an optimizer's moving average of it, where it is held.
 
         The train step does this by itself; needed after weights were changed from outside.
+
+        Raises:
+            MaskError: As from `set_masks`.
         """
         self._require_attached()
         optimizer = variables.optimizer_of(self.model)
         for name, kernel in self._kernels.items():
             for variable in (kernel, masking.average_of(optimizer, kernel)):
                 if variable is not None:
-                    now = array(variable)
-                    held = self._state.held.get(name, now.dtype.type(0))
-                    np.copyto(now, held, where=~self._state.masks[name])
-                    variable.assign(now)
+                    masking.enforce(variable, self._state.masks[name], self._state.held.get(name))
 
     def check(self) -> None:
         """Verify that every pruned weight has exactly the value it is held at.
 
         Raises:
-            MaskError: If one has not, naming its kernel. So it is too where training diverged: a
-                mask does not hide NaN.
+            MaskError: If one has not, as where training diverged: a mask does not hide NaN.
         """
         self._require_attached()
         for record in self._records():
-            broken = masking.violations(record, self._state.held.get(record.name))
-            if broken:
-                diverged = not np.all(np.isfinite(record.current[record.mask]))
-                raise masking.MaskError(
-                    f"{record.name!r}: {broken} of {np.count_nonzero(~record.mask)} pruned weights "
-                    f"are not where they are held. {_DIVERGED if diverged else _OVERWRITTEN}"
-                )
+            masking.refuse_broken(record, self._state.held.get(record.name))
 
     def _write_masks(self) -> None:
         for name, kernel in self._kernels.items():
-            constraint = kernel.constraint
-            constraint.alive.assign(self._state.masks[name])
-            if constraint.held is not None:
-                constraint.held.assign(self._state.held.get(name, np.zeros(kernel.shape)))
+            kernel.constraint.write(self._state.masks[name], self._state.held.get(name))
 
     # Rewinding.
 
@@ -315,6 +311,10 @@ class Lottery:
         Args:
             kept: What alive weights become: a function of `keras_lottery.core.kept` or its name.
                 Defaults to their value at the rewind point.
+
+        Raises:
+            ValueError: If there is no such function; as from `rewind_optimizer`.
+            MaskError: As from `set_masks`.
         """
         action = lookup.get(kept_actions, kept)
         self._require_attached()

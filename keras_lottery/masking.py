@@ -6,13 +6,22 @@ optimizer, the number of steps per execution or the compiler. Changing a mask is
 variable and retraces nothing.
 """
 
-from collections.abc import Iterable, Mapping
+import warnings
+from collections.abc import Callable, Iterable, Mapping
 
 import keras
 import numpy as np
 
 from keras_lottery import variables
 from keras_lottery.core.kernel import Kernel
+from keras_lottery.snapshot import array
+
+_DIVERGED = "Those that are alive are not finite either: training diverged."
+_OVERWRITTEN = (
+    "Something wrote to the weights after the last pruning, for example "
+    "EarlyStopping(restore_best_weights=True) or load_weights, with values from before it: let it "
+    "start after the last pruning, or call `enforce()`."
+)
 
 
 class MaskError(RuntimeError):
@@ -51,6 +60,12 @@ class MaskConstraint(keras.constraints.Constraint):
         # pruned may become -0, which is 0, or NaN where an update diverged: `check` reports that.
         masked = values * self.alive
         return masked if self.held is None else masked + self.held
+
+    def write(self, mask: np.ndarray, held: np.ndarray | None) -> None:
+        """Go by another mask, and hold what it prunes at other values, zero if `held` is `None`."""
+        self.alive.assign(mask)
+        if self.held is not None:
+            self.held.assign(np.zeros(mask.shape) if held is None else held)
 
 
 def attach(
@@ -136,13 +151,43 @@ def average_of(
     return next((average for variable, average in averages if variable is kernel), None)
 
 
+def held_values(
+    kernel: Kernel,
+    mask: np.ndarray,
+    before: np.ndarray | None,
+    pruned: Callable[[Kernel], np.ndarray],
+) -> np.ndarray:
+    """Where to hold what a new mask prunes: what the old one did stays where it was; zero where a
+    weight is alive."""
+    nothing = np.zeros_like(kernel.current)
+    held = np.where(kernel.mask, pruned(kernel), nothing if before is None else before)
+    return np.where(mask, nothing, held)
+
+
+def enforce(variable: keras.Variable, mask: np.ndarray, held: np.ndarray | None) -> None:
+    """Put the pruned weights of a kernel, or of what is kept of one, where they are held."""
+    values = array(variable)
+    np.copyto(values, values.dtype.type(0) if held is None else held, where=~mask)
+    variable.assign(values)
+
+
+def refuse_detached(lottery, kernels: Mapping[str, keras.Variable]) -> None:
+    """Raise a `MaskError` if a `Lottery` does not mask all of its kernels."""
+    for name, kernel in kernels.items():
+        if lottery_of(kernel) is not lottery:
+            raise MaskError(
+                f"Nothing keeps the pruned weights of {name!r}: its mask was detached, or its "
+                "constraint replaced. Call `attach()`."
+            )
+
+
 def refuse_misfits(masks: Mapping[str, np.ndarray], kernels: Mapping[str, keras.Variable]) -> None:
     """Raise a `ValueError` if these are not masks for these kernels: by name, shape and dtype."""
     if set(masks) != set(kernels):
         raise ValueError(
             f"`masks` must have exactly the kernels {list(kernels)}, received {sorted(masks)}."
         )
-    for name, mask in masks.items():
+    for name, mask in zip(masks, map(np.asarray, masks.values()), strict=True):
         shape = tuple(kernels[name].shape)
         if mask.dtype != bool or mask.shape != shape:
             raise ValueError(
@@ -151,10 +196,35 @@ def refuse_misfits(masks: Mapping[str, np.ndarray], kernels: Mapping[str, keras.
             )
 
 
-def violations(kernel: Kernel, held: np.ndarray | None) -> int:
-    """How many pruned weights do not have exactly the value they are held at; -0 is 0."""
+def refuse_broken(kernel: Kernel, held: np.ndarray | None) -> None:
+    """Raise a `MaskError` if a pruned weight does not have exactly the value it is held at; -0 is
+    0."""
     expected = 0.0 if held is None else held[~kernel.mask]
-    return int(np.count_nonzero(kernel.current[~kernel.mask] != expected))
+    broken = int(np.count_nonzero(kernel.current[~kernel.mask] != expected))
+    if broken:
+        diverged = not np.all(np.isfinite(kernel.current[kernel.mask]))
+        raise MaskError(
+            f"{kernel.name!r}: {broken} of {np.count_nonzero(~kernel.mask)} pruned weights "
+            f"are not where they are held. {_DIVERGED if diverged else _OVERWRITTEN}"
+        )
+
+
+def warn_of_zeros(kernels: Mapping[str, np.ndarray]) -> None:
+    """Warn of kernels that look pruned, where no mask keeps them so."""
+    zeros = {name: values.size - np.count_nonzero(values) for name, values in kernels.items()}
+    # Drawn weights are hardly ever zero; a kernel may well start with nothing else.
+    sparse = [
+        f"{name!r} ({zeros[name]} of {values.size})"
+        for name, values in kernels.items()
+        if values.size / 10 <= zeros[name] < values.size
+    ]
+    if sparse:
+        warnings.warn(
+            f"Weights are exactly zero without a mask that keeps them so: {', '.join(sparse)}. "
+            "Training will bring them back. If they were pruned, put their `Ticket` on the model "
+            "or use `Lottery.from_zeros(model)` before anything else makes masks.",
+            stacklevel=3,
+        )
 
 
 def _state_variable(kernel: keras.Variable, name: str, model: keras.Model) -> keras.Variable:

@@ -11,6 +11,13 @@ def kernel_of(model, layer="fc1"):
     return keras.ops.convert_to_numpy(model.get_layer(layer).kernel)
 
 
+SHAPES = {"fc1/kernel": (6, 8), "output/kernel": (8, 4)}
+
+
+def rng_mask(shape):
+    return np.random.default_rng(0).random(shape) < 0.5
+
+
 def test_pruning_is_exact_and_masks_only_shrink(make_model):
     model = make_model()
     lottery = kl.Lottery(model)
@@ -207,13 +214,52 @@ def test_a_constraint_set_over_ours_is_found(make_model):
 def test_wrong_masks(make_model):
     lottery = kl.Lottery(make_model())
     masks = lottery.masks
+    lottery.set_masks({name: mask.tolist() for name, mask in masks.items()})
     for wrong, message in (
         ({}, r"must have exactly the kernels \['fc1/kernel', 'output/kernel'\], received \[\]"),
         ({**masks, "fc1/kernel": np.ones((6, 8))}, "'fc1/kernel' must be boolean .*float64"),
+        ({**masks, "fc1/kernel": [[1, 0]]}, r"must be boolean .*received int64 of shape \(1, 2\)"),
         ({**masks, "fc1/kernel": np.ones((8, 6), bool)}, r"of shape \(6, 8\), .* \(8, 6\)"),
     ):
         with pytest.raises(ValueError, match=message):
             lottery.set_masks(wrong)
+        with pytest.raises(ValueError, match=message):
+            kl.Lottery(make_model(), masks=wrong)
+
+
+@pytest.mark.parametrize("pruned", ["zero", "freeze"])
+def test_masks_to_begin_with(make_model, pruned):
+    model = make_model()
+    start = kernel_of(model)
+    masks = {name: rng_mask(shape) for name, shape in SHAPES.items()}
+    lottery = kl.Lottery(model, pruned=pruned, masks=masks)
+    expected = start if pruned == "freeze" else start * masks["fc1/kernel"]
+    np.testing.assert_array_equal(kernel_of(model), expected)
+    assert lottery.remaining == {name: np.count_nonzero(mask) for name, mask in masks.items()}
+
+
+def test_what_was_pruned_does_not_come_back_in_silence(make_model, data, tmp_path):
+    model = make_model()
+    kl.Lottery(model).prune(0.5)
+    kl.strip(model).save(tmp_path / "sparse.keras")
+    with pytest.warns(UserWarning, match=r"'fc1/kernel' \(24 of 48\), .*Lottery.from_zeros"):
+        kl.Lottery(keras.models.load_model(tmp_path / "sparse.keras"))
+
+    model = keras.models.load_model(tmp_path / "sparse.keras")
+    kl.Lottery.from_zeros(model)
+    model.fit(*data, verbose=0, callbacks=[kl.Prune(kl.schedules.constant(0.0))])
+    assert np.mean(kernel_of(model) == 0) == 0.5
+    with pytest.raises(ValueError, match="has masks already"):
+        kl.Lottery.from_zeros(model)
+
+
+def test_few_zeros_or_nothing_else_are_no_sign_of_pruning(make_model):
+    model = make_model()
+    kernel = kernel_of(model)
+    kernel[0, :4] = 0  # 4 of 48
+    model.get_layer("fc1").kernel.assign(kernel)
+    model.get_layer("output").kernel.assign(np.zeros((8, 4)))
+    kl.Lottery(model)  # a warning would be an error
 
 
 @pytest.mark.parametrize(
