@@ -26,6 +26,9 @@ class Rewind:
         at: The point: how many steps or epochs of training come before it. 0 is initialisation.
         unit: `"step"` or `"epoch"`.
         restore: A function `(lottery, kept)` that puts a `Lottery` back to its saved point.
+
+    Raises:
+        ValueError: If `at` is not an integer of 0 or more.
     """
 
     at: int
@@ -56,6 +59,19 @@ def to_start() -> Rewind:
 def to_step(step: int) -> Rewind:
     """Rewind everything to its value after `step` training steps (Frankle et al. 2020, section 4).
 
+    The papers train on for as many steps as are left then, and nothing here ends a training early:
+    of T steps in all, train T - `step` after the rewind. Within an epoch that takes a `fit` with
+    other `steps_per_epoch` or `epochs`; for whole epochs use `to_epoch`.
+
+    Args:
+        step: How many steps of training come before the point, 0 or more.
+
+    Returns:
+        A `Rewind`.
+
+    Raises:
+        ValueError: If `step` is not an integer of 0 or more.
+
     >>> to_step(500).at, to_step(500).unit
     (500, 'step')
     """
@@ -64,6 +80,18 @@ def to_step(step: int) -> Rewind:
 
 def to_epoch(epoch: int) -> Rewind:
     """Rewind everything to its value after `epoch` training epochs.
+
+    Training goes on at that epoch if `fit` gets it as `initial_epoch`, and so ends when it would
+    have without a rewind.
+
+    Args:
+        epoch: How many epochs of training come before the point, 0 or more.
+
+    Returns:
+        A `Rewind`.
+
+    Raises:
+        ValueError: If `epoch` is not an integer of 0 or more.
 
     >>> to_epoch(2).unit
     'epoch'
@@ -79,6 +107,9 @@ def learning_rate(point: Rewind | None = None) -> Rewind:
 
     Args:
         point: Where the optimizer goes back to. Defaults to `to_start()`.
+
+    Returns:
+        A `Rewind`.
 
     >>> str(learning_rate(to_epoch(2)))
     'optimizer to epoch 2'

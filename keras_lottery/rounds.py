@@ -36,7 +36,7 @@ class Round:
         callbacks: For `model.fit`. They verify the masks at every epoch and log the sparsity; with
             a rewind point during training, round 0 needs them to save it.
         initial_epoch: For `model.fit`: where training starts if rewound to the end of an epoch,
-            else 0.
+            else 0, also if rewound to a step.
         controls: A dict from the name of a control to a function of a seed that makes its model;
             see `control`.
     """
@@ -119,7 +119,9 @@ def rounds(
             weights.
         rewind: A policy of `keras_lottery.rewind`, or `None` to train on from the trained weights
             (fine-tuning). If it rewinds to a step or epoch of training, pass
-            `callbacks=round.callbacks` to `fit`.
+            `callbacks=round.callbacks` to `fit`, and train the later rounds only for what is left
+            then: to an epoch, with `initial_epoch=round.initial_epoch`; to step k of T, for T - k
+            steps, as `fit` cannot begin in the middle of an epoch.
         kept: What kept weights become at a rewind: a function of `keras_lottery.core.kept` or its
             name.
         pruned: What pruned weights are held at: a function of `keras_lottery.core.pruned` or its

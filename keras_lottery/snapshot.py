@@ -45,7 +45,17 @@ class Snapshot:
         )
 
     def moved_to(self, model: keras.Model) -> "Snapshot":
-        """The same values for another model of the same architecture, optimizer included."""
+        """The same values for another model of the same architecture, optimizer included.
+
+        Args:
+            model: A built `keras.Model`, compiled with an optimizer of the same kind.
+
+        Returns:
+            A `Snapshot` by the names of that model.
+
+        Raises:
+            ValueError: If the architectures differ, naming the first difference.
+        """
         names = variables.names_in({name: v.shape for name, v in self.values.items()}, model)
         values = {names[name]: value for name, value in self.values.items()}
         return dataclasses.replace(self, values=values, optimizer=variables.optimizer_of(model))
@@ -53,7 +63,12 @@ class Snapshot:
     def restore_optimizer(self, model: keras.Model, ours: list[keras.Variable]) -> None:
         """Put a model's optimizer back: iteration count, learning rate and slots.
 
-        If the model has another optimizer now, it goes back to its own start.
+        If the model was compiled anew, its other optimizer goes back to its own start; but a
+        learning rate that was assigned to it since stays, as what it was before is not known.
+
+        Args:
+            model: The `keras.Model` that the snapshot is of.
+            ours: Variables in the optimizer that are not part of the snapshot.
 
         Raises:
             ValueError: If it has another optimizer and the snapshot is not of the start of

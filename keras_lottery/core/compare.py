@@ -23,6 +23,16 @@ class MaskMismatchError(ValueError):
 def union(first: Mapping[str, Mask], second: Mapping[str, Mask]) -> dict[str, Mask]:
     """Keep what either ticket keeps.
 
+    Args:
+        first: Mask dict A.
+        second: Mask dict B, of the same kernels and shapes.
+
+    Returns:
+        A new mask dict.
+
+    Raises:
+        MaskMismatchError: If a kernel is missing in one, or shapes differ, or a mask is not bool.
+
     >>> union({"a": np.array([True, False])}, {"a": np.array([False, False])})
     {'a': array([ True, False])}
     """
@@ -33,6 +43,16 @@ def union(first: Mapping[str, Mask], second: Mapping[str, Mask]) -> dict[str, Ma
 def intersection(first: Mapping[str, Mask], second: Mapping[str, Mask]) -> dict[str, Mask]:
     """Keep what both tickets keep.
 
+    Args:
+        first: Mask dict A.
+        second: Mask dict B, of the same kernels and shapes.
+
+    Returns:
+        A new mask dict.
+
+    Raises:
+        MaskMismatchError: If a kernel is missing in one, or shapes differ, or a mask is not bool.
+
     >>> intersection({"a": np.array([True, True])}, {"a": np.array([True, False])})
     {'a': array([ True, False])}
     """
@@ -42,6 +62,16 @@ def intersection(first: Mapping[str, Mask], second: Mapping[str, Mask]) -> dict[
 
 def difference(first: Mapping[str, Mask], second: Mapping[str, Mask]) -> dict[str, Mask]:
     """Keep what the first ticket keeps and the second does not.
+
+    Args:
+        first: Mask dict A.
+        second: Mask dict B, of the same kernels and shapes.
+
+    Returns:
+        A new mask dict.
+
+    Raises:
+        MaskMismatchError: If a kernel is missing in one, or shapes differ, or a mask is not bool.
 
     >>> difference({"a": np.array([True, True])}, {"a": np.array([True, False])})
     {'a': array([False,  True])}
@@ -133,7 +163,7 @@ def compare(first: Mapping[str, Mask], second: Mapping[str, Mask]) -> Comparison
         A `Comparison`.
 
     Raises:
-        MaskMismatchError: If a kernel is missing in one, or its shapes differ.
+        MaskMismatchError: If a kernel is missing in one, or shapes differ, or a mask is not bool.
 
     Source: the chance level is the mean of the hypergeometric distribution.
 
