@@ -4,7 +4,6 @@ import dataclasses
 from collections.abc import Callable, Iterator, Mapping
 
 import keras
-import numpy as np
 
 from keras_lottery import rewind as policies
 from keras_lottery import variables
@@ -145,6 +144,7 @@ def rounds(
 
     Example:
 
+    >>> import numpy as np
     >>> def make_model():
     ...     model = keras.Sequential([keras.Input((8,)), keras.layers.Dense(10, name="fc1")])
     ...     model.compile("sgd", "mse")
@@ -259,15 +259,12 @@ def _refuse_differences(ticket: Ticket, settings: Mapping) -> None:
 def _move_to(lottery: Lottery, ticket: Ticket, draws: int) -> None:
     """Give a `Lottery` the masks and the rewind point of a ticket."""
     ticket = ticket.renamed(lottery.model)
-    masks, values = ticket.masks, ticket.values
-    # A ticket has the values that weights are held at in their place.
-    held = {name: np.where(mask, 0, values[name]) for name, mask in masks.items()}
     lottery.load_state(
         State(
-            masks=masks,
-            held=held if lottery.holds else {},
+            masks=ticket.masks,
+            held=ticket.held if lottery.holds else {},
             previous={},
-            point=dataclasses.replace(lottery.state.point, values=values),
+            point=dataclasses.replace(lottery.state.point, values=ticket.values),
             draws=draws,
         )
     )

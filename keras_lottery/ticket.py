@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
 from typing import Any
 
 import keras
@@ -17,7 +17,7 @@ from keras_lottery.lottery import Lottery
 from keras_lottery.ticket_file import TicketError
 
 
-@dataclass(frozen=True, eq=False)
+@dataclasses.dataclass(frozen=True, eq=False)
 class Ticket:
     """A lottery ticket: masks, and the values of all variables at the rewind point.
 
@@ -41,7 +41,7 @@ class Ticket:
 
     masks: dict[str, np.ndarray]
     values: dict[str, np.ndarray]
-    metadata: dict[str, Any] = field(default_factory=dict)
+    metadata: dict[str, Any] = dataclasses.field(default_factory=dict)
 
     def __post_init__(self) -> None:
         if not self.masks:
@@ -111,6 +111,11 @@ class Ticket:
         alive = sum(int(np.count_nonzero(mask)) for mask in self.masks.values())
         return 1 - alive / sum(mask.size for mask in self.masks.values())
 
+    @property
+    def held(self) -> dict[str, np.ndarray]:
+        """What pruned weights are held at if it is not zero: by kernel name, 0 for live weights."""
+        return {name: np.where(mask, 0, self.values[name]) for name, mask in self.masks.items()}
+
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write the ticket to one file; an interrupted write leaves the old file as it was.
 
@@ -165,6 +170,7 @@ class Ticket:
                 include=lambda name, shape: name in own.masks,
                 pruned=self.metadata.get("pruned", "zero"),
                 seed=self.metadata.get("seed", 0),
+                masks=own.masks,
             )
         except ValueError as error:
             raise TicketError(f"the ticket does not fit {model.name!r}: {error}") from error
@@ -174,7 +180,8 @@ class Ticket:
         if step and optimizer is not None:
             optimizer.iterations.assign(step)
         lottery.save_rewind_point(step)
-        lottery.set_masks(own.masks)
+        held = own.held if lottery.holds else {}
+        lottery.load_state(dataclasses.replace(lottery.state, held=held))
         return lottery
 
     def renamed(self, model: keras.Model) -> Ticket:

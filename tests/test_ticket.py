@@ -145,6 +145,16 @@ def test_apply_finds_renumbered_layers():
         np.testing.assert_array_equal(mask, expected)
 
 
+def test_apply_to_a_model_that_lost_its_masks():
+    """Without the warning that a model which looks pruned gives elsewhere: warnings are errors."""
+    model = model_of(seed=1)
+    lottery = Lottery(model)
+    lottery.prune(0.5)
+    ticket = Ticket.of(lottery)
+    lottery.detach()
+    np.testing.assert_equal(ticket.apply(model).masks, ticket.masks)
+
+
 def test_apply_masks_only_the_kernels_of_the_ticket():
     ticket = ticket_of(model_of())
     masks = {"fc1/kernel": ticket.masks["fc1/kernel"]}
