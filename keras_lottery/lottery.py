@@ -1,6 +1,6 @@
 """`Lottery`: the one owner of the masks over a Keras model."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 
 import keras
 import numpy as np
@@ -334,9 +334,9 @@ class Lottery:
         """
         self._state.point.restore_optimizer(self.model, self._step_variables)
 
-    def _records(self) -> list[Kernel]:
-        return [
-            Kernel(
+    def _records(self) -> Iterator[Kernel]:
+        for position, (name, kernel) in enumerate(self._kernels.items()):
+            yield Kernel(
                 name=name,
                 current=keras.ops.convert_to_numpy(kernel),
                 initial=self._state.point.values[name],
@@ -346,5 +346,3 @@ class Lottery:
                 rng=np.random.default_rng([self.seed, self._state.draws, position]),
                 draw=variables.initializer(self.model, kernel),
             )
-            for position, (name, kernel) in enumerate(self._kernels.items())
-        ]

@@ -14,7 +14,6 @@ import numpy as np
 
 from keras_lottery import variables
 from keras_lottery.core.kernel import Kernel
-from keras_lottery.snapshot import array
 
 _DIVERGED = "Those that are alive are not finite either: training diverged."
 _OVERWRITTEN = (
@@ -166,9 +165,10 @@ def held_values(
 
 def enforce(variable: keras.Variable, mask: np.ndarray, held: np.ndarray | None) -> None:
     """Put the pruned weights of a kernel, or of what is kept of one, where they are held."""
-    values = array(variable)
-    np.copyto(values, values.dtype.type(0) if held is None else held, where=~mask)
-    variable.assign(values)
+    values = keras.ops.convert_to_numpy(variable)
+    masked = np.where(mask, values, values.dtype.type(0) if held is None else held)
+    if not np.array_equal(masked, values):
+        variable.assign(masked)
 
 
 def refuse_detached(lottery, kernels: Mapping[str, keras.Variable]) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping
 
 import numpy as np
 
@@ -20,7 +20,7 @@ Scope = Callable[
 
 
 def prune(
-    kernels: Sequence[Kernel],
+    kernels: Iterable[Kernel],
     *,
     sparsity: float | None = None,
     rate: float | None = None,
@@ -35,7 +35,8 @@ def prune(
     `granularity` makes of them, and rounded half away from zero in each kernel.
 
     Args:
-        kernels: The kernels, of different names.
+        kernels: The kernels, of different names. Each is scored and let go before the next, so
+            that an iterator need not hold the values of all.
         sparsity: The fraction that is to be pruned when this is done, in [0, 1]. Where more is
             pruned already, nothing comes back.
         rate: The fraction of what is alive to prune now, in [0, 1].
@@ -61,14 +62,14 @@ def prune(
     if (sparsity is None) == (rate is None):
         raise ValueError(f"Give `sparsity` or `rate`, one of them; got {sparsity} and {rate}.")
     granularity = granularities.of(granularity)
-    masks = {kernel.name: kernel.mask for kernel in kernels}
-    if len(masks) < len(kernels):
-        raise ValueError(f"Two kernels have one name: {[kernel.name for kernel in kernels]}.")
-
+    masks: dict[str, Mask] = {}
     scores: dict[str, Array] = {}
     pieces: dict[str, Mask] = {}
     blind: dict[str, bool] = {}
     for kernel in kernels:
+        if kernel.name in masks:
+            raise ValueError(f"Two kernels have one name: {kernel.name!r}.")
+        masks[kernel.name] = kernel.mask
         if kernel.mask.ndim < granularity.rank:
             raise ValueError(
                 f"{granularity.name} cannot prune kernel {kernel.name!r} of shape "
