@@ -49,9 +49,9 @@ CASES = [
     (dense(0.9), "size", "float16", ("CSR of axis 1", stored_weight.UNPACKED)),
     (dense(0.9), "size", "int8", ("CSR of axis 1", stored_weight.UNPACKED)),
     (convolutional, "size", "int8", ("1x2 blocks", stored_weight.UNPACKED)),
-    (dense(0.9, block=4), "latency", "float32", ("1x4 blocks", stored_weight.SPARSE)),
+    (dense(0.9, block=4, inputs=256), "latency", "float32", ("1x4 blocks", stored_weight.SPARSE)),
     (dense(0.9, block=16, inputs=256), "latency", "int8", ("1x16 blocks", stored_weight.SPARSE)),
-    (dense(0.98), "latency", "float32", ("CSR of axis 1", stored_weight.SPARSE)),
+    (dense(0.98, inputs=256), "latency", "float32", ("CSR of axis 1", stored_weight.SPARSE)),
     (
         sample_files.separable_network,
         "latency",

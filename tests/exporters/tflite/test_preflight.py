@@ -18,7 +18,7 @@ from keras_lottery.exporters.tflite.targets import integer, latency
 
 @pytest.fixture(scope="module")
 def dense_forecast():
-    model = sample_files.dense_network(inputs=64, hidden=30, sparsity=0)
+    model = sample_files.dense_network(inputs=256, hidden=130, sparsity=0)
     return preflight(model, "latency", sparsity=0.9)
 
 
@@ -44,7 +44,7 @@ def test_blocks_are_faster_and_scattered_weights_are_not(dense_forecast):
 
 def test_blocks_that_do_not_divide_the_inputs_are_not_fast(dense_forecast):
     found = by_name(dense_forecast)
-    assert found["output/kernel", "blocks(4)"].shape == (30, 16)
+    assert found["output/kernel", "blocks(4)"].shape == (130, 16)
     assert found["output/kernel", "blocks(4)"].speed == 1
 
 
@@ -63,7 +63,7 @@ def test_dense_layers_over_a_sequence_are_not_faster():
 
 
 def test_the_speed_is_the_one_that_the_exporter_chooses_by():
-    network = sample_files.dense_network(inputs=64, hidden=64, sparsity=0)
+    network = sample_files.dense_network(inputs=256, hidden=256, sparsity=0)
     [first, _] = preflight(network, "latency", sparsity=0.9, granularities=[blocks(4)]).forecasts
     pruned = prune(
         [Kernel.of(network.layers[0].kernel.numpy(), name="fc1")],

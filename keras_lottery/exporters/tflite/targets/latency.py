@@ -23,6 +23,11 @@ from keras_lottery.exporters.tflite.targets import size
 DENSE_NANOSECONDS = 0.042
 BLOCK_NANOSECONDS = {1: 0.65, 4: 0.55, 16: 1.0}
 
+# For each operator that the runtime calls beside XNNPACK, which calls its own all at once.
+CALL_NANOSECONDS = 200
+
+_TOO_SMALL = "too few weights for sparse kernels to be worth their calls"
+
 # A form of more bytes has to be faster by more than this.
 _WORTH_BYTES = 1.4
 
@@ -78,17 +83,19 @@ def encode(model, precision, slowest=1.0):
     Returns:
         `dict`: tensor name -> why it is stored as it is.
     """
+    found = [(weight, _forms(weight, precision)) for weight in weights.find(model)]
+    chosen = [_best(forms, weight, slowest) for weight, forms in found]
+    small = slowest == 1.0 and _saved(found, chosen) <= 0
     reasons = {}
-    for weight in weights.find(model):
-        forms = _forms(weight, precision)
-        best = _best(forms, weight, slowest)
+    for (weight, forms), best in zip(found, chosen, strict=True):
         name = levels.title(weight.tensor)
-        if best is not None:
+        if best is not None and not small:
             _store(model, weight, best)
             faster = f"estimated {_gain(weight, best):.1f} times as fast as dense float32 on x86"
             reasons[name] = f"{best.name}, {faster}"
         else:
-            reasons[name] = f"{_why_not(weight, forms)}; {size.store(model, weight, precision)}"
+            why = _TOO_SMALL if best is not None else _why_not(forms)
+            reasons[name] = f"{why}; {size.store(model, weight, precision)}"
     size.finish(model)
     return reasons
 
@@ -105,9 +112,14 @@ def forecast(model, weight, precision):
         The bytes in the file at most, and the estimate of how many times as fast as dense float32
         it is, 1 where no sparse form is faster.
     """
-    best = _best(_forms(weight, precision), weight, slowest=1.0)
+    best, smallest = (
+        _best(_forms(weight, precision), weight, slowest=1.0),
+        size.choose(model, weight, precision).bytes,
+    )
     if best is None:
-        return size.choose(model, weight, precision).bytes, 1.0
+        return smallest, 1.0
+    if _saved([(weight, [])], [best]) <= 0:
+        return max(best.bytes, smallest), 1.0
     return best.bytes, _gain(weight, best)
 
 
@@ -131,8 +143,17 @@ def _best(forms, weight, slowest):
 
 
 def _gain(weight, form):
-    # A weight of nothing but zeros takes no time at all by the estimate.
-    return DENSE_NANOSECONDS * weight.values.size / max(form.nanoseconds, BLOCK_NANOSECONDS[1])
+    dense = DENSE_NANOSECONDS * weight.values.size
+    return dense / (form.nanoseconds + CALL_NANOSECONDS)
+
+
+def _saved(found, chosen):
+    """Nanoseconds that a network gains by the forms chosen for its weights."""
+    return sum(
+        DENSE_NANOSECONDS * weight.values.size - form.nanoseconds - CALL_NANOSECONDS
+        for (weight, _), form in zip(found, chosen, strict=True)
+        if form is not None
+    )
 
 
 def _forms(weight, precision):
@@ -155,7 +176,7 @@ def _is_dense_on_one_example(weight, name, operator):
     return name == "FULLY_CONNECTED" and rows == weight.values.shape[1]
 
 
-def _why_not(weight, forms):
+def _why_not(forms):
     if not forms:
         return "no sparse kernel computes it"
     return "too few zeros for a sparse kernel to be faster"

@@ -133,7 +133,7 @@ def test_no_file_grows_whose_weights_share_their_bytes(target, tmp_path):
 
 
 def test_latency_computes_blocks_and_single_weights_sparsely(lenet):
-    blocky = sample_files.dense_network(inputs=64, hidden=64, sparsity=0.9, block=4)
+    blocky = sample_files.dense_network(inputs=256, hidden=256, sparsity=0.9, block=4)
     built = latency.build(source.prepare(blocky), "float32")
     assert computed(built.data) == {
         "fc1/kernel": stored_weight.SPARSE,
@@ -144,6 +144,13 @@ def test_latency_computes_blocks_and_single_weights_sparsely(lenet):
     assert all("1x4" in encoding for encoding in encodings)
     built = latency.build(lenet, "float32")
     assert set(computed(built.data).values()) == {stored_weight.SPARSE}
+
+
+def test_latency_leaves_dense_what_is_too_small_to_be_faster():
+    small = sample_files.dense_network(inputs=64, hidden=100, sparsity=0.9, block=4)
+    built = latency.build(source.prepare(small), "float32")
+    assert stored_weight.SPARSE not in computed(built.data).values()
+    assert "too few weights" in built.reasons["fc1/kernel"]
 
 
 @pytest.mark.parametrize("shape", [(16, 16), (16, 4, 4)])
@@ -222,7 +229,7 @@ def test_auto_measures_and_proves_what_it_chose(tmp_path):
 
 
 def test_auto_takes_the_next_best_where_a_proof_fails(tmp_path, monkeypatch):
-    model = sample_files.dense_network(sparsity=0.9, block=4)
+    model = sample_files.dense_network(inputs=256, hidden=256, sparsity=0.9, block=4)
     ranks = {"size": 1, "latency": 2}
     monkeypatch.setattr(
         auto,
