@@ -56,7 +56,7 @@ web: need-npm $(VENV)/ticket.done export/web/node_modules $(MODELS)/metadata.jso
 
 test-web: need-npm need-node need-chromium need-chromedriver $(VENV)/test.done export/web/node_modules
 	$(BIN)/pip install --quiet --editable '.[web]'
-	$(RUN) pytest -q -m long tests/export/web
+	$(RUN) pytest -q tests/export/web
 
 test: $(VENV)/test.done
 	$(RUN) pytest -q -n 2 --dist loadfile -m "not long"

@@ -106,6 +106,8 @@ def main(argv):
         sys.exit(f"benchmark_tflite: {error}")
     measurements = measure.measure(files, seconds=FLAGS.seconds, runtimes=FLAGS.runtimes)
     print(tables.text(HEADER, rows(files, measurements, dataset)))
+    if all(found.failure for found in measurements):
+        sys.exit("benchmark_tflite: none of the files runs.")
 
 
 if __name__ == "__main__":

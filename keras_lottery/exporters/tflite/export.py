@@ -182,5 +182,8 @@ def _notes(target, origin, built, proven):
     if not origin.real:
         notes.append("Compared on made-up inputs; pass samples to compare on real ones.")
     if target == "micro" and not micro.is_installed():
-        notes.append("Not run in TensorFlow Lite Micro: tflite_micro is not installed.")
+        notes.append(
+            "Not run in TensorFlow Lite Micro, which is not installed (pip install "
+            "'keras_lottery[micro]'): run in LiteRT instead, its bitmasks decoded."
+        )
     return notes

@@ -10,6 +10,7 @@ from keras_lottery.exporters.tflite import stored_weight, tables
 from keras_lottery.exporters.tflite.inspection import Inspection, gzipped, inspect
 from keras_lottery.exporters.tflite.proof import Proof
 from keras_lottery.exporters.tflite.runtimes import xnnpack
+from keras_lottery.exporters.tflite.runtimes.interpreter import MICRO
 from keras_lottery.exporters.tflite.runtimes.measure import Measurement
 from keras_lottery.exporters.tflite.targets import latency
 
@@ -182,7 +183,7 @@ def _render(report, table, heading):
         ("What the runtime does", "\n".join(f"- {s}" for s in expectations(inspected))),
         ("XNNPACK's sparse 1x1 convolutions", _sparse_path(inspected.sparse_path)),
         ("Defects", _defects(inspected.defects)),
-        ("Proof", _proof(report.proof)),
+        ("Proof", _proof(report)),
         ("Measured on this machine", _measured(report, table)),
         ("Notes", "\n".join(f"- {note}" for note in report.notes)),
     ]
@@ -270,11 +271,15 @@ def _defects(found):
     return "\n".join(lines)
 
 
-def _proof(proof):
+def _proof(report):
+    proof = report.proof
     if proof is None:
         return ""
+    # LiteRT lacks the operator that decodes them.
+    decoded = ", with the bitmasks decoded" if report.target == "micro" else ""
     lines = [
-        f"- {runtime}: differs from Keras by {error:.1g} of the largest output at most"
+        f"- {runtime}{'' if runtime == MICRO else decoded}: differs from Keras by {error:.1g} of "
+        "the largest output at most"
         for runtime, error in proof.errors.items()
     ]
     if proof.exact:

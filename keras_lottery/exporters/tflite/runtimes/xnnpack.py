@@ -63,7 +63,8 @@ def sparse_path(model: schema.ModelT) -> SparsePath | None:
         return None
     graph = Graph(model, model.subgraphs[0])
     operators = graph.subgraph.operators
-    if not any(_is_pointwise(graph, operator) for operator in operators):
+    pointwise = [operator for operator in operators if _is_pointwise(graph, operator)]
+    if not any(_is_over_an_image(graph, operator) for operator in pointwise):
         return None
     ends = [operator for operator in operators if _is_global_mean(graph, operator)]
     if not ends:
@@ -250,6 +251,11 @@ def _zeros(model, tensors):
 
 def _is_pointwise(graph, operator):
     return graph.name(operator) == "CONV_2D" and _kernel(graph, operator)[1:3] == (1, 1)
+
+
+def _is_over_an_image(graph, operator):
+    """Whether a convolution has more than one pixel: a Dense layer may be written as one of one."""
+    return levels.shape(graph.tensor(operator.outputs[0]))[1:3] != (1, 1)
 
 
 def _is_global_mean(graph, operator):

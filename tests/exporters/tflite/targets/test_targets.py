@@ -146,6 +146,15 @@ def test_latency_computes_blocks_and_single_weights_sparsely(lenet):
     assert set(computed(built.data).values()) == {stored_weight.SPARSE}
 
 
+def test_a_network_without_convolutions_is_told_nothing_of_them(tmp_path):
+    """Though its Dense layers are written as convolutions of 1x1."""
+    model = sample_files.dense_network(inputs=64, hidden=100, sparsity=0.9)
+    samples = np.random.default_rng(0).random((8, 64))
+    report = tflite.export(model, tmp_path / "x.tflite", target="int8", samples=samples)
+    assert report.inspection.operators["CONV_2D"] == 2
+    assert report.inspection.sparse_path is None
+
+
 def test_latency_leaves_dense_what_is_too_small_to_be_faster():
     small = sample_files.dense_network(inputs=64, hidden=100, sparsity=0.9, block=4)
     built = latency.build(source.prepare(small), "float32")
