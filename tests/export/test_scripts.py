@@ -32,6 +32,7 @@ def run(monkeypatch, capsys):
             for flag, module in defined_in.items()
             if module.startswith("experiments")
         }
+        key_flags = {m: list(each) for m, each in flags.FLAGS.key_flags_by_module_dict().items()}
         for flag in others:
             delattr(flags.FLAGS, flag)
         monkeypatch.setattr(sys, "argv", [name, *map(str, arguments)])
@@ -48,6 +49,10 @@ def run(monkeypatch, capsys):
                 delattr(flags.FLAGS, flag)
             for flag, definition in others.items():
                 flags.DEFINE_flag(definition, module_name=defined_in[flag])
+            for module, adopted in key_flags.items():
+                for definition in adopted:
+                    if definition.name in others:
+                        flags.FLAGS.register_key_flag_for_module(module, definition)
             flags.FLAGS.unparse_flags()
         said = capsys.readouterr()
         return code, said.out, said.err
