@@ -2,70 +2,14 @@
 
 import json
 import re
-import runpy
 import sys
-from pathlib import Path
-from types import SimpleNamespace
 
 import keras
-import numpy as np
 import pytest
-from absl import flags
 
 import keras_lottery as kl
 from experiments import datasets, networks
-from export import compare_granularities, export_ticket, size_table, speed_table, stock
-from keras_lottery.exporters import tflite
-from keras_lottery.exporters.tflite.runtimes import measure
-
-
-@pytest.fixture
-def run(monkeypatch, capsys):
-    """Runs a script of `export/` as `python -m` does: its exit code, output and errors."""
-
-    def script(name, *arguments):
-        known = set(flags.FLAGS)
-        # Tests of other scripts in this process may have defined flags of the same name.
-        defined_in = {flag: flags.FLAGS.find_module_defining_flag(flag) for flag in known}
-        others = {
-            flag: flags.FLAGS[flag]
-            for flag, module in defined_in.items()
-            if module.startswith("experiments")
-        }
-        key_flags = {m: list(each) for m, each in flags.FLAGS.key_flags_by_module_dict().items()}
-        for flag in others:
-            delattr(flags.FLAGS, flag)
-        monkeypatch.setattr(sys, "argv", [name, *map(str, arguments)])
-        # runpy warns of what the tests have imported themselves.
-        monkeypatch.delitem(sys.modules, f"export.{name}", raising=False)
-        flags.FLAGS.unparse_flags()
-        try:
-            runpy.run_module(f"export.{name}", run_name="__main__")
-            code = 0
-        except SystemExit as end:
-            code = end.code or 0
-        finally:
-            for flag in set(flags.FLAGS) - (known - set(others)):
-                delattr(flags.FLAGS, flag)
-            for flag, definition in others.items():
-                flags.DEFINE_flag(definition, module_name=defined_in[flag])
-            for module, adopted in key_flags.items():
-                for definition in adopted:
-                    if definition.name in others:
-                        flags.FLAGS.register_key_flag_for_module(module, definition)
-            flags.FLAGS.unparse_flags()
-        said = capsys.readouterr()
-        return code, said.out, said.err
-
-    return script
-
-
-@pytest.fixture(scope="module")
-def model():
-    """A pruned network for the digits."""
-    model = networks.get("digits_mlp").build((8, 8, 1), classes=10)
-    kl.Lottery(model).prune(0.9)
-    return kl.strip(model)
+from export import export_ticket, stock
 
 
 @pytest.fixture(scope="module")
@@ -277,92 +221,3 @@ def test_benchmark_has_no_use_for_examples_of_no_data_set(run, folder):
 def test_a_script_without_files_asks_for_one(run, script):
     code, _, _ = run(script)
     assert "one .tflite file or more" in code
-
-
-def test_the_size_tables_stock_files_are_tried(model):
-    samples = datasets.load("digits").x_test[:4]
-    found = size_table.stock_files(model, samples, np.asarray(model(samples)))
-    assert isinstance(found["float32"], bytes)
-    assert "does not run" in found["int8"]
-
-
-def test_size_table(run):
-    code, out, _ = run("size_table", "--networks=digits_mlp", "--notfmot", "--sparsity=0.9")
-    assert code == 0
-    header, *rows = [re.split(r"  +", line.strip()) for line in out.strip().splitlines()]
-    assert header == ["network", "file", "bytes", "gzipped", "of dense"]
-    assert [file for _, file, *_ in rows] == [
-        "dense float32",
-        *(f"TensorFlow, sparse {mode}" for mode in stock.SPARSE_MODES),
-        *(f"keras_lottery, {precision}" for precision in ("float32", "float16", "int8")),
-    ]
-    stored = {
-        file: int(cells[0].replace(",", "")) for _, file, *cells in rows if cells[0][0].isdigit()
-    }
-    marked = [file for _, file, *cells in rows if cells[-1].startswith("the smallest")]
-    theirs = {file: size for file, size in stored.items() if file.startswith("TensorFlow")}
-    assert marked == [min(theirs, key=theirs.get)]
-    assert stored["keras_lottery, int8"] < min(theirs.values()) < stored["dense float32"]
-
-
-def test_speed_table(monkeypatch, capsys):
-    cases = [
-        speed_table.Case(small_network, block=4, faster=1e-9),
-        speed_table.Case(small_network, options={"precision": "int8"}, less=1e9),
-    ]
-    monkeypatch.setattr(speed_table, "CASES", cases)
-    monkeypatch.setattr(speed_table, "FLAGS", SimpleNamespace(seconds=0.05))
-    speed_table.main(["speed_table"])
-    _, *rows = [re.split(r"  +", line.strip()) for line in capsys.readouterr().out.splitlines()]
-    assert [row[:3] for row in rows] == [
-        ["small_network", "1x4", "dense.tflite"],
-        ["small_network", "1x4", "sparse.tflite"],
-        ["small_network", "1x1", "dense.tflite"],
-        ["small_network", "1x1", "sparse.tflite"],
-    ]
-    sizes = [int(row[3].replace(",", "")) for row in rows]
-    assert sizes[0] > sizes[1] > 0 and sizes[2] > sizes[3] > 0
-    assert [row[6] for row in rows[::2]] == ["1.00 x", "1.00 x"]
-    assert rows[1][-1] == "goal 1e-09 x faster: reached"
-    assert rows[3][-1] == "goal 1e+09 x less memory: missed"
-
-
-def small_network():
-    return networks.get("digits_mlp").build((8, 8, 1), classes=10)
-
-
-def test_granularities_are_compared(tmp_path):
-    digits = datasets.load("digits", limit=200)
-    experiment = compare_granularities.Experiment(
-        networks.get("digits_mlp"),
-        digits,
-        epochs=1,
-        rounds=1,
-        rate=0.9,
-        precision="float32",
-        seed=0,
-    )
-    seen = []
-    points = compare_granularities.search(
-        kl.granularity.blocks(4), experiment, tmp_path, seen.append
-    )
-    assert points == seen
-    assert [point.granularity for point in points] == ["dense", "blocks(4)"]
-    assert points[1].bytes < points[0].bytes / 2
-    assert all(Path(tmp_path, name).exists() for p in points for name in p.files.values())
-    timed = compare_granularities.timed(points, tmp_path, seconds=0.05)
-    assert all(point.latency > 0 for point in timed)
-    figure = compare_granularities.draw(timed, "digits", tmp_path / "figure.png")
-    assert (tmp_path / "figure.png").read_bytes().startswith(b"\x89PNG")
-    assert [line.get_label() for line in figure.axes[0].lines] == ["dense", "blocks of 1x4"]
-
-
-@pytest.mark.long
-def test_tfmots_route_makes_a_file(model, tmp_path):
-    data = size_table.tfmot_file(model)
-    assert isinstance(data, bytes), data
-    (tmp_path / "tfmot.tflite").write_bytes(data)
-    [found] = measure.measure([tmp_path / "tfmot.tflite"], seconds=0.05, runtimes=["XNNPACK"])
-    assert found.failure == ""
-    tflite.export(model, tmp_path / "ours.tflite")
-    assert (tmp_path / "ours.tflite").stat().st_size < len(data)
