@@ -26,7 +26,7 @@ _EXPECT = {
         "computed sparsely by the runtime's own kernel and never unpacked, so in less memory. "
         "In time, one example at a time on x86, that is estimated to pay against dense float from "
         f"{latency.pays_from(4):.0%} zeros in blocks of four, from {latency.pays_from(1):.0%} "
-        "without. Measure it where it will run."
+        "without, where layers have thousands of weights. Measure it where it will run."
     ),
     stored_weight.SPARSE_WITHOUT_AVX: (
         "1x1 convolutions that XNNPACK computes sparsely, if it runs on "

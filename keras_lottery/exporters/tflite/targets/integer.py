@@ -94,7 +94,21 @@ def build(origin, precision):
     Returns:
         A `Built`.
     """
-    model = quantized(origin)
+    return built(origin, "float32", encode)
+
+
+def built(origin, kind, encode):
+    """Builds a full integer file.
+
+    Args:
+        origin: The `Source`, with real samples.
+        kind: As of `quantized`.
+        encode: Stores the weights of a dense `ModelT` sparsely, in place, and says why.
+
+    Returns:
+        A `Built`, dense where that is smaller.
+    """
+    model = quantized(origin, kind)
     dense = flatbuffer.write(model)
     reasons = encode(model)
     return size.smaller(Built(flatbuffer.write(model), reasons, "integers", dense), dense)

@@ -24,7 +24,7 @@ DENSE_NANOSECONDS = 0.042
 BLOCK_NANOSECONDS = {1: 0.65, 4: 0.55, 16: 1.0}
 
 # For each operator that the runtime calls beside XNNPACK, which calls its own all at once.
-CALL_NANOSECONDS = 200
+_CALL_NANOSECONDS = 200
 
 _TOO_SMALL = "too few weights for sparse kernels to be worth their calls"
 
@@ -85,7 +85,9 @@ def encode(model, precision, slowest=1.0):
     """
     found = [(weight, _forms(weight, precision)) for weight in weights.find(model)]
     chosen = [_best(forms, weight, slowest) for weight, forms in found]
-    small = slowest == 1.0 and _saved(found, chosen) <= 0
+    pairs = [(weight, best) for (weight, _), best in zip(found, chosen, strict=True) if best]
+    saved = sum(_saved(*pair) for pair in pairs)
+    small = slowest <= 1.0 and saved <= 0
     reasons = {}
     for (weight, forms), best in zip(found, chosen, strict=True):
         name = levels.title(weight.tensor)
@@ -112,15 +114,12 @@ def forecast(model, weight, precision):
         The bytes in the file at most, and the estimate of how many times as fast as dense float32
         it is, 1 where no sparse form is faster.
     """
-    best, smallest = (
-        _best(_forms(weight, precision), weight, slowest=1.0),
-        size.choose(model, weight, precision).bytes,
-    )
-    if best is None:
-        return smallest, 1.0
-    if _saved([(weight, [])], [best]) <= 0:
-        return max(best.bytes, smallest), 1.0
-    return best.bytes, _gain(weight, best)
+    best = _best(_forms(weight, precision), weight, slowest=1.0)
+    if best is not None and _saved(weight, best) > 0:
+        return best.bytes, _gain(weight, best)
+    # Beside larger layers a small one may become sparse all the same.
+    taken = size.choose(model, weight, precision).bytes
+    return max(taken, 0 if best is None else best.bytes), 1.0
 
 
 def pays_from(length):
@@ -144,16 +143,12 @@ def _best(forms, weight, slowest):
 
 def _gain(weight, form):
     dense = DENSE_NANOSECONDS * weight.values.size
-    return dense / (form.nanoseconds + CALL_NANOSECONDS)
+    return dense / (form.nanoseconds + _CALL_NANOSECONDS)
 
 
-def _saved(found, chosen):
-    """Nanoseconds that a network gains by the forms chosen for its weights."""
-    return sum(
-        DENSE_NANOSECONDS * weight.values.size - form.nanoseconds - CALL_NANOSECONDS
-        for (weight, _), form in zip(found, chosen, strict=True)
-        if form is not None
-    )
+def _saved(weight, form):
+    """Nanoseconds that a form of a weight saves of what a dense kernel takes."""
+    return DENSE_NANOSECONDS * weight.values.size - form.nanoseconds - _CALL_NANOSECONDS
 
 
 def _forms(weight, precision):

@@ -10,9 +10,8 @@ import importlib.util
 import numpy as np
 from ai_edge_litert import schema_py_generated as schema
 
-from keras_lottery.exporters.tflite.conversion.source import Built
 from keras_lottery.exporters.tflite.errors import ExportError
-from keras_lottery.exporters.tflite.format import bitmask, edit, flatbuffer, levels
+from keras_lottery.exporters.tflite.format import bitmask, edit, levels
 from keras_lottery.exporters.tflite.format.graph import Graph
 from keras_lottery.exporters.tflite.rewriting import weights
 from keras_lottery.exporters.tflite.targets import integer, size
@@ -43,10 +42,7 @@ def build(origin, precision):
     Returns:
         A `Built`.
     """
-    model = integer.quantized(origin, kind="int8")
-    dense = flatbuffer.write(model)
-    reasons = encode(model)
-    return size.smaller(Built(flatbuffer.write(model), reasons, "integers", dense), dense)
+    return integer.built(origin, "int8", encode)
 
 
 def is_installed():
