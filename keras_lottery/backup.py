@@ -2,9 +2,9 @@
 
 import pathlib
 
-from keras_lottery import ticket_file, variables
+from keras_lottery import ticket_file, trainers, variables
 from keras_lottery.lottery import Lottery
-from keras_lottery.snapshot import Snapshot, State
+from keras_lottery.snapshot import OptimizerState, Snapshot, State
 
 
 def save(path: str, lottery: Lottery, epoch: int) -> None:
@@ -22,7 +22,14 @@ def save(path: str, lottery: Lottery, epoch: int) -> None:
         "held": state.held,
         "previous": state.previous,
         "value": state.point.values,
-        "optimizer": {str(i): value for i, value in enumerate(state.point.optimizer_values)},
+        **{
+            f"{group}{number}": values
+            for number, optimizer in enumerate(state.point.optimizers)
+            for group, values in (
+                ("optimizer", optimizer.values),
+                ("averages", optimizer.averages),
+            )
+        },
     }
     arrays = {
         f"{group}:{name}": value for group, named in groups.items() for name, value in named.items()
@@ -90,10 +97,9 @@ def _state(masks, arrays, numbers, lottery) -> State:
     def own(named):
         return {names[name]: value for name, value in named.items()}
 
-    point = Snapshot(
-        numbers["step"],
-        own(values),
-        variables.optimizer_of(lottery.model),
-        list(group("optimizer").values()),
-    )
+    optimizers = [
+        OptimizerState(optimizer, group(f"optimizer{number}"), group(f"averages{number}"))
+        for number, optimizer in enumerate(trainers.optimizers_of(lottery.model))
+    ]
+    point = Snapshot(numbers["step"], values, optimizers).renamed(names)
     return State(own(masks), own(group("held")), own(group("previous")), point, numbers["draws"])

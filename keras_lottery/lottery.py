@@ -1,40 +1,62 @@
 """`Lottery`: the one owner of the masks over a Keras model."""
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 
 import keras
 import numpy as np
 
-from keras_lottery import masking, variables
+from keras_lottery import (
+    adapters,
+    integrity,
+    left_out,
+    listing,
+    masking,
+    optimizer_state,
+    rewinding,
+    trainers,
+    variables,
+)
+from keras_lottery.arrays import array
+from keras_lottery.attachment import Attachment
 from keras_lottery.core import criteria, lookup, scopes
 from keras_lottery.core import kept as kept_actions
 from keras_lottery.core import pruned as pruned_actions
 from keras_lottery.core.granularity import Granularity
 from keras_lottery.core.kernel import Kernel, check_seed
 from keras_lottery.core.prune import prune
-from keras_lottery.snapshot import Snapshot, State, array
+from keras_lottery.snapshot import Snapshot, State
+from keras_lottery.watch import Watch
 
 
 class Lottery:
     """The masks over a Keras model's kernels, and the values they rewind to.
 
-    The model is not wrapped and no layer changes: a mask lives beside its kernel and is applied by
-    the optimizer inside the compiled train step, as the kernel's constraint, after one of the
-    user's own. After `detach` the model is as if there had been no masks; zeros stay in its
-    weights.
+    The model is not wrapped and no layer changes: a mask lives beside its kernel and is applied
+    inside the compiled train step, to the kernel's gradient before the optimizer sees it and to the
+    kernel after its update, after a constraint of the user's own. So `f(x; mask * weights)` is
+    trained, whatever the optimizer. After `detach` the model is as if there had been no masks;
+    zeros stay in its weights.
 
     Creating a `Lottery` attaches it and saves the rewind point "now".
+
+    Masks hold wherever the kernels are trained: in `fit`, in `keras_lottery.fit`, in a loop that
+    calls `optimizer.apply`, through a model that this one is a part of. On JAX an optimizer has to
+    be known to the masks, or the step fails while it is traced: the model's own, that of a compiled
+    model around it, or one that is named here.
 
     Args:
         model: A built `keras.Model`. Compile it first if its optimizer is to be rewound too.
         include: Regular expression or predicate `(name, shape) -> bool`: which kernels to prune.
-            Defaults to all.
+            Defaults to all that are trained (frozen ones are named in a warning; of a model that is
+            wholly frozen, all are taken) and are not depthwise.
         exclude: Likewise, which of those to leave alone.
         pruned: What pruned weights are held at: a function of `keras_lottery.core.pruned` or its
             name.
         seed: Seed of every random choice made here.
         masks: The masks to begin with, as for `set_masks`. By default all is alive, with a warning
             where kernels look pruned.
+        optimizer: Optimizers that train the model in a loop of your own and that the model does not
+            know: one, or a list.
 
     Raises:
         ValueError: If an argument is wrong, or the model is not built or has masks already.
@@ -56,26 +78,33 @@ class Lottery:
         pruned: str | Callable[[Kernel], np.ndarray] = "zero",
         seed: int = 0,
         masks: Mapping[str, np.ndarray] | None = None,
+        optimizer: keras.optimizers.Optimizer | Iterable[keras.optimizers.Optimizer] = (),
     ):
         check_seed(seed)
         self.model = model
         self.seed = seed
         self._kernels = variables.prunable(model, include, exclude)
+        self._names = {id(variable): name for name, variable in variables.named(model).items()}
         if masks is not None:
             masking.refuse_misfits(masks, self._kernels)
         self.pruned = lookup.get(pruned_actions, pruned)
-        self._stateful_optimizer, self._step_variables = None, []
-        point = Snapshot.take(model, step=0, ours=[])
+        self._watch = Watch(model, self._kernels, optimizer)
+        self._attachment = Attachment(self, self._kernels, self.holds, self._watch)
+        self._attachment.refuse_others()
+        trainers.build_optimizer(model)
         self._state = State(
             masks={name: np.ones(kernel.shape, bool) for name, kernel in self._kernels.items()},
             held={},
             previous={},
-            point=point,
+            point=Snapshot.take(self._variables(), self._watch.optimizers(), step=0, ours=[]),
             draws=0,
         )
         self.attach()
+        integrity.warn_of_earlier_steps(self._watch.outside_fit())
+        left_out.warn(model, include, exclude)
         if masks is None:
-            masking.warn_of_zeros({name: point.values[name] for name in self._kernels})
+            values = self._state.point.values
+            integrity.warn_of_zeros({name: values[name] for name in self._kernels})
         else:
             self.set_masks(masks)
 
@@ -83,7 +112,8 @@ class Lottery:
     def from_zeros(cls, model: keras.Model, include=None, exclude=None, seed=0) -> "Lottery":
         """The masks that a pruned model lost when it was stripped, or saved and loaded again.
 
-        What is exactly zero in its kernels counts as pruned. The arguments are those of `Lottery`.
+        So work on a pruned model goes on: `Lottery.from_zeros(keras.models.load_model(path))`. What
+        is exactly zero in its kernels counts as pruned. The arguments are those of `Lottery`.
         """
         kernels = variables.prunable(model, include, exclude)
         masks = {name: array(kernel) != 0 for name, kernel in kernels.items()}
@@ -94,6 +124,17 @@ class Lottery:
         """The `Lottery` attached to a model, or `None`."""
         owners = map(masking.lottery_of, variables.named(model).values())
         return next((lottery for lottery in owners if lottery is not None), None)
+
+    def __repr__(self) -> str:
+        return listing.short(self.model.name, self._state.masks)
+
+    def __deepcopy__(self, memo):
+        raise TypeError(
+            "A Lottery belongs to the variables of one model and cannot be copied: put its ticket "
+            "on a copy of the model, `Ticket.of(lottery).apply(copy)`."
+        )
+
+    __copy__ = __reduce__ = lambda self, memo=None: self.__deepcopy__(memo)
 
     # What there is.
 
@@ -125,6 +166,10 @@ class Lottery:
         return 1 - sum(self.remaining.values()) / sum(
             mask.size for mask in self._state.masks.values()
         )
+
+    def summary(self) -> None:
+        """Print a table of the kernels, with totals, and of what is left dense."""
+        print(listing.table(self._state.masks, left_out.reasons(self.model, self._kernels)))
 
     @property
     def holds(self) -> bool:
@@ -162,34 +207,22 @@ class Lottery:
         Raises:
             ValueError: If another `Lottery` is attached to the model.
         """
-        optimizer = masking.stateful_optimizer(self.model)
-        if len(self._masked()) == len(self._kernels) and optimizer is self._stateful_optimizer:
-            return
-        self.detach()
-        if Lottery.of(self.model) is not None:
-            raise ValueError(
-                f"The model {self.model.name!r} has masks already: use `Lottery.of(model)` to go "
-                "on from them, or `strip(model)` to take them off."
-            )
-        self._step_variables = masking.attach(self, self.model, self._kernels.values(), self.holds)
-        self._stateful_optimizer = optimizer
-        self._write_masks()
+        if self._attachment.attach():
+            self._write_masks()
 
     def detach(self) -> None:
         """Leave the model: the user's own constraints come back and nothing of ours remains.
 
         The weights stay as they are, zeros included.
         """
-        optimizer, ours = self._stateful_optimizer, self._step_variables
-        masking.detach(self.model, self._masked(), optimizer, ours)
-        self._stateful_optimizer, self._step_variables = None, []
+        self._attachment.detach()
 
-    def _masked(self) -> list[keras.Variable]:
-        """The kernels that carry a constraint of ours."""
-        return [k for k in self._kernels.values() if masking.lottery_of(k) is self]
+    def note_step(self, optimizer: keras.optimizers.Optimizer) -> None:
+        """Note that an optimizer steps, or traces a step, in which it sees the masks."""
+        self._watch.note(optimizer)
 
     def _require_attached(self) -> None:
-        masking.refuse_detached(self, self._kernels)
+        self._attachment.require()
         self.attach()  # The model may have been compiled anew.
 
     # Pruning.
@@ -225,20 +258,25 @@ class Lottery:
             ValueError: If not exactly one of `sparsity` and `rate` is given, or a value is out of
                 range, a name or pattern matches nothing, a weight or score is not finite, or all
                 are scored alike, as by `movement` before any training.
-            MaskError: As from `set_masks`.
+            MaskError: As from `check` and `set_masks`.
         """
+        self.check()
+        own = variables.overridden(overrides, self.names)
         masks = prune(
             self._records(),
             sparsity=sparsity,
             rate=rate,
-            overrides=variables.overridden(overrides, self.names),
+            overrides=own,
             criterion=lookup.get(criteria, criterion),
             scope=lookup.get(scopes, scope),
             granularity=granularity,
         )
-        if all(np.array_equal(masks[name], old) for name, old in self._state.masks.items()):
+        before = self._state.masks
+        if all(np.array_equal(masks[name], old) for name, old in before.items()):
             return
         self.set_masks(masks)
+        asked = {**dict.fromkeys(masks, rate if sparsity is None else sparsity), **own}
+        integrity.warn_of_empty(before, masks, asked)
         self._state.draws += 1
         for name, kernel in self._kernels.items():  # the old go one by one: all may be gigabytes
             self._state.previous[name] = array(kernel)
@@ -246,22 +284,28 @@ class Lottery:
     def set_masks(self, masks: Mapping[str, np.ndarray]) -> None:
         """Replace the masks, and put newly pruned weights where they are held.
 
+        The optimizers' slots of weights that are pruned, or come back, go to their initial value.
+
         Args:
             masks: A dict from kernel name to boolean array of the kernel's shape, for every kernel.
 
         Raises:
-            ValueError: If a kernel is missing or unknown, or a mask has another shape or dtype.
-            MaskError: If the masks were detached, or a constraint set over them.
+            ValueError: If a kernel is missing or unknown, a mask has another shape or dtype, or
+                Keras' Adafactor cannot train what is left.
+            MaskError: If the masks were detached, a constraint set over them, or a kernel replaced.
         """
         masking.refuse_misfits(masks, self._kernels)
         self._require_attached()
+        integrity.refuse_adafactor(self._watch.optimizers(), self._kernels, masks)
         held = {}
         if self.holds:
             for record in self._records():
                 name, before = record.name, self._state.held.get(record.name)
                 held[name] = masking.held_values(record, masks[name], before, self.pruned)
+        dead = {name: ~(mask & masks[name]) for name, mask in self._state.masks.items()}
         self._state.masks = {name: np.array(masks[name]) for name in self._kernels}
         self._state.held = held
+        self._reset_slots(dead)
         self._write_masks()
         self.enforce()
 
@@ -274,21 +318,37 @@ class Lottery:
             MaskError: As from `set_masks`.
         """
         self._require_attached()
-        optimizer = variables.optimizer_of(self.model)
         for name, kernel in self._kernels.items():
-            for variable in (kernel, masking.average_of(optimizer, kernel)):
+            mask, held = self._state.masks[name], self._state.held.get(name)
+            averages = [masking.average_of(one, kernel) for one in self._watch.optimizers()]
+            for variable in (kernel, *averages):
                 if variable is not None:
-                    masking.enforce(variable, self._state.masks[name], self._state.held.get(name))
+                    masking.enforce(variable, mask, held)
 
     def check(self) -> None:
         """Verify that every pruned weight has exactly the value it is held at.
 
+        Warns where a layer computes with another kernel than the stored one, as with LoRA.
+
         Raises:
-            MaskError: If one has not, as where training diverged: a mask does not hide NaN.
+            MaskError: If one has not, as where training diverged (a mask does not hide NaN) or a
+                step knows nothing of the masks; or a kernel was replaced, as by `quantize`.
         """
         self._require_attached()
-        for record in self._records():
-            masking.refuse_broken(record, self._state.held.get(record.name))
+        integrity.refuse_broken(self._records(), self._state.held, self._watch.unmasked())
+        integrity.warn_of_adapters(self.revived_by_adapters(), self._state.masks)
+
+    def revived_by_adapters(self) -> dict[str, int]:
+        """How many pruned weights adapters (LoRA) make nonzero in the kernel that is computed with,
+        by kernel name."""
+        return adapters.revived_by_adapters(self.model, self._kernels, self._state.masks)
+
+    def _reset_slots(self, where: Mapping[str, np.ndarray]) -> None:
+        """Give the optimizers' slots of some weights their initial value."""
+        for name, kernel in self._kernels.items():
+            if where[name].any():
+                for optimizer in self._watch.optimizers():
+                    optimizer_state.reset_slots(optimizer, kernel, where[name], self.model)
 
     def _write_masks(self) -> None:
         for name, kernel in self._kernels.items():
@@ -302,37 +362,60 @@ class Lottery:
         Args:
             step: How many training steps came before, for the record.
         """
-        self._state.point = Snapshot.take(self.model, step, self._step_variables)
+        self.check()
+        self._state.point = Snapshot.take(
+            self._variables(), self._watch.optimizers(), step, self._attachment.variable_ids
+        )
 
     def rewind(self, kept: str | Callable[[Kernel], np.ndarray] = "rewind") -> None:
         """Put every variable back to the rewind point: kernels masked, all else as it was, the
-        optimizer too.
+        optimizers too.
 
         Args:
             kept: What alive weights become: a function of `keras_lottery.core.kept` or its name.
                 Defaults to their value at the rewind point.
 
         Raises:
-            ValueError: If there is no such function; as from `rewind_optimizer`.
+            ValueError: If there is no such function, or something cannot be rewound: a variable
+                that was made since, or as from `rewind_optimizer`. Nothing is changed then.
             MaskError: As from `set_masks`.
         """
         action = lookup.get(kept_actions, kept)
         self._require_attached()
+        self._refuse_what_cannot_go_back()
+        rewinding.refuse_unknown_variables(self._state.point, self._variables())
         starts = {record.name: action(record) for record in self._records()}
         self._state.draws += 1
-        for name, variable in variables.named(self.model).items():
-            variable.assign(starts.get(name, self._state.point.values[name]))
+        rewinding.restore_variables(self.model, self._state.point, self._variables(), starts)
         self.rewind_optimizer()
+        rewinding.restore_averages(self._state.point, self._watch.optimizers(), self._variables())
         self.enforce()
 
     def rewind_optimizer(self) -> None:
-        """Put the optimizer back to the rewind point: iteration count, learning rate and slots.
+        """Put the optimizers back to the rewind point: iteration count, learning rate and slots.
 
         Raises:
             ValueError: If the model was compiled anew since a rewind point that was saved during
                 training.
         """
-        self._state.point.restore_optimizer(self.model, self._step_variables)
+        self._refuse_what_cannot_go_back()
+        rewinding.restore_optimizers(
+            self._state.point,
+            self._watch.optimizers(),
+            self._variables(),
+            self._attachment.variable_ids,
+            self.model,
+        )
+        if self._state.point.step:
+            self._reset_slots({name: ~mask for name, mask in self._state.masks.items()})
+
+    def _refuse_what_cannot_go_back(self) -> None:
+        rewinding.refuse_unknown_optimizers(self._state.point, self._watch.optimizers())
+
+    def _variables(self) -> dict[str, keras.Variable]:
+        """The model's variables by name: those there were at the beginning keep theirs."""
+        named = variables.named(self.model)
+        return {self._names.get(id(variable), name): variable for name, variable in named.items()}
 
     def _records(self) -> Iterator[Kernel]:
         for position, (name, kernel) in enumerate(self._kernels.items()):

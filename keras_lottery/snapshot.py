@@ -1,54 +1,81 @@
 """What a `Lottery` remembers: the model at the rewind point, and the state of the masks."""
 
 import dataclasses
+from collections.abc import Collection, Mapping, Sequence
 
 import keras
 import numpy as np
 
-from keras_lottery import variables
+from keras_lottery import optimizer_state, trainers, variables
+from keras_lottery.arrays import array
+
+
+@dataclasses.dataclass(frozen=True)
+class OptimizerState:
+    """The variables of one optimizer at one training step.
+
+    Args:
+        optimizer: The optimizer.
+        values: A dict from name (see `optimizer_state.named`) to value. What an optimizer that was
+            not built yet lacks here begins at its initial value.
+        averages: The moving averages that it keeps of weights, by the name of the variable.
+    """
+
+    optimizer: keras.optimizers.Optimizer
+    values: dict[str, np.ndarray]
+    averages: dict[str, np.ndarray]
 
 
 @dataclasses.dataclass(frozen=True)
 class Snapshot:
-    """Every variable of a model and its optimizer at one training step.
+    """Every variable of a model and its optimizers at one training step.
 
     Args:
         step: How many training steps came before.
         values: A dict from variable name (see `variables.named`) to value.
-        optimizer: The model's optimizer at the time, or `None`.
-        optimizer_values: The values of its variables.
+        optimizers: The state of each optimizer.
     """
 
     step: int
     values: dict[str, np.ndarray]
-    optimizer: keras.optimizers.Optimizer | None
-    optimizer_values: list[np.ndarray]
+    optimizers: list[OptimizerState]
 
     @classmethod
-    def take(cls, model: keras.Model, step: int, ours: list[keras.Variable]) -> "Snapshot":
-        """Copy the values of a model's and its optimizer's variables.
+    def take(
+        cls,
+        named: Mapping[str, keras.Variable],
+        optimizers: Sequence[keras.optimizers.Optimizer],
+        step: int,
+        ours: Collection[int],
+    ) -> "Snapshot":
+        """Copy the values of a model's and its optimizers' variables.
 
         Args:
-            model: A built `keras.Model`. Its optimizer is built if it is not yet.
+            named: The variables of a model by name.
+            optimizers: The optimizers that train them, built or not.
             step: How many training steps came before.
-            ours: Variables in the optimizer that are not to be part of the snapshot.
+            ours: The `id` of variables in the optimizers that are not to be part of the snapshot.
         """
-        optimizer = variables.optimizer_of(model)
-        if optimizer is not None and not optimizer.built:
-            with variables.scope(model):
-                optimizer.build(model.trainable_variables)
+        names = {id(variable): name for name, variable in named.items()}
         return cls(
             step,
-            {name: array(variable) for name, variable in variables.named(model).items()},
-            optimizer,
-            [array(variable) for variable in _without(optimizer, ours)],
+            _values(named),
+            [
+                OptimizerState(
+                    optimizer,
+                    _values(optimizer_state.named(optimizer, names, ours)),
+                    _values(optimizer_state.averages(optimizer, names)),
+                )
+                for optimizer in optimizers
+            ],
         )
 
     def moved_to(self, model: keras.Model) -> "Snapshot":
-        """The same values for another model of the same architecture, optimizer included.
+        """The same values for another model of the same architecture, optimizers included.
 
         Args:
-            model: A built `keras.Model`, compiled with an optimizer of the same kind.
+            model: A built `keras.Model`. An optimizer of another class than that in the same place
+                here has no state in the result.
 
         Returns:
             A `Snapshot` by the names of that model.
@@ -57,39 +84,30 @@ class Snapshot:
             ValueError: If the architectures differ, naming the first difference.
         """
         names = variables.names_in({name: v.shape for name, v in self.values.items()}, model)
-        values = {names[name]: value for name, value in self.values.items()}
-        return dataclasses.replace(self, values=values, optimizer=variables.optimizer_of(model))
+        own = trainers.optimizers_of(model)
+        optimizers = [
+            dataclasses.replace(state, optimizer=optimizer)
+            for state, optimizer in zip(self.optimizers, own, strict=False)
+            if type(state.optimizer) is type(optimizer)
+        ]
+        return dataclasses.replace(self, optimizers=optimizers).renamed(names)
 
-    def restore_optimizer(self, model: keras.Model, ours: list[keras.Variable]) -> None:
-        """Put a model's optimizer back: iteration count, learning rate and slots.
-
-        If the model was compiled anew, its other optimizer goes back to its own start; but a
-        learning rate that was assigned to it since stays, as what it was before is not known.
+    def renamed(self, names: Mapping[str, str]) -> "Snapshot":
+        """The same state by other names.
 
         Args:
-            model: The `keras.Model` that the snapshot is of.
-            ours: Variables in the optimizer that are not part of the snapshot.
-
-        Raises:
-            ValueError: If it has another optimizer and the snapshot is not of the start of
-                training.
+            names: A dict from each variable's name here to its other name.
         """
-        optimizer = variables.optimizer_of(model)
-        if optimizer is None:
-            return
-        values = self.optimizer_values
-        if optimizer is not self.optimizer:
-            if self.step:
-                raise ValueError(
-                    "The model was compiled anew after its rewind point was saved, at step "
-                    f"{self.step}: the state its optimizer had then is not known."
-                )
-            with variables.scope(model):
-                fresh = type(optimizer).from_config(optimizer.get_config())
-                fresh.build(model.trainable_variables)
-            values = [array(variable) for variable in fresh.variables]
-        for variable, value in zip(_without(optimizer, ours), values, strict=True):
-            variable.assign(value)
+        optimizers = [
+            OptimizerState(
+                state.optimizer,
+                _renamed_slots(state.values, names),
+                {names.get(name, name): value for name, value in state.averages.items()},
+            )
+            for state in self.optimizers
+        ]
+        values = {names[name]: value for name, value in self.values.items()}
+        return Snapshot(self.step, values, optimizers)
 
 
 @dataclasses.dataclass
@@ -112,13 +130,17 @@ class State:
     draws: int
 
 
-def array(variable: keras.Variable) -> np.ndarray:
-    """A copy of a variable's value."""
-    return np.array(keras.ops.convert_to_numpy(variable))
+def _values(named: Mapping[str, keras.Variable]) -> dict[str, np.ndarray]:
+    return {name: array(variable) for name, variable in named.items()}
 
 
-def _without(optimizer, ours: list[keras.Variable]) -> list[keras.Variable]:
-    if optimizer is None:
-        return []
-    hidden = {id(variable) for variable in ours}
-    return [variable for variable in optimizer.variables if id(variable) not in hidden]
+def _renamed_slots(
+    values: Mapping[str, np.ndarray], names: Mapping[str, str]
+) -> dict[str, np.ndarray]:
+    """The state of an optimizer by the names that the variables have in another model."""
+
+    def renamed(name):
+        part, attribute, *owner = name.split("/", 2)
+        return "/".join([part, attribute, *(names.get(variable, variable) for variable in owner)])
+
+    return {renamed(name): value for name, value in values.items()}

@@ -185,9 +185,11 @@ class Ticket:
         optimizer = variables.optimizer_of(model)
         if step and optimizer is not None:
             optimizer.iterations.assign(step)
+        lottery.enforce()
         lottery.save_rewind_point(step)
+        point = dataclasses.replace(lottery.state.point, values=own.values)
         held = own.held if lottery.holds else {}
-        lottery.load_state(dataclasses.replace(lottery.state, held=held))
+        lottery.load_state(dataclasses.replace(lottery.state, held=held, point=point))
         return lottery
 
     def renamed(self, model: keras.Model) -> Ticket:

@@ -12,10 +12,12 @@ from collections.abc import Callable, Iterable, Mapping
 import keras
 import numpy as np
 
+from keras_lottery import keras_internals
 from keras_lottery.core import pairing
 
-# Biases and normalisation weights, which may be of rank 2 or more, as in MultiHeadAttention.
-_NEVER_KERNELS = ("bias", "gamma", "beta", "moving_mean", "moving_variance")
+# Biases, normalisation weights and slopes of activations may be of rank 2 or more, as in
+# MultiHeadAttention and PReLU.
+_NEVER_KERNELS = ("bias", "gamma", "beta", "moving_mean", "moving_variance", "alpha")
 
 Selector = str | Callable[[str, tuple[int, ...]], bool]
 
@@ -70,16 +72,21 @@ def prunable(
     """The kernels of a model: what can be pruned.
 
     A kernel is a floating-point variable of rank 2 or more called `embeddings` or ending in
-    `kernel` (`kernel`, `depthwise_kernel`, `pointwise_kernel`, `recurrent_kernel`, ...). Biases,
-    whatever their rank, and normalisation weights are none. Frozen layers (`trainable=False`) are
-    included.
+    `kernel` (`kernel`, `pointwise_kernel`, `recurrent_kernel`, ...). Biases, whatever their rank,
+    and normalisation weights are none.
+
+    By default two sorts are left alone. Frozen kernels (`trainable=False`) could not recover from a
+    pruning; they are taken where all of the model's are frozen. Depthwise kernels are few weights
+    of which each is one channel's only way; tfmot leaves them dense, too; they are taken where
+    there are no others.
 
     Args:
         model: A built `keras.Model`.
-        include: Which kernels to take. A regular expression searched in the name, or a predicate
-            `(name, shape) -> bool`, which is asked about every floating-point variable of rank 2 or
-            more that is no bias and no normalisation weight, and so can also choose weights of a
-            custom layer that are not called a kernel. Defaults to all kernels.
+        include: Which kernels to take, frozen and depthwise ones among them. A regular expression
+            searched in the name, or a predicate `(name, shape) -> bool`, which is asked about every
+            floating-point variable of rank 2 or more that is no bias and no normalisation weight,
+            and so can also choose weights of a custom layer that are not called a kernel. Defaults
+            to all kernels that are neither frozen nor depthwise.
         exclude: Which of those to leave out, likewise.
 
     Returns:
@@ -102,13 +109,18 @@ def prunable(
     ['fc1/kernel']
     """
     found = candidates(model)
-    kernels = {name for name in found if _is_kernel(name)}
-    included = {
-        name: variable
-        for name, variable in found.items()
-        if (name in kernels or callable(include))
-        and (include is None or _matches(include, name, variable.shape, "include"))
-    }
+    kernels = {name for name in found if is_kernel(name)}
+    if include is None:
+        usual = kernels - depthwise(model).keys()
+        trained = {name for name in usual if found[name].trainable}
+        included = {name: found[name] for name in found if name in (trained or usual or kernels)}
+    else:
+        included = {
+            name: variable
+            for name, variable in found.items()
+            if (name in kernels or callable(include))
+            and _matches(include, name, variable.shape, "include")
+        }
     excluded = {
         name
         for name in (included if callable(exclude) else found)
@@ -150,8 +162,19 @@ def candidates(model: keras.Model) -> dict[str, keras.Variable]:
     }
 
 
-def _is_kernel(name: str) -> bool:
+def is_kernel(name: str) -> bool:
+    """Whether a variable of this name is a kernel, or a table of embeddings."""
     return _last(name).endswith("kernel") or _last(name) == "embeddings"
+
+
+def depthwise(model: keras.Model) -> dict[str, keras.Variable]:
+    """The kernels of depthwise convolutions, by name."""
+    own = {
+        id(getattr(layer, "depthwise_kernel", getattr(layer, "kernel", None)))
+        for layer in keras_internals.flat_layers(model)
+        if hasattr(layer, "depthwise_initializer")
+    }
+    return {name: variable for name, variable in named(model).items() if id(variable) in own}
 
 
 def _last(name: str) -> str:
@@ -168,6 +191,11 @@ def _matches(selector: Selector, name: str, shape: Iterable[int], argument: str)
             f"received {selector!r}."
         )
     return _found(selector, name, argument)
+
+
+def excluded(exclude: Selector | None, name: str, shape: Iterable[int]) -> bool:
+    """Whether `exclude` leaves a variable out."""
+    return exclude is not None and _matches(exclude, name, shape, "exclude")
 
 
 def overridden(overrides: Mapping | None, names: Iterable[str]) -> dict:
@@ -274,14 +302,7 @@ def initializer(
 
 
 def _initializer_of(variable: keras.Variable, model: keras.Model) -> Callable:
-    # Several layers: one that wraps another, as SpectralNormalization, has its variables as well.
-    owners = [
-        layer
-        for layer in model._flatten_layers()
-        if any(
-            variable is own for own in layer._trainable_variables + layer._non_trainable_variables
-        )
-    ]
+    owners = keras_internals.owners_of(variable, model)
     # `recurrent_kernel` has a `recurrent_initializer`; the `kernel` of DepthwiseConv2D has a
     # `depthwise_initializer`.
     stem = variable.name.removesuffix("_kernel")

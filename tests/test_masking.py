@@ -123,7 +123,10 @@ def test_an_application_inside_a_model():
     )
     model.compile("sgd", "mse", jit_compile=False)
     lottery = kl.Lottery(model)
-    assert len(lottery.names) == 28  # 1 convolution, 13 depthwise, 13 pointwise, 1 dense
+    assert len(lottery.names) == 15  # 1 convolution, 13 pointwise, 1 dense; not 13 depthwise
+    lottery.detach()
+    lottery = kl.Lottery(model, include="kernel")
+    assert len(lottery.names) == 28
     lottery.prune(0.5, scope="globally")
     images = np.random.default_rng(0).normal(size=(8, 32, 32, 3)).astype("float32")
     before = lottery.remaining

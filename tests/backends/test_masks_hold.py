@@ -144,7 +144,7 @@ def test_convolutions_in_a_nested_functional_model():
         ]
     )
     model.compile("sgd", "mse")
-    lottery = kl.Lottery(model)
+    lottery = kl.Lottery(model, include="kernel")
     assert [name.rpartition("/")[2] for name in lottery.names] == [
         "kernel",
         "kernel",

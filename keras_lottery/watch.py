@@ -1,0 +1,97 @@
+"""Who trains a model's kernels, and whether every step of theirs sees the masks."""
+
+import weakref
+from collections.abc import Iterable, Iterator, Mapping
+
+import keras
+
+from keras_lottery import keras_internals, trainers
+
+
+class Watch:
+    """Keeps an eye on the models and optimizers that train the kernels of one model.
+
+    A step that was compiled before the masks were made runs none of our code. What can be seen is
+    that an optimizer's iterations go on while none of its steps was traced with the masks.
+
+    Args:
+        model: The kernels' model.
+        kernels: The variables that are masked, by name.
+        named: Optimizers that the user named: one, or several.
+
+    Raises:
+        ValueError: If `named` is not an optimizer, or several.
+    """
+
+    def __init__(
+        self,
+        model: keras.Model,
+        kernels: Mapping[str, keras.Variable],
+        named: keras.optimizers.Optimizer | Iterable[keras.optimizers.Optimizer],
+    ):
+        self._model = model
+        self._kernels = list(kernels.values())
+        self._named = _as_list(named)
+        found = trainers.find(self._kernels)
+        self._around = [weakref.ref(other) for other in found.models if other is not model]
+        self._before = weakref.WeakSet(found.optimizers)
+        self._masked: weakref.WeakSet = weakref.WeakSet()
+        self._steps: dict[int, int] = {}
+
+    def models(self) -> list[keras.Model]:
+        """The model, and compiled models of which it is a part."""
+        around = [reference() for reference in self._around]
+        return [self._model, *(model for model in around if model is not None)]
+
+    def optimizers(self) -> list[keras.optimizers.Optimizer]:
+        """The optimizers that are known to train the kernels, now."""
+        own = [optimizer for model in self.models() for optimizer in trainers.optimizers_of(model)]
+        return trainers.outermost([*own, *self._named, *self._masked])
+
+    def outside_fit(self) -> list[keras.optimizers.Optimizer]:
+        """The optimizers that have stepped the kernels already, in loops that cannot be traced
+        anew from here.
+
+        The optimizer of a compiled model that has a train function steps in its `fit`.
+        """
+        in_fit = {
+            id(model.optimizer)
+            for model in self.models()
+            if keras_internals.has_train_function(model)
+        }
+        alone = self._before if getattr(self._model, "optimizer", None) is None else ()
+        known = [*trainers.optimizers_of(self._model), *self._named, *alone]
+        return [
+            optimizer
+            for optimizer in trainers.outermost(known)
+            if id(optimizer) not in in_fit and trainers.steps_of(optimizer)
+        ]
+
+    def begin(self) -> None:
+        """Masks are attached now: steps traced before this do not know them."""
+        self._masked.clear()
+        self._steps = {id(one): trainers.steps_of(one) for one in self.optimizers()}
+        self._steps |= {id(one): trainers.steps_of(one) for one in self._before}
+
+    def note(self, optimizer: keras.optimizers.Optimizer) -> None:
+        """An optimizer steps, or traces a step, in which it sees the masks."""
+        self._masked.add(optimizer)
+
+    def unmasked(self) -> Iterator[keras.optimizers.Optimizer]:
+        """The optimizers that have stepped since the masks were attached, and without them."""
+        found = trainers.find(self._kernels).optimizers
+        for optimizer in trainers.outermost([*found, *self.optimizers()]):
+            more = trainers.steps_of(optimizer) > self._steps.get(id(optimizer), 0)
+            if more and self._masked.isdisjoint(trainers.parts(optimizer)):
+                yield optimizer
+
+
+def _as_list(
+    named: keras.optimizers.Optimizer | Iterable[keras.optimizers.Optimizer],
+) -> list[keras.optimizers.Optimizer]:
+    listed = list(named) if isinstance(named, Iterable) else [named]
+    if not all(isinstance(one, keras.optimizers.Optimizer) for one in listed):
+        raise ValueError(
+            f"`optimizer` must be a Keras optimizer or a list of them, received {named!r}."
+        )
+    return listed
