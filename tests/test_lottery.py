@@ -18,6 +18,7 @@ def rng_mask(shape):
     return np.random.default_rng(0).random(shape) < 0.5
 
 
+@pytest.mark.filterwarnings("ignore:The pruning left no weight alive")  # 0.99 of 32 is all
 def test_pruning_is_exact_and_masks_only_shrink(make_model):
     model = make_model()
     lottery = kl.Lottery(model)

@@ -127,7 +127,7 @@ def test_an_application_inside_a_model():
     lottery.detach()
     lottery = kl.Lottery(model, include="kernel")
     assert len(lottery.names) == 28
-    lottery.prune(0.5, scope="globally")
+    lottery.prune(0.5)
     images = np.random.default_rng(0).normal(size=(8, 32, 32, 3)).astype("float32")
     before = lottery.remaining
     model.fit(images, np.ones((8, 4)), batch_size=4, verbose=0)
