@@ -11,7 +11,7 @@ from typing import Any
 import keras
 import numpy as np
 
-from keras_lottery import ticket_file, variables
+from keras_lottery import assignment, ticket_file, variables
 from keras_lottery.core import compare, pairing
 from keras_lottery.lottery import Lottery
 from keras_lottery.ticket_file import TicketError
@@ -147,7 +147,9 @@ class Ticket:
     def apply(self, model: keras.Model) -> Lottery:
         """Put the ticket on a model: every variable takes its value, and the masks are attached.
 
-        The model may have been built in another process, where Keras numbered the layers anew.
+        The model may have been built in another process, where Keras numbered the layers anew. A
+        layer that computes with constants of its variables, as an adapted `Normalization` does,
+        makes them anew.
 
         Args:
             model: A built model of the architecture that the ticket was found on.
@@ -174,8 +176,12 @@ class Ticket:
             )
         except ValueError as error:
             raise TicketError(f"the ticket does not fit {model.name!r}: {error}") from error
-        for name, variable in variables.named(model).items():
-            variable.assign(own.values[name])
+        try:
+            assignment.assign(model, own.values)
+        except ValueError as error:
+            lottery.detach()
+            assignment.assign(model, lottery.state.point.values)
+            raise TicketError(f"the ticket does not fit {model.name!r}: {error}") from error
         optimizer = variables.optimizer_of(model)
         if step and optimizer is not None:
             optimizer.iterations.assign(step)

@@ -14,7 +14,7 @@ PACKAGE = ROOT / "keras_lottery"
 # From the ground up. A module imports its own floor and those below; a folder is one floor.
 FLOORS = [
     ["core"],
-    ["variables", "snapshot", "masking", "rewind", "lottery", "strip", "controls"],
+    ["variables", "assignment", "snapshot", "masking", "rewind", "lottery", "strip", "controls"],
     ["ticket_file", "ticket", "backup"],
     ["callbacks", "rounds"],
     ["training", "exporters"],
