@@ -15,7 +15,7 @@ PACKAGE = ROOT / "keras_lottery"
 FLOORS = [
     ["core"],
     ["variables", "assignment", "snapshot", "masking", "rewind", "lottery", "strip", "controls"],
-    ["ticket_file", "ticket", "backup"],
+    ["atomic_file", "foreign_file", "ticket_file", "ticket", "backup"],
     ["callbacks", "rounds"],
     ["training", "exporters"],
     ["__init__"],
