@@ -14,7 +14,17 @@ PACKAGE = ROOT / "keras_lottery"
 # From the ground up. A module imports its own floor and those below; a folder is one floor.
 FLOORS = [
     ["core"],
-    ["variables", "assignment", "snapshot", "masking", "rewind", "lottery", "strip", "controls"],
+    [
+        "variables",
+        "distribution",
+        "assignment",
+        "snapshot",
+        "masking",
+        "rewind",
+        "lottery",
+        "strip",
+        "controls",
+    ],
     ["atomic_file", "foreign_file", "ticket_file", "ticket", "backup"],
     ["callbacks", "rounds"],
     ["training", "exporters"],

@@ -8,6 +8,7 @@ from collections.abc import Collection, Mapping, Sequence
 
 import keras
 
+from keras_lottery import distribution
 from keras_lottery.training import data, dataset, loop
 from keras_lottery.training.choice import Choice, obstacle, tensorflow_choice
 from keras_lottery.training.evaluator import evaluator
@@ -97,7 +98,8 @@ def fit(
         way training took, and `history.params["fused_reason"]` is why.
 
     Raises:
-        ValueError: If an argument is not one of the above, or `fused="always"` and it cannot be.
+        ValueError: If an argument is not one of the above, or `fused="always"` and it cannot be; or
+            the model is distributed over several workers by TensorFlow, where Keras' `fit` fails.
         TypeError: If the model has a `fit` of its own that returns no history.
 
     >>> import numpy as np
@@ -109,6 +111,8 @@ def fit(
     """
     _check(fused, jit_compile, seed)
     data.check_sizes(batch_size, chunk)
+    if type(model).fit is keras.Model.fit:
+        distribution.refuse_workers(model)
     callbacks = keras.tree.flatten(callbacks) if callbacks else []
     # What is known before the first step is not said again after the last.
     say = functools.cache(_say if verbose else lambda message: None)
