@@ -23,7 +23,7 @@ def fit(
     batch_size: int | None = None,
     epochs: int = 1,
     verbose: str | int = "auto",
-    callbacks: Sequence[keras.callbacks.Callback] | None = None,
+    callbacks: Sequence[keras.callbacks.Callback] | keras.callbacks.CallbackList | None = None,
     validation_split: float = 0.0,
     validation_data=None,
     shuffle: bool = True,
@@ -113,6 +113,8 @@ def fit(
     data.check_sizes(batch_size, chunk)
     if type(model).fit is keras.Model.fit:
         distribution.refuse_workers(model)
+    if isinstance(callbacks, keras.callbacks.CallbackList):
+        callbacks = callbacks.callbacks
     callbacks = keras.tree.flatten(callbacks) if callbacks else []
     # What is known before the first step is not said again after the last.
     say = functools.cache(_say if verbose else lambda message: None)
