@@ -4,6 +4,16 @@ from collections.abc import Sequence
 
 import keras
 
+# By default the first two call the last two.
+_BATCH_HOOKS = (
+    "on_train_batch_begin",
+    "on_train_batch_end",
+    "on_test_batch_begin",
+    "on_test_batch_end",
+    "on_batch_begin",
+    "on_batch_end",
+)
+
 
 def next_event(
     callbacks: Sequence[keras.callbacks.Callback], step: int, done: int, steps: int
@@ -51,6 +61,33 @@ def next_event(
     return min((event for event in due if event is not None), default=None)
 
 
+def unannounced(callbacks: Sequence[keras.callbacks.Callback]) -> list[str]:
+    """The kinds of callbacks whose batch hooks may do something at any step.
+
+    They have a batch hook that is not Keras' own, and no `next_event` that says when it is due: a
+    learning rate may be set for each step, and would be late in a chunk of several.
+
+    Args:
+        callbacks: The callbacks of a training.
+
+    Returns:
+        The names of their classes.
+
+    Example:
+
+    >>> unannounced([keras.callbacks.LambdaCallback(on_train_batch_begin=print)])
+    ['LambdaCallback']
+    >>> unannounced([keras.callbacks.LambdaCallback(on_epoch_end=print)])
+    []
+    """
+    return [
+        type(callback).__name__
+        for callback in callbacks
+        if not hasattr(callback, "next_event")
+        and any(_is_of_ones_own(getattr(callback, hook)) for hook in _BATCH_HOOKS)
+    ]
+
+
 def counts_batches(callback: keras.callbacks.Callback) -> bool:
     """Whether a callback counts the calls of its `on_train_batch_begin`, and takes them for steps.
 
@@ -58,6 +95,10 @@ def counts_batches(callback: keras.callbacks.Callback) -> bool:
     False
     """
     return isinstance(callback, keras.callbacks.TensorBoard)
+
+
+def _is_of_ones_own(hook) -> bool:
+    return not getattr(hook, "__module__", "").startswith("keras.")
 
 
 def _is_frequency(value) -> bool:

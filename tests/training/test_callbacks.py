@@ -83,6 +83,41 @@ def test_a_callback_that_steers_training(tmp_path, make):
     train_both_ways(tmp_path, lambda folder: [make()], compiled=optimizer, epochs=6)
 
 
+class Warmup(keras.callbacks.Callback):
+    """Sets the learning rate at every step."""
+
+    def on_train_batch_begin(self, batch, logs=None):
+        self.model.optimizer.learning_rate = 0.001 * (batch + 1)
+
+
+class StopAt(keras.callbacks.Callback):
+    """Stops in the middle of an epoch, by the older name of the hook."""
+
+    def on_batch_end(self, batch, logs=None):
+        self.model.stop_training = batch == 5
+
+
+def halving(model):
+    """A callback that is made of a function."""
+
+    def halve(batch, logs):
+        model.optimizer.learning_rate = float(model.optimizer.learning_rate) / 2
+
+    return keras.callbacks.LambdaCallback(on_train_batch_begin=halve)
+
+
+@pytest.mark.parametrize("make", [lambda model: Warmup(), lambda model: StopAt(), halving])
+def test_a_callback_of_ones_own_is_called_at_every_step(make, capsys):
+    x, y = tiny.samples(count=64)
+    arguments = {"batch_size": 8, "epochs": 2, "shuffle": False}
+    model, other = tiny.dense(), tiny.dense()
+    history = fit(model, x, y, callbacks=make(model), verbose=2, **arguments)
+    theirs = other.fit(x, y, callbacks=[make(other)], verbose=0, **arguments)
+    tiny.assert_same(model, history, other, theirs, 1e-5)
+    kind = type(make(model)).__name__
+    assert f"Each step is a chunk of its own, as {kind} may act" in capsys.readouterr().out
+
+
 def test_early_stopping_stops(tmp_path):
     stop = keras.callbacks.EarlyStopping("val_loss", patience=1, min_delta=10.0)
     history, *_ = train_both_ways(tmp_path, lambda folder: [stop], epochs=6)
@@ -153,7 +188,8 @@ def test_a_backup_that_says_no_step_ends_no_chunk(tmp_path, save_freq):
     record = Record()
     record.calls = []
     backup = keras.callbacks.BackupAndRestore(tmp_path / "backup", save_freq=save_freq)
-    fit(tiny.dense(), *tiny.samples(), callbacks=[backup, record], batch_size=8, verbose=0)
+    arguments = {"callbacks": [backup, record], "batch_size": 8, "chunk": 100, "verbose": 0}
+    fit(tiny.dense(), *tiny.samples(), **arguments)
     ends = [arguments for hook, arguments, _ in record.calls if hook == "on_train_batch_end"]
     assert ends == [[6]]
 

@@ -22,7 +22,7 @@ FOLDERS = ("callbacks", "trainers", "models")
 LEAST_FUSED = 60
 
 
-def test_files():
+def files_that_train():
     """The files in Keras' wheel with tests that train."""
     source = Path(keras.__file__).parent / "src"
     files = sorted(file for folder in FOLDERS for file in (source / folder).glob("*_test.py"))
@@ -50,7 +50,7 @@ def outcomes(files, plugins, report):
 @pytest.mark.long
 @pytest.mark.skipif(keras.backend.backend() == "torch", reason="on torch, fit is model.fit")
 def test_what_passes_with_keras_fit_passes_with_ours(tmp_path):
-    files = test_files()
+    files = files_that_train()
     assert files
     theirs, _ = outcomes(files, ["as_in_keras"], tmp_path / "theirs.xml")
     ours, output = outcomes(files, ["as_in_keras", "by_kl_fit"], tmp_path / "ours.xml")
