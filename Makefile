@@ -4,12 +4,13 @@ VENV := .venv
 BIN := $(VENV)/bin
 RUN := $(BIN)/python -m
 
-.PHONY: help ticket test test-long test-torch test-micro arm64 test-arm64 lint format web test-web clean
+.PHONY: help ticket test test-long test-keras test-torch test-micro arm64 test-arm64 lint format web test-web clean
 
 help:
 	@echo "make ticket      find a winning ticket on embedded data, export it, verify it, draw the figure"
 	@echo "make test        the tests, on TensorFlow and JAX"
 	@echo "make test-long   the checks that take minutes"
+	@echo "make test-keras  Keras' own tests of callbacks, trainers and models, with kl.fit for model.fit"
 	@echo "make test-torch  the tests of the torch backend (installs torch)"
 	@echo "make test-micro  the target micro, run in TensorFlow Lite Micro (installs a pre-release)"
 	@echo "make lint        ruff and mypy"
@@ -66,6 +67,11 @@ test-long: $(VENV)/test.done
 	$(RUN) pytest -q -m long
 	KERAS_BACKEND=jax $(RUN) pytest -q -n 2 --dist loadfile -m "not long" \
 	  tests/test_lottery.py tests/test_rounds.py tests/test_strip.py tests/training
+
+# A part of test-long, and the same on JAX.
+test-keras: $(VENV)/test.done
+	$(RUN) pytest -q -s -m long tests/training/test_keras_tests.py
+	KERAS_BACKEND=jax $(RUN) pytest -q -s -m long tests/training/test_keras_tests.py
 
 .arm64/python: tests/exporters/tflite/arm64.sh $(VENV)/test.done
 	PYTHON=$(BIN)/python tests/exporters/tflite/arm64.sh .arm64

@@ -2,15 +2,19 @@
 
   python -m experiments.benchmark_training
   python -m experiments.benchmark_training --networks=conv2 --batch_sizes=60 --repeats=9
+  python -m experiments.benchmark_training --table=gradients --repeats=15
 
 Every way is run once to compile and then `--repeats` times, by turns, on random images; a row gives
 the median of a step, its spread (least to most), and the median of the ratios to `fit`, to the
-hand-written loop and to `kl.fit` in the same turn. Five tables:
+hand-written loop and to `kl.fit` in the same turn. Six tables:
 
   speed   `model.fit`, with steps_per_execution=100, `kl.fit`, the same with masks, a loop by hand.
           Goals: kl.fit at most 1.15 of the loop; LeNet in a third of fit's time; never over 1.03.
           Masks in kl.fit: 1.03 of kl.fit.
   masks   what masks cost in `model.fit`, as constraints (goal: 1.03) and by a callback in Python.
+  gradients  what masks cost that also mask the gradients, before the optimizer sees them, beside
+          masks of the weights alone (goal: 1.05 of these, in `fit` and in `kl.fit`) and beside no
+          masks (goal: 1.10 of `kl.fit`). Each ratio with its spread.
   tfmot   what tfmot's masks cost on tf_keras, in a process of its own.
   rule    `kl.fit` forced to XLA and to TensorFlow's own kernels, for networks of all kinds; which
           of the two its rule chooses, and whether that is the faster.
@@ -35,10 +39,11 @@ from experiments import quiet
 
 FLAGS = flags.FLAGS
 
-TABLES = ["speed", "masks", "tfmot", "rule", "memory"]
+TABLES = ["speed", "masks", "gradients", "tfmot", "rule", "memory"]
 flags.DEFINE_multi_enum("table", TABLES, TABLES, "Which tables to print.")
 flags.DEFINE_list("networks", ["lenet_300_100", "conv2", "resnet20"], "Networks of `speed`.")
 flags.DEFINE_list("masked_networks", ["lenet_300_100", "conv4"], "Networks of `masks`, `tfmot`.")
+flags.DEFINE_list("gradient_networks", ["lenet_300_100", "conv2"], "Networks of `gradients`.")
 flags.DEFINE_list("batch_sizes", ["60", "128"], "Batch sizes of `speed`; else only the first.")
 flags.DEFINE_integer("repeats", 5, "Runs of each way.", lower_bound=1)
 flags.DEFINE_bool("quick", False, "A few steps and one run of each way: a test, not a measurement.")
@@ -54,6 +59,8 @@ RULE_LENGTHS = {"lenet_300_100": (500, 2), "conv2": (1, 1), "conv4": (1, 1), "re
 MASKABLE = ["lenet_300_100", "conv4"]
 SPEED = ["plain_fit", "fit_100_steps", "kl_fit", "kl_fit_masked", "hand_written"]
 MASKS = ["plain_fit", "fit_masked", "fit_masked_by_callback"]
+GRADIENTS = ["plain_fit", "fit_weights_masked", "fit_masked"]
+FUSED_GRADIENTS = ["kl_fit", "kl_fit_weights_masked", "kl_fit_masked"]
 FORCED = ["kl_fit_by_xla", "kl_fit_by_graph"]
 # Samples in `memory`: 300 MB and 10, trained for as many steps, so that both are fused in one way.
 MANY, FEW = 100_000, 3_000
@@ -67,6 +74,7 @@ def _allow_only(known, flag):
 
 
 _allow_only(LENGTHS, "networks")
+_allow_only(LENGTHS, "gradient_networks")
 _allow_only(MASKABLE, "masked_networks")
 
 
@@ -92,6 +100,14 @@ def main(argv):
         for network in FLAGS.masked_networks:
             times = step_times(MASKS, network, batch_sizes[0])
             _print_rows(network, batch_sizes[0], times, ["plain_fit"])
+    if "gradients" in FLAGS.table:
+        _print_title("gradients", *COLUMNS, "of no masks (spread)", "of weights alone (spread)")
+        for network in FLAGS.gradient_networks:
+            # All by turns: the ways of `fit` and of `kl.fit` are compared in one run, too.
+            times = step_times(GRADIENTS + FUSED_GRADIENTS, network, batch_sizes[0])
+            for ways in (GRADIENTS, FUSED_GRADIENTS):
+                some = {way: t for way, t in times.items() if _plain_name(way) in ways}
+                _print_rows(network, batch_sizes[0], some, ways[:2], spread=True)
     if "tfmot" in FLAGS.table:
         _print_title("tfmot, on tf_keras", *COLUMNS, "of fit")
         for network in FLAGS.masked_networks:
@@ -232,16 +248,30 @@ def _print_title(title, *columns):
     _print_row(*columns)
 
 
-def _print_rows(network, batch_size, times, baselines):
-    by_way = {way.partition(" (")[0]: values for way, values in times.items()}
+def _print_rows(network, batch_size, times, baselines, spread=False):
+    by_way = {_plain_name(way): values for way, values in times.items()}
+    show = _median_and_spread if spread else _median
     for way, values in times.items():
         ratios = [
-            f"{statistics.median(a / b for a, b in zip(values, by_way[base], strict=True)):.3f}"
-            for base in baselines
+            show([a / b for a, b in zip(values, by_way[baseline], strict=True)])
+            for baseline in baselines
         ]
-        spread = f"{min(values):,.0f}, {max(values):,.0f}"
+        least_and_most = f"{min(values):,.0f}, {max(values):,.0f}"
         median = f"{statistics.median(values):,.0f}"
-        _print_row(f"{network}, {batch_size}", way, median, spread, *ratios)
+        _print_row(f"{network}, {batch_size}", way, median, least_and_most, *ratios)
+
+
+def _median(ratios):
+    return f"{statistics.median(ratios):.3f}"
+
+
+def _median_and_spread(ratios):
+    return f"{_median(ratios)} ({min(ratios):.3f}, {max(ratios):.3f})"
+
+
+def _plain_name(way):
+    """The name of a way, without how it was fused."""
+    return way.partition(" (")[0]
 
 
 def _print_verdict(network, batch_size, times):
@@ -249,7 +279,7 @@ def _print_verdict(network, batch_size, times):
     from experiments import ways_to_train
 
     chosen, reason = ways_to_train.chosen(_model(network), *_data(network, batch_size), batch_size)
-    medians = {way.partition(" (")[0]: statistics.median(values) for way, values in times.items()}
+    medians = {_plain_name(way): statistics.median(values) for way, values in times.items()}
     right = medians[f"kl_fit_by_{chosen}"] <= 1.1 * min(medians.values())
     _print_row("", f"the rule: {chosen}", "right" if right else "WRONG", reason)
 

@@ -95,7 +95,7 @@ def main(argv):
     )
     report.ticket(console, run, title, tolerance(experiment))
     if FLAGS.export:
-        with script.giving_up("find_ticket", kl.MaskError, tflite.ExportError):
+        with script.giving_up("find_ticket", kl.MaskError, ValueError, tflite.ExportError):
             report.export(console, run, experiment, tolerance(experiment))
 
 

@@ -1,9 +1,10 @@
 """What a finished run leaves for its reader: a table, sentences, figures, and the best ticket."""
 
-import shutil
+import json
 
 import keras_lottery as kl
 from experiments import figures, search, summary
+from experiments.results import ResultsError
 
 
 def ticket(console, run, title, tolerance):
@@ -46,14 +47,14 @@ def export(console, run, experiment, tolerance):
     from keras_lottery.exporters import tflite
 
     best = _best(run.results, tolerance)
-    ticket_file = search.ticket_file(run, best.seed, best.index)
+    ticket = _ticket_of(best, search.ticket_file(run, best.seed, best.index))
     dataset = experiment.dataset
     model = experiment.network.build(dataset.shape, dataset.classes)
-    kl.Ticket.load(ticket_file).apply(model)
+    ticket.apply(model)
     model.load_weights(search.weights_file(run, best.seed, best.index))
     # Verifies that the trained weights are those of the ticket.
     kl.strip(model)
-    shutil.copyfile(ticket_file, run.file("best.ticket"))
+    ticket.save(run.file("best.ticket"))
     model.save(run.file("best.keras"))
     exported = tflite.export(model, run.file("best.tflite"), samples=dataset.x_test, overwrite=True)
     console.print(
@@ -65,6 +66,18 @@ def export(console, run, experiment, tolerance):
 
 
 _ENDINGS = (".ticket", ".keras", ".tflite")
+
+
+def _ticket_of(result, path):
+    """The ticket of a result, which it says itself."""
+    ticket = kl.Ticket.load(path)
+    # As text: NaN is not equal to itself.
+    if json.dumps(ticket.metadata.get("history")) != json.dumps([search.history_of(result)]):
+        raise ResultsError(
+            f"{path} is not the ticket of the result in results.jsonl: round {result.index} of "
+            f"seed {result.seed}. Remove that line, and the network is trained again."
+        )
+    return ticket
 
 
 def _best(results, tolerance):

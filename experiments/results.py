@@ -11,6 +11,8 @@ import pathlib
 import platform
 from importlib import metadata
 
+from keras_lottery import atomic_file
+
 
 class ResultsError(ValueError):
     """A run's folder holds something that this run did not write."""
@@ -138,9 +140,7 @@ def _check_or_write_flags(path, flags, results):
 
 def _write_flags(path, flags):
     content = {"flags": flags, "versions": _versions()}
-    unfinished = path.with_suffix(".tmp")
-    unfinished.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
-    os.replace(unfinished, path)
+    atomic_file.write(path, (json.dumps(content, indent=2) + "\n").encode())
 
 
 def _versions():

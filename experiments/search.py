@@ -136,9 +136,7 @@ class _Seed:
             network = self.network(r, variant)
             result = trainer.train(network, r.callbacks, first, r.initial_epoch)
             r.model.save_weights(weights)
-            # Not how long it took: the same search leaves the same tickets.
-            history = {name: value for name, value in vars(result).items() if name != "seconds"}
-            metadata = r.ticket.metadata | {"history": [history]}
+            metadata = r.ticket.metadata | {"history": [history_of(result)]}
             ticket = dataclasses.replace(r.ticket, metadata=metadata)
             ticket.save(ticket_file(self.run, self.seed, r.index))
             self.add(result)
@@ -180,6 +178,12 @@ class _Seed:
 def ticket_file(run, seed, index):
     """Where the ticket of a round is kept."""
     return run.file(f"seed-{seed}", f"round-{index:02}.ticket")
+
+
+def history_of(result):
+    """What a ticket says of its training: not how long it took, so that the same search leaves the
+    same tickets."""
+    return {name: value for name, value in vars(result).items() if name != "seconds"}
 
 
 def weights_file(run, seed, index):

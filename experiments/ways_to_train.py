@@ -61,20 +61,27 @@ def kl_fit_masked(model, x, y, batch_size, epochs):
     return kl_fit(model, x, y, batch_size, epochs)
 
 
+def kl_fit_weights_masked(model, x, y, batch_size, epochs):
+    """`kl.fit` where the update is masked, and the gradient is not."""
+    _mask_weights_alone(model)
+    return kl_fit(model, x, y, batch_size, epochs)
+
+
 def fit_masked(model, x, y, batch_size, epochs):
     """`model.fit` of a pruned model."""
     kl.Lottery(model).prune(_SPARSITY)
     return plain_fit(model, x, y, batch_size, epochs)
 
 
+def fit_weights_masked(model, x, y, batch_size, epochs):
+    """`model.fit` where the update is masked, and the gradient is not."""
+    _mask_weights_alone(model)
+    return plain_fit(model, x, y, batch_size, epochs)
+
+
 def fit_masked_by_callback(model, x, y, batch_size, epochs):
     """`model.fit`, and after every batch Python multiplies the kernels by their masks."""
-    lottery = kl.Lottery(model)
-    lottery.prune(_SPARSITY)
-    masks = lottery.masks
-    lottery.detach()
-    kernels = {kernel.path: kernel for kernel in kl.variables.prunable(model).values()}
-    pairs = list(zip(kernels.values(), map(tf.constant, masks.values()), strict=True))
+    pairs = [(kernel, tf.constant(mask)) for kernel, mask in _pruned(model)]
 
     def mask(batch, logs):
         for kernel, alive in pairs:
@@ -110,6 +117,31 @@ def hand_written(model, x, y, batch_size, epochs):
             train(tf.random.shuffle(tf.range(len(x))))
 
     return run
+
+
+class _Masked(keras.constraints.Constraint):
+    """Multiplies a kernel by its mask: what a step of a pruned model does least."""
+
+    def __init__(self, kernel, mask):
+        self.alive = keras.Variable(mask, kernel.dtype, trainable=False)
+
+    def __call__(self, kernel):
+        return kernel * self.alive
+
+
+def _mask_weights_alone(model):
+    for kernel, mask in _pruned(model):
+        kernel.constraint = _Masked(kernel, mask)
+
+
+def _pruned(model):
+    """Each kernel and its mask, of a model that was pruned and has its masks no more."""
+    lottery = kl.Lottery(model)
+    lottery.prune(_SPARSITY)
+    masks = lottery.masks
+    lottery.detach()
+    kernels = kl.variables.named(model)
+    return [(kernels[name], mask) for name, mask in masks.items()]
 
 
 def _forced(model, x, y, batch_size, epochs, jit_compile):

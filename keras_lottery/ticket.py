@@ -17,7 +17,7 @@ from keras_lottery.lottery import Lottery
 from keras_lottery.ticket_file import TicketError
 
 
-@dataclasses.dataclass(frozen=True, eq=False)
+@dataclasses.dataclass(frozen=True, eq=False, repr=False)
 class Ticket:
     """A lottery ticket: masks, and the values of all variables at the rewind point.
 
@@ -35,6 +35,8 @@ class Ticket:
 
     >>> kernel = np.array([[0.5, -0.1], [0.2, 0.3]], "float32")
     >>> ticket = Ticket({"fc/kernel": np.abs(kernel) > 0.25}, {"fc/kernel": kernel})
+    >>> ticket
+    <Ticket: 2 of 4 weights alive in 1 kernel, sparsity 0.5>
     >>> ticket.sparsity
     0.5
     """
@@ -56,6 +58,19 @@ class Ticket:
                     f"the mask of {name!r} has shape {mask.shape}, "
                     f"its value {self.values[name].shape}."
                 )
+
+    def __repr__(self) -> str:
+        """The counts, and what is known of the search: not the arrays."""
+        alive = sum(int(np.count_nonzero(mask)) for mask in self.masks.values())
+        size = sum(mask.size for mask in self.masks.values())
+        kernels = f"{len(self.masks)} kernel{'s' if len(self.masks) > 1 else ''}"
+        found = [
+            f"{name} {self.metadata[name]}"
+            for name in ("criterion", "rounds", "operation")
+            if self.metadata.get(name) is not None
+        ]
+        facts = [f"sparsity {self.sparsity:.6g}", *found]
+        return f"<Ticket: {alive:,} of {size:,} weights alive in {kernels}, {', '.join(facts)}>"
 
     @classmethod
     def of(
@@ -119,6 +134,8 @@ class Ticket:
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write the ticket to one file; an interrupted write leaves the old file as it was.
 
+        An existing file keeps its mode, and a symbolic link stays: what it points to is written.
+
         Args:
             path: The file, conventionally `*.ticket`. It is in the safetensors format.
 
@@ -139,7 +156,8 @@ class Ticket:
             The `Ticket`, exactly as it was saved.
 
         Raises:
-            TicketError: If the file is missing, damaged in any bit, or not a ticket.
+            TicketError: If the file is missing, damaged in any bit, or not a ticket; it says what
+                else the file is, if that is known.
         """
         with _naming(path):
             return cls(*ticket_file.decode(ticket_file.memory_map(path)))
@@ -307,4 +325,5 @@ def _naming(path: str | os.PathLike[str]) -> Iterator[None]:
     try:
         yield
     except TicketError as error:
-        raise TicketError(f"{os.fspath(path)}: {error}") from error
+        name = str(path) or "''"
+        raise TicketError(f"{name}: {error}") from error

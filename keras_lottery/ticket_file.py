@@ -14,20 +14,20 @@ user's metadata, and a SHA-256 digest of all of this and of every tensor: `decod
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
 import json
 import math
 import mmap
 import os
-import secrets
+import stat
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
 import ml_dtypes
 import numpy as np
 import safetensors.numpy
+
+from keras_lottery import atomic_file, foreign_file
 
 VERSION = 1
 
@@ -89,7 +89,7 @@ def encode(
         "metadata": metadata,
     }
     try:
-        content = json.loads(json.dumps(content))
+        content = json.loads(json.dumps(content), object_pairs_hook=_without_duplicates)
     except (RecursionError, TypeError, ValueError) as error:
         raise TicketError(f"the ticket's metadata is not JSON: {error}.") from error
     # One key only: safetensors writes several of them in random order.
@@ -114,6 +114,8 @@ def decode(data: bytes | mmap.mmap) -> tuple[Arrays, Arrays, dict[str, Any]]:
     Raises:
         TicketError: If `data` is foreign, damaged, or of another format version.
     """
+    if (kind := foreign_file.describe(data)) is not None:
+        raise TicketError(f"not a ticket, but {kind}.")
     header, start = _header(data)
     own = header.pop("__metadata__", None)
     if not isinstance(own, dict) or not isinstance(own.get("ticket"), str):
@@ -142,32 +144,20 @@ def decode(data: bytes | mmap.mmap) -> tuple[Arrays, Arrays, dict[str, Any]]:
 
 
 def write(path: str | os.PathLike[str], data: bytes) -> None:
-    """Write a file, wholly or not at all.
-
-    The bytes go to a temporary file in the same folder, are synced to the disk, and take the
-    final name in one step: a reader, or a power cut, meets the old file or the new one.
+    """Write a file, wholly or not at all, as `atomic_file.write` does.
 
     Args:
-        path: The file. An existing one is replaced.
+        path: The file. An existing one is replaced and keeps its mode.
         data: Its content.
 
     Raises:
         TicketError: If the file cannot be written. An existing one is then as it was.
     """
-    path = Path(path)
-    temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}.tmp")
+    path = _checked(path)
     try:
-        with temporary.open("xb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(temporary, path)
-        _sync_folder(path.parent)
-    except OSError as error:
-        raise TicketError(f"cannot be written: {error.strerror}.") from error
-    finally:
-        with contextlib.suppress(OSError):
-            temporary.unlink()
+        atomic_file.write(path, data)
+    except (OSError, ValueError) as error:
+        raise TicketError(f"cannot be written: {_reason(error)}.") from error
 
 
 def memory_map(path: str | os.PathLike[str]) -> mmap.mmap:
@@ -180,15 +170,40 @@ def memory_map(path: str | os.PathLike[str]) -> mmap.mmap:
         A read-only memory map.
 
     Raises:
-        TicketError: If the file is missing, unreadable or empty.
+        TicketError: If the file is missing, unreadable, empty or no regular file.
     """
+    path = _checked(path)
     try:
+        # Before it is opened: that would wait for a writer of a FIFO, and make a device act.
+        mode = os.stat(path).st_mode
+        if not (stat.S_ISREG(mode) or stat.S_ISDIR(mode)):
+            raise TicketError("not a regular file, but a FIFO, a socket or a device.")
         with open(path, "rb") as file:
             if os.fstat(file.fileno()).st_size == 0:  # mmap refuses it less clearly
                 raise TicketError("the file is empty.")
             return mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
-    except OSError as error:
-        raise TicketError(f"cannot be read: {error.strerror}.") from error
+    except TicketError:
+        raise
+    except (OSError, ValueError) as error:
+        raise TicketError(f"cannot be read: {_reason(error)}.") from error
+
+
+def _checked(path) -> str:
+    """A path as text; an integer would be taken for the number of an open file."""
+    try:
+        path = os.fsdecode(path)
+    except TypeError as error:
+        raise TicketError(
+            f"`path` must be a string or a path, received {type(path).__name__}."
+        ) from error
+    if not path:
+        raise TicketError("`path` is empty; name a file.")
+    return path
+
+
+def _reason(error: OSError | ValueError) -> str:
+    # A path with a NUL character or half a character is a ValueError.
+    return getattr(error, "strerror", None) or str(error)
 
 
 def _digest(content: Mapping[str, Any], tensors: Mapping[str, np.ndarray]) -> str:
@@ -216,11 +231,21 @@ def _header(data: bytes | mmap.mmap) -> tuple[dict[str, Any], int]:
 
 def _json_object(text: str | bytes) -> dict[str, Any]:
     try:
-        content = json.loads(text)
+        content = json.loads(text, object_pairs_hook=_without_duplicates)
     except (ValueError, RecursionError) as error:
         raise TicketError(f"not a ticket, or damaged: no JSON in its header: {error}.") from error
     if not isinstance(content, dict):
         raise TicketError("not a ticket: its header is not a JSON object.")
+    return content
+
+
+def _without_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """A JSON object, in which other readers may take another one of two equal keys."""
+    content = dict(pairs)
+    if len(content) < len(pairs):
+        keys = [key for key, _ in pairs]
+        twice = next(key for key in keys if keys.count(key) > 1)
+        raise ValueError(f"the key {twice!r} stands twice in an object")
     return content
 
 
@@ -262,13 +287,3 @@ def _unpacked(packed: np.ndarray, shape: list[int]) -> np.ndarray:
     if packed.shape != (-(-count // 8),):
         raise ValueError(f"a mask of shape {shape} does not have {packed.shape} bytes")
     return np.unpackbits(packed, count=count).view(np.bool_).reshape(shape)
-
-
-def _sync_folder(folder: Path) -> None:
-    # The new name is safe on disk only when the folder is; Windows cannot open one, nor needs to.
-    if hasattr(os, "O_DIRECTORY"):
-        handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-        try:
-            os.fsync(handle)
-        finally:
-            os.close(handle)

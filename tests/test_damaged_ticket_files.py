@@ -1,7 +1,11 @@
 """Nothing damaged, forged or foreign is ever loaded as a ticket."""
 
+import gzip
 import json
+import os
+import pickle
 import random
+import zipfile
 
 import numpy as np
 import pytest
@@ -17,9 +21,19 @@ def foreign_files(folder):
     data = GOLDEN.read_bytes()
     length = int.from_bytes(data[:8], "little")
     np.savez(folder / "arrays.npz", a=np.zeros(3))
+    np.save(folder / "array.npy", np.zeros(3))
     model_of().save(folder / "model.keras")
+    model_of().save_weights(folder / "model.weights.h5")
+    (folder / "model.tflite").write_bytes(b"\x1c\0\0\0TFL3" + bytes(20))
+    with zipfile.ZipFile(folder / "archive.zip", "w") as archive:
+        archive.writestr("a.ticket", data)
+    (folder / "ticket.pickle").write_bytes(pickle.dumps({"a": 1}))
+    (folder / "ticket.gz").write_bytes(gzip.compress(data))
+    (folder / "pointer").write_text("version https://git-lfs.github.com/spec/v1\noid sha256:0\n")
+    (folder / "noise").write_bytes(bytes(range(200, 256)))
+    os.mkfifo(folder / "fifo")
     (folder / "empty").write_bytes(b"")
-    (folder / "short").write_bytes(b"abc")
+    (folder / "short").write_bytes(b"\1\0\0")
     (folder / "text").write_text("a ticket, honestly")
     (folder / "folder").mkdir()
     (folder / "header").write_bytes((2**63).to_bytes(8, "little") + data[8:])
@@ -36,12 +50,22 @@ def foreign_files(folder):
     text = json.dumps({"version": 2, "masks": {}, "values": [], "metadata": {}})
     (folder / "later").write_bytes(safetensors.numpy.save({}, {"ticket": text}))
     return {
-        "arrays.npz": "announces a header of [0-9,]+ bytes, and 16,777,216 is the limit",
-        "model.keras": "announces a header of [0-9,]+ bytes, and 16,777,216 is the limit",
-        "text": "announces a header of [0-9,]+ bytes, and 16,777,216 is the limit",
+        "arrays.npz": r"not a ticket, but NumPy arrays \(\.npz\)",
+        "array.npy": r"not a ticket, but a NumPy array \(\.npy\)",
+        "model.keras": r"not a ticket, but a Keras model \(\.keras\)",
+        "model.weights.h5": "not a ticket, but an HDF5 file",
+        "model.tflite": "not a ticket, but a TFLite file",
+        "archive.zip": "not a ticket, but a zip archive",
+        "ticket.pickle": "not a ticket, but a pickle",
+        "ticket.gz": "not a ticket, but a gzip file",
+        "pointer": "not a ticket, but a pointer of Git LFS",
+        "text": "not a ticket, but a text",
+        "noise": "announces a header of [0-9,]+ bytes, and 16,777,216 is the limit",
         "header": "announces a header of 9,223,372,036,854,775,808 bytes",
         "empty": "the file is empty",
         "short": "truncated: 3 bytes",
+        "nul\0": "cannot be read: embedded null byte",
+        "fifo": "not a regular file, but a FIFO, a socket or a device",
         "folder": "Is a directory",
         "missing": "No such file or directory",
         "cut": "truncated or damaged",
@@ -60,6 +84,41 @@ def test_foreign_and_damaged_files(tmp_path):
         with pytest.raises(TicketError, match=problem) as caught:
             Ticket.load(tmp_path / name)
         assert str(tmp_path / name) in str(caught.value)
+
+
+@pytest.mark.parametrize("path", ["", b"", 0, None, "/dev/null", "\ud800"])
+def test_a_path_that_names_no_file_is_refused(path):
+    with pytest.raises(TicketError):
+        Ticket.load(path)
+    with pytest.raises(TicketError):
+        golden_ticket().save(path)
+    assert not os.path.isfile(os.devnull)
+
+
+@pytest.mark.parametrize("key", ["masks", "sha256", "history"])
+def test_a_key_that_stands_twice_is_refused(key):
+    header, description, tensors = parts(GOLDEN.read_bytes())
+    text = json.dumps(description)
+    assert f'"{key}": ' in text
+    header["__metadata__"]["ticket"] = text.replace(f'"{key}": ', f'"{key}": 0, "{key}": ', 1)
+    with pytest.raises(TicketError, match=f"the key '{key}' stands twice"):
+        ticket_file.decode(joined(json.dumps(header), tensors))
+
+
+def test_a_tensor_that_stands_twice_is_refused():
+    header, _, tensors = parts(GOLDEN.read_bytes())
+    text = json.dumps(header)
+    name = "value/fc1/kernel"
+    forged = text.replace(f'"{name}": ', f'"{name}": {json.dumps(header[name])}, "{name}": ')
+    with pytest.raises(TicketError, match=f"the key '{name}' stands twice"):
+        ticket_file.decode(joined(forged, tensors))
+
+
+def test_metadata_whose_keys_become_one_are_refused(tmp_path):
+    ticket = Ticket(golden_ticket().masks, golden_ticket().values, {"a": {1: "int", "1": "text"}})
+    with pytest.raises(TicketError, match="the key '1' stands twice"):
+        ticket.save(tmp_path / "a.ticket")
+    assert os.listdir(tmp_path) == []
 
 
 @pytest.mark.parametrize(
@@ -139,8 +198,12 @@ def forge(data, rng):
         node[key] = rng.choice(junk)
     if isinstance(header.get("__metadata__"), dict) and "ticket" in header["__metadata__"]:
         header["__metadata__"]["ticket"] = json.dumps(description)
-    text = json.dumps(header).encode()
-    return len(text).to_bytes(8, "little") + text + tensors
+    return joined(json.dumps(header), tensors)
+
+
+def joined(header, tensors):
+    """The bytes of a file with a header, given as text."""
+    return len(header.encode()).to_bytes(8, "little") + header.encode() + tensors
 
 
 def parts(data):

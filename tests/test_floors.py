@@ -14,11 +14,11 @@ PACKAGE = ROOT / "keras_lottery"
 # From the ground up. A module imports its own floor and those below; a folder is one floor.
 FLOORS = [
     ["core"],
-    ["keras_internals", "arrays"],
+    ["keras_internals", "arrays", "distribution"],
     ["variables", "assignment", "trainers", "optimizer_state", "snapshot", "adapters", "gradients"],
     ["masking", "integrity", "watch", "attachment", "left_out", "listing"],
     ["rewind", "rewinding", "lottery", "strip", "controls"],
-    ["ticket_file", "ticket", "backup"],
+    ["atomic_file", "foreign_file", "ticket_file", "ticket", "backup"],
     ["callbacks", "rounds"],
     ["training", "exporters"],
     ["__init__"],

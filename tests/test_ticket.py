@@ -315,3 +315,14 @@ def test_weights_that_are_held_do_not_come_back():
         TicketError, match=r"weights of \['fc1/kernel', 'output/kernel'\] would come"
     ):
         sparse.union(dense)
+
+
+def test_a_ticket_is_printed_in_a_line():
+    masks = {f"fc{i}/kernel": np.arange(500) < 50 * i for i in (1, 2)}
+    values = {name: np.zeros(500, "float32") for name in masks}
+    ticket = Ticket(masks, values, {"criterion": "movement", "rounds": 3, "note": "n" * 1000})
+    expected = (
+        "<Ticket: 150 of 1,000 weights alive in 2 kernels, sparsity 0.85, criterion movement, "
+        "rounds 3>"
+    )
+    assert repr(ticket) == str(ticket) == expected

@@ -110,6 +110,8 @@ def pack(x, y=None, sample_weight=None, class_weight: Mapping[int, float] | None
         sample_weight = keras.tree.map_structure(lambda _: weight, y)
     packed = keras.utils.pack_x_y_sample_weight(x, y, sample_weight)
     arrays = keras.tree.lists_to_tuples(packed)
+    if keras.tree.is_nested(sample_weight):
+        _refuse_other_outputs(*arrays[1:])
     lengths = sorted({len(array) for array in keras.tree.flatten(arrays)})
     if len(lengths) != 1:
         raise ValueError(
@@ -118,6 +120,21 @@ def pack(x, y=None, sample_weight=None, class_weight: Mapping[int, float] | None
     if lengths == [0]:
         raise ValueError("`x` must have at least one sample: received none.")
     return arrays
+
+
+def _refuse_other_outputs(y, sample_weight):
+    """Raise a `ValueError` if weights by output are not those of the outputs of `y`."""
+    try:
+        keras.tree.assert_same_structure(y, sample_weight)
+    except (TypeError, ValueError) as error:
+        outputs, weights = (
+            keras.tree.map_structure(lambda array: "array", structure)
+            for structure in (y, sample_weight)
+        )
+        raise ValueError(
+            "`sample_weight` must be one array, or have one for each output in the structure of "
+            f"`y`, which is {outputs}: received {weights}."
+        ) from error
 
 
 def split(arrays, fraction: float):
@@ -153,12 +170,15 @@ def split(arrays, fraction: float):
     return part(0, end), part(end, count)
 
 
-def check_sizes(batch_size: int | None, chunk: int) -> None:
-    """Refuses sizes below 1, as a `ValueError` that names the argument."""
-    if batch_size is not None and batch_size < 1:
-        raise ValueError(f"`batch_size` must be at least 1 sample: received {batch_size}.")
-    if chunk < 1:
-        raise ValueError(f"`chunk` must be at least 1 step: received {chunk}.")
+def check_sizes(batch_size: int | None, chunk: int | None) -> None:
+    """Refuses what is no whole number of 1 or more, as a `ValueError` that names the argument."""
+    for name, size, unit in (("batch_size", batch_size, "sample"), ("chunk", chunk, "step")):
+        if size is None:
+            continue
+        if not isinstance(size, int | np.integer):
+            raise ValueError(f"`{name}` must be a whole number of {unit}s: received {size!r}.")
+        if size < 1:
+            raise ValueError(f"`{name}` must be at least 1 {unit}: received {size}.")
 
 
 def class_weights_of(y, class_weight: Mapping[int, float]) -> np.ndarray:

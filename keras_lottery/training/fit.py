@@ -8,10 +8,14 @@ from collections.abc import Collection, Mapping, Sequence
 
 import keras
 
-from keras_lottery.training import data, dataset, loop
+from keras_lottery import distribution
+from keras_lottery.training import data, dataset, events, loop
 from keras_lottery.training.choice import Choice, obstacle, tensorflow_choice
 from keras_lottery.training.evaluator import evaluator
 from keras_lottery.training.plain import Batches
+
+# Steps in a chunk, where nothing asks for fewer: what a call costs is then little beside them.
+CHUNK = 100
 
 
 def fit(
@@ -22,7 +26,7 @@ def fit(
     batch_size: int | None = None,
     epochs: int = 1,
     verbose: str | int = "auto",
-    callbacks: Sequence[keras.callbacks.Callback] | None = None,
+    callbacks: Sequence[keras.callbacks.Callback] | keras.callbacks.CallbackList | None = None,
     validation_split: float = 0.0,
     validation_data=None,
     shuffle: bool = True,
@@ -34,15 +38,18 @@ def fit(
     seed: int = 0,
     fused: str = "auto",
     jit_compile: bool | str = "auto",
-    chunk: int = 100,
+    chunk: int | None = None,
     memory_limit: int = 2**31,
 ) -> keras.callbacks.History:
     """Trains as `model.fit` does, in less time.
 
     A `fit` of a small or medium network spends most of its time between the steps. Here the data
     stays in memory, and up to `chunk` steps run in one compiled call around the model's own
-    `train_step`. Callbacks see what they see with `steps_per_execution=chunk`; one that must be
-    called at a certain step defines `next_event(step)` (see `keras_lottery.training.loop.train`).
+    `train_step`. A chunk ends where Keras' callbacks say a step, by their `save_freq` or
+    `update_freq`. A callback of your own is called at every step if it has batch hooks, which costs
+    time between the steps; define `next_event(step)` to say when it is due (see
+    `keras_lottery.training.loop.train`), or give a `chunk`, and callbacks see what they see with
+    `steps_per_execution=chunk`.
 
     It computes what `model.fit` computes over the same batches: to the bit what
     `jit_compile=True` gives where it compiles with XLA, and up to rounding otherwise. The order
@@ -89,7 +96,8 @@ def fit(
             was compiled with `jit_compile=True`, else by a rule, printed and in the history. A
             `jit_compile=False` given to `model.compile` has to be given here too: on a CPU Keras
             stores the same for `"auto"`.
-        chunk: Largest number of steps between two calls of the batch hooks.
+        chunk: Largest number of steps between two calls of the batch hooks. By default 100, or 1
+            where a callback of your own has batch hooks and no `next_event`.
         memory_limit: Bytes of training data above which steps are not fused.
 
     Returns:
@@ -97,7 +105,8 @@ def fit(
         way training took, and `history.params["fused_reason"]` is why.
 
     Raises:
-        ValueError: If an argument is not one of the above, or `fused="always"` and it cannot be.
+        ValueError: If an argument is not one of the above, or `fused="always"` and it cannot be; or
+            the model is distributed over several workers by TensorFlow, where Keras' `fit` fails.
         TypeError: If the model has a `fit` of its own that returns no history.
 
     >>> import numpy as np
@@ -109,6 +118,13 @@ def fit(
     """
     _check(fused, jit_compile, seed)
     data.check_sizes(batch_size, chunk)
+    _check_frequency(validation_freq)
+    if x is None:
+        raise ValueError("`x` must be arrays or a source of batches: received None.")
+    if type(model).fit is keras.Model.fit:
+        distribution.refuse_workers(model)
+    if isinstance(callbacks, keras.callbacks.CallbackList):
+        callbacks = callbacks.callbacks
     callbacks = keras.tree.flatten(callbacks) if callbacks else []
     # What is known before the first step is not said again after the last.
     say = functools.cache(_say if verbose else lambda message: None)
@@ -159,6 +175,8 @@ def fit(
         history = _model_fit(model, (x,) if y is None else (x, y), arguments)
     else:
         epochs = _limited(epochs)
+        if chunk is None:
+            chunk = _chunk(callbacks, say)
         # All epochs count, wherever it starts: a training that is resumed takes the same way.
         total = epochs * samples.steps
         steps = _steps(model, samples.as_tensors(), total, jit_compile, say)
@@ -206,6 +224,28 @@ def _check(fused, jit_compile, seed):
     # `None` would be the order in which the samples lie; that is `shuffle=False`.
     if seed is None or seed < 0:
         raise ValueError(f"`seed` must be an integer, 0 or above: received {seed}.")
+
+
+def _check_frequency(validation_freq):
+    whole = isinstance(validation_freq, int) and validation_freq >= 1
+    listed = isinstance(validation_freq, Collection) and not isinstance(validation_freq, str)
+    if not (whole or listed):
+        raise ValueError(
+            "`validation_freq` must be a number of epochs, 1 or above, or the epochs as a list: "
+            f"received {validation_freq!r}."
+        )
+
+
+def _chunk(callbacks, say):
+    """The largest number of steps in a chunk, where none is given."""
+    names = events.unannounced(callbacks)
+    if not names:
+        return CHUNK
+    say(
+        f"Each step is a chunk of its own, as {', '.join(names)} may act at any: "
+        f"`next_event(step)` would say at which, chunk={CHUNK} would not ask."
+    )
+    return 1
 
 
 def _pack(x, y, sample_weight, class_weight, batch_size, seed, memory_limit):

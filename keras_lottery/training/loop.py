@@ -4,6 +4,8 @@ from collections.abc import Callable, Mapping
 
 import keras
 
+from keras_lottery.training import events
+
 
 def train(
     model: keras.Model,
@@ -18,9 +20,10 @@ def train(
 ) -> None:
     """Trains in chunks and calls the callbacks as `fit` does with `steps_per_execution`.
 
-    A chunk ends after `chunk` steps, at the end of an epoch, and where a callback's
-    `next_event(step)` asks for it: given the number of steps done since the begin of epoch 0, it
-    answers the number, at least `step + 1`, at which it wants its batch hooks called, or `None`.
+    A chunk ends after `chunk` steps, at the end of an epoch, and where a callback is due (see
+    `events.next_event`): a callback's own `next_event(step)` is given the number of steps since the
+    begin of epoch 0, and answers the number, at least `step + 1`, at which it wants its batch hooks
+    called, or `None`.
 
     Args:
         model: A compiled model.
@@ -33,8 +36,8 @@ def train(
         callbacks: What to call.
         validate: `epoch -> logs` to add to the epoch's own.
     """
-    events = [c.next_event for c in callbacks.callbacks if hasattr(c, "next_event")]
     logs = {}
+    done = 0
     model.stop_training = False
     callbacks.on_train_begin()
     # BackupAndRestore says where to resume by setting this attribute, for `fit` as for us.
@@ -45,11 +48,13 @@ def train(
         run = start_epoch(epoch)
         first = 0
         while first < steps:
-            event = _next_event(events, epoch * steps + first) - epoch * steps
-            last = min(first + chunk, steps, event)
-            callbacks.on_train_batch_begin(first)
+            event = events.next_event(callbacks.callbacks, epoch * steps + first, done, steps)
+            due = steps if event is None else event - epoch * steps
+            last = min(first + chunk, steps, due)
+            _begin(callbacks, first, last)
             logs = run(first, last)
             callbacks.on_train_batch_end(last - 1, logs)
+            done += last - first
             first = last
             if model.stop_training:
                 break
@@ -95,14 +100,12 @@ def test(
     return logs
 
 
-def _next_event(events, step):
-    """The first step after `step` at which any callback is due; infinity if there is none."""
-    due = [event for event in (next_event(step) for next_event in events) if event is not None]
-    if any(event <= step for event in due):
-        raise ValueError(
-            f"`next_event({step})` must return a later step or None: received {min(due)}."
-        )
-    return min(due, default=float("inf"))
+def _begin(callbacks, first, last):
+    """The hooks of the begin of a chunk; what counts batches sees each one of it."""
+    callbacks.on_train_batch_begin(first)
+    for callback in filter(events.counts_batches, callbacks.callbacks):
+        for batch in range(first + 1, last):
+            callback.on_train_batch_begin(batch)
 
 
 def _metrics_or(logs, model):

@@ -36,6 +36,7 @@ def test_a_row_for_every_way_with_ratios_to_fit_and_to_the_loop():
     ("flag", "known"),
     [
         ("--networks=conv6", "lenet_300_100, conv2, conv4, resnet20"),
+        ("--gradient_networks=alexnet", "lenet_300_100, conv2, conv4, resnet20"),
         ("--masked_networks=lenet_300_100,foo", "lenet_300_100, conv4"),
     ],
 )
@@ -50,6 +51,19 @@ def test_a_word_that_is_no_flag_is_refused():
     rows, error = run("100")
     assert not rows
     assert "Unexpected '100': every setting is a flag" in error
+
+
+def test_masked_gradients_beside_masked_weights_alone():
+    rows, error = run(
+        "--table=gradients", "--gradient_networks=lenet_300_100", "--batch_sizes=8", "--repeats=15"
+    )
+    assert [row[1] for row in rows] == [
+        *("plain_fit", "fit_weights_masked", "fit_masked"),
+        *("kl_fit (graph)", "kl_fit_weights_masked (graph)", "kl_fit_masked (graph)"),
+    ], error
+    whole = "1.000 (1.000, 1.000)"
+    assert rows[0][4] == rows[1][5] == rows[3][4] == rows[4][5] == whole
+    assert re.fullmatch(r"\d+\.\d{3} \(\d+\.\d{3}, \d+\.\d{3}\)", rows[5][5])
 
 
 @pytest.mark.long

@@ -77,7 +77,8 @@ def test_a_ticket_is_found_on_digits_and_exported(run, tmp_path, capsys):
         "output/kernel": 328,
     }
     assert (tmp_path / "best.tflite").stat().st_size > 0
-    assert kl.Ticket.load(tmp_path / "best.ticket").sparsity > 0
+    best = (tmp_path / "best.ticket").read_bytes()
+    assert best in [path.read_bytes() for path in (tmp_path / "seed-0").glob("*.ticket")]
     assert "The smallest ticket within 2 points" in capsys.readouterr().out
 
 
@@ -89,6 +90,19 @@ def test_weights_that_are_not_the_tickets_are_not_exported(run, tmp_path):
     with pytest.raises(SystemExit, match=r"find_ticket: .*kernel"):
         run(find_ticket, *arguments, "--controls=", "--export")
     assert not (tmp_path / "best.keras").exists()
+
+
+def test_a_ticket_of_another_result_is_not_exported(run, tmp_path):
+    arguments = ("--examples=32", "--iterations=1", "--rounds=1", f"--output={tmp_path}")
+    run(find_ticket, *arguments, "--controls=")
+    path = tmp_path / "seed-0" / "round-01.ticket"
+    ticket = kl.Ticket.load(path)
+    [trained] = ticket.metadata["history"]
+    other = {**ticket.metadata, "history": [{**trained, "train_loss": 0.25}]}
+    dataclasses.replace(ticket, metadata=other).save(path)
+    with pytest.raises(SystemExit, match=r"find_ticket: .*not the ticket of the result"):
+        run(find_ticket, *arguments, "--controls=", "--export")
+    assert not list(tmp_path.glob("best.*"))
 
 
 def test_controls_have_the_tickets_counts_and_their_own_rounds(run, tmp_path):

@@ -208,6 +208,9 @@ def test_a_model_trained_again_is_not_traced_again_until_it_changes():
         ({"fused": True}, "'auto', 'always' or 'never': received True"),
         ({"chunk": 0}, "at least 1 step: received 0"),
         ({"batch_size": 0}, "at least 1 sample: received 0"),
+        ({"batch_size": 8.0}, "whole number of samples: received 8.0"),
+        ({"validation_freq": 0}, "1 or above, or the epochs as a list: received 0"),
+        ({"validation_freq": "2"}, "1 or above, or the epochs as a list: received '2'"),
         ({"seed": None}, "0 or above: received None"),
         ({"fused": "always", "memory_limit": 100}, "exceeds memory_limit=100 bytes"),
     ],
@@ -215,6 +218,22 @@ def test_a_model_trained_again_is_not_traced_again_until_it_changes():
 def test_wrong_arguments_are_named(arguments, message):
     with pytest.raises(ValueError, match=message):
         fit(tiny.dense(), *tiny.samples(), verbose=0, **arguments)
+
+
+def test_no_data_is_an_error():
+    with pytest.raises(ValueError, match="`x` must be arrays or a source of batches"):
+        fit(tiny.dense(), None, verbose=0)
+
+
+@pytest.mark.parametrize("weights", [{"p": np.ones(4)}, {"p": np.ones(4), "r": np.ones(4)}])
+def test_weights_of_other_outputs_are_named(weights):
+    inputs = keras.Input((2,))
+    outputs = {name: keras.layers.Dense(1, name=name)(inputs) for name in ("p", "q")}
+    model = keras.Model(inputs, outputs)
+    model.compile("sgd", "mse")
+    y = {"p": np.ones((4, 1)), "q": np.ones((4, 1))}
+    with pytest.raises(ValueError, match=r"which is {'p': 'array', 'q': 'array'}: received"):
+        fit(model, np.ones((4, 2)), y, sample_weight=weights, verbose=0)
 
 
 def test_no_sample_is_an_error():

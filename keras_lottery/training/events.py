@@ -1,0 +1,106 @@
+"""The steps at which callbacks want their batch hooks called: there a chunk ends."""
+
+from collections.abc import Sequence
+
+import keras
+
+# By default the first two call the last two.
+_BATCH_HOOKS = (
+    "on_train_batch_begin",
+    "on_train_batch_end",
+    "on_test_batch_begin",
+    "on_test_batch_end",
+    "on_batch_begin",
+    "on_batch_end",
+)
+
+
+def next_event(
+    callbacks: Sequence[keras.callbacks.Callback], step: int, done: int, steps: int
+) -> int | None:
+    """The first step after `step` at which any callback is due.
+
+    A callback of one's own says it by a method `next_event(step)`, which returns a later step or
+    `None`. Of Keras' own, those with an integer `save_freq` (`ModelCheckpoint`, `BackupAndRestore`)
+    are due when they will save, and `TensorBoard` when it will write, by its `update_freq`.
+
+    Args:
+        callbacks: The callbacks of a training.
+        step: Number of steps from the begin of epoch 0 to here.
+        done: How many of them were done in this training, which may have begun later.
+        steps: Number of steps in an epoch.
+
+    Returns:
+        A step, counted as `step` is, or `None` if no callback is due at any.
+
+    Raises:
+        ValueError: If a callback's own `next_event` returns no later step.
+
+    Example:
+
+    >>> checkpoint = keras.callbacks.ModelCheckpoint("{batch}.keras", save_freq=30)
+    >>> next_event([checkpoint], step=205, done=5, steps=100)
+    235
+    """
+    due = []
+    for callback in callbacks:
+        if hasattr(callback, "next_event"):
+            event = callback.next_event(step)
+            if event is not None and event <= step:
+                raise ValueError(
+                    f"`next_event({step})` must return a later step or None: received {event}."
+                )
+            due.append(event)
+        if _is_frequency(save_freq := getattr(callback, "save_freq", None)):
+            # It counts batches by their numbers, and from the number of the one before: of an epoch
+            # it has to see the first.
+            seen = getattr(callback, "_batches_seen_since_last_saving", 0)
+            due.append(step + (1 if step % steps == 0 else max(1, save_freq - seen)))
+        if counts_batches(callback) and _is_frequency(callback.update_freq):
+            due.append(step + callback.update_freq - done % callback.update_freq)
+    return min((event for event in due if event is not None), default=None)
+
+
+def unannounced(callbacks: Sequence[keras.callbacks.Callback]) -> list[str]:
+    """The kinds of callbacks whose batch hooks may do something at any step.
+
+    They have a batch hook that is not Keras' own, and no `next_event` that says when it is due: a
+    learning rate may be set for each step, and would be late in a chunk of several.
+
+    Args:
+        callbacks: The callbacks of a training.
+
+    Returns:
+        The names of their classes.
+
+    Example:
+
+    >>> unannounced([keras.callbacks.LambdaCallback(on_train_batch_begin=print)])
+    ['LambdaCallback']
+    >>> unannounced([keras.callbacks.LambdaCallback(on_epoch_end=print)])
+    []
+    """
+    return [
+        type(callback).__name__
+        for callback in callbacks
+        if not hasattr(callback, "next_event")
+        and any(_is_of_ones_own(getattr(callback, hook)) for hook in _BATCH_HOOKS)
+    ]
+
+
+def counts_batches(callback: keras.callbacks.Callback) -> bool:
+    """Whether a callback counts the calls of its `on_train_batch_begin`, and takes them for steps.
+
+    >>> counts_batches(keras.callbacks.TerminateOnNaN())
+    False
+    """
+    return isinstance(callback, keras.callbacks.TensorBoard)
+
+
+def _is_of_ones_own(hook) -> bool:
+    return not getattr(hook, "__module__", "").startswith("keras.")
+
+
+def _is_frequency(value) -> bool:
+    """Whether it is a number of batches: not "epoch", nor `False`, which is never."""
+    return isinstance(value, int) and value > 0
