@@ -189,6 +189,7 @@ class Lottery:
         return [k for k in self._kernels.values() if masking.lottery_of(k) is self]
 
     def _require_attached(self) -> None:
+        variables.fill(self.model)
         masking.refuse_detached(self, self._kernels)
         self.attach()  # The model may have been compiled anew.
 
@@ -228,7 +229,7 @@ class Lottery:
             MaskError: As from `set_masks`.
         """
         masks = prune(
-            self._records(),
+            self.records(),
             sparsity=sparsity,
             rate=rate,
             overrides=variables.overridden(overrides, self.names),
@@ -257,7 +258,7 @@ class Lottery:
         self._require_attached()
         held = {}
         if self.holds:
-            for record in self._records():
+            for record in self.records():
                 name, before = record.name, self._state.held.get(record.name)
                 held[name] = masking.held_values(record, masks[name], before, self.pruned)
         self._state.masks = {name: np.array(masks[name]) for name in self._kernels}
@@ -287,7 +288,7 @@ class Lottery:
             MaskError: If one has not, as where training diverged: a mask does not hide NaN.
         """
         self._require_attached()
-        for record in self._records():
+        for record in self.records():
             masking.refuse_broken(record, self._state.held.get(record.name))
 
     def _write_masks(self) -> None:
@@ -302,6 +303,7 @@ class Lottery:
         Args:
             step: How many training steps came before, for the record.
         """
+        variables.fill(self.model)
         self._state.point = Snapshot.take(self.model, step, self._step_variables)
 
     def rewind(self, kept: str | Callable[[Kernel], np.ndarray] = "rewind") -> None:
@@ -318,7 +320,7 @@ class Lottery:
         """
         action = lookup.get(kept_actions, kept)
         self._require_attached()
-        starts = {record.name: action(record) for record in self._records()}
+        starts = {record.name: action(record) for record in self.records()}
         self._state.draws += 1
         for name, variable in variables.named(self.model).items():
             variable.assign(starts.get(name, self._state.point.values[name]))
@@ -334,7 +336,9 @@ class Lottery:
         """
         self._state.point.restore_optimizer(self.model, self._step_variables)
 
-    def _records(self) -> Iterator[Kernel]:
+    def records(self) -> Iterator[Kernel]:
+        """The record of every kernel, as criteria take it."""
+        variables.fill(self.model)
         for position, (name, kernel) in enumerate(self._kernels.items()):
             yield Kernel(
                 name=name,
