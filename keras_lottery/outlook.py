@@ -46,7 +46,7 @@ class Outlook:
             if course.endless:
                 # There is no end to miss; it may still miss the first pruning.
                 goal, end = (0.0, 0) if course.reached else (1.0, course.begin)
-            if end <= last or goal - self.achieved[pattern] <= ARRIVED:
+            if end <= last or goal - max(course.reached, self.achieved[pattern]) <= ARRIVED:
                 continue
             asks = (
                 f"prunes for the first time at {self.unit} {end}"

@@ -12,8 +12,8 @@ from keras_lottery.core.schedules import Schedule
 
 # No training has more steps than this.
 _FAR = 2**24
-# Targets that differ by less are one: the schedule has arrived.
-ARRIVED = 1e-4
+# A schedule that comes as near as this to what it asks for has arrived.
+ARRIVED = 1e-6
 # A schedule of tfmot's kind prunes at some steps only: how far back the last of them may lie.
 _WINDOW = 1024
 
@@ -56,13 +56,13 @@ def course(schedule: Schedule, plan: Schedule, last: int) -> Course:
         (0.8, 5, 0.7, 3)
     """
     known = _last_known(plan)
-    asked = plan(known)
-    near = min(last, known)
-    reached = most(schedule, max(0, near - _WINDOW), near)
+    asked, near = plan(known), min(last, known)
+    end = _first(plan, known, asked)
+    reached = max(most(schedule, max(0, step - _WINDOW), step) for step in (near, min(near, end)))
     return Course(
         asked=max(asked, reached),
-        begin=_first(plan, known, 2 * ARRIVED),
-        end=_first(plan, known, asked) if asked >= reached else 0,
+        begin=_first(plan, known, ARRIVED),
+        end=end if asked >= reached else 0,
         reached=reached,
         last_change=_first(plan, near, plan(near)) if reached else 0,
         endless=asked >= 1 - ARRIVED,
@@ -104,6 +104,5 @@ def _first(plan: Schedule, last: int, target: float) -> int:
     before, after = -1, last
     while after - before > 1:
         middle = (before + after) // 2
-        enough = plan(middle) >= target - ARRIVED
-        before, after = (before, middle) if enough else (middle, after)
+        before, after = (before, middle) if plan(middle) >= target else (middle, after)
     return after
