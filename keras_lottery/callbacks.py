@@ -34,16 +34,19 @@ class Prune(keras.callbacks.Callback):
     a last one at the end of training, if it is due; with one there is none, since it would throw
     away what was trained.
 
-    Adds `sparsity` to the logs of every epoch. Its place among the callbacks:
-    - before those that read it (`CSVLogger`, `TensorBoard`);
-    - after `EarlyStopping(restore_best_weights=True)`, which must start after the last pruning
-      (`start_from_epoch`). Weights it restores from before that break the masks: an error at the
-      end of training, or, if it comes after `Prune`, where the masks are used next (`strip`, the
-      next `fit`, an export);
+    Adds `sparsity` to the logs of every epoch: that with which it was trained. The history gets
+    `sparsity_after`, too: that after the pruning which followed the epoch, so that its last value
+    is the sparsity of the trained model. Its place among the callbacks:
+    - before those that read it (`CSVLogger`, `TensorBoard`, which gets every kernel's sparsity and
+      threshold as well, as the run `pruning`);
     - before `BackupAndRestore`, and with a `backup` of its own;
-    - before or after `ModelCheckpoint`; but the best epoch that `save_best_only=True` finds by
-      `val_loss` is most often an early one, which was denser. Let it save every epoch, with the
-      number in the file's name, or only begin with it in a second `fit`, after the last pruning.
+    - before or after `EarlyStopping(restore_best_weights=True)`, which must begin after the last
+      pruning (`start_from_epoch`): an error otherwise, before training;
+    - before or after `ModelCheckpoint`; with `save_best_only=True` let it begin in a second `fit`,
+      after the last pruning, since earlier epochs are denser: a warning otherwise.
+
+    A `fit` counts from its `initial_epoch`, and so does the schedule: in a loop of single epochs
+    write `fit(initial_epoch=epoch, epochs=epoch + 1)`. A schedule that cannot be finished is said.
 
     A rewind takes back the optimizer and the learning rate it holds, not what other callbacks
     remember: `ReduceLROnPlateau` goes on counting, `LearningRateScheduler` goes by the epoch.
@@ -74,12 +77,14 @@ class Prune(keras.callbacks.Callback):
         exclude: Which of those to leave alone, likewise.
         seed: Seed of the random choices.
         backup: A file to keep the masks in, so that an interrupted `fit` can go on where
-            `BackupAndRestore` takes it up again. It is removed at the end of training.
+            `BackupAndRestore` takes it up again. It stays after training, as only you know when the
+            result is safe; a `fit` that begins anew replaces it.
 
     Raises:
         ValueError: If an argument is wrong. In `fit`: if nothing matched, or the model has masks
             already over other kernels than `include` and `exclude` choose, or with another
-            `pruned`, or the masks of an interrupted training are missing.
+            `pruned`, or the masks of an interrupted training are missing or do not belong to the
+            weights, or another callback would restore a denser epoch.
         MaskError: In `fit`, at the end of an epoch: if a pruned weight does not have the value it
             is held at.
 
@@ -323,9 +328,8 @@ class Prune(keras.callbacks.Callback):
         self._clock.note_rewind(iterations)
 
     def _repeat(self, event):
-        """Prune and rewind as before: JAX has put the variables back to what they were then."""
-        if keras.backend.backend() != "jax":
-            return
+        """Prune and rewind as before: JAX has put the variables back to what they were then, and
+        TensorFlow has counted a step of the optimizer."""
         self.lottery.set_masks(self.lottery.masks)
         if self.rewind is not None:
             self.lottery.state.draws = event.draws

@@ -14,6 +14,7 @@ class Clock:
     """
 
     def __init__(self, model: keras.Model, steps_per_epoch: int | None):
+        self._steps_per_execution = getattr(model, "steps_per_execution", 1)
         self.epochs = 0
         self.steps = 0  # at the beginning of the epoch
         self.steps_per_epoch = steps_per_epoch
@@ -44,8 +45,9 @@ class Clock:
         if self.steps_per_epoch:
             # The last execution may have been a shorter one.
             steps = min(steps, self.steps_per_epoch)
-        elif self.iterations > self._iterations:
-            # So it may have been here, and only the optimizer knows.
+        elif self._steps_per_execution > 1 and self.iterations > self._iterations:
+            # So it may have been here, and only the optimizer knows. (After single steps it does
+            # not: on TensorFlow it counts a batch that was announced and never came.)
             steps = self.iterations - self._iterations
         self.epochs = epoch + 1
         self.steps += steps
