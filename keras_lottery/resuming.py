@@ -138,10 +138,17 @@ def _refuse_half_written(keeper) -> None:
     if not weights.exists():
         return
     older = weights.with_name(f"{weights.name}.bkp")
-    if not _opens(weights) and not (keeper.double_checkpoint and older.exists()):
+    error = _reading_error(weights)
+    # Keras takes the older one by itself if it cannot open the newer.
+    if error and not (isinstance(error, OSError) and keeper.double_checkpoint and older.exists()):
+        cure = (
+            f"move {str(older)!r} and training_metadata.json.bkp in their places to go on, or "
+            if older.exists()
+            else ""
+        )
         raise ValueError(
             f"BackupAndRestore was interrupted while it wrote {str(weights)!r}, which cannot be "
-            f"read: {anew}. With BackupAndRestore(double_checkpoint=True) it keeps the epoch "
+            f"read: {cure}{anew}. With BackupAndRestore(double_checkpoint=True) it keeps the epoch "
             "before, too, and goes on from there."
         )
     try:
@@ -159,9 +166,16 @@ def _files(keeper) -> tuple[pathlib.Path, pathlib.Path]:
     return folder / "latest.weights.h5", folder / "training_metadata.json"
 
 
-def _opens(weights: pathlib.Path) -> bool:
+def _reading_error(weights: pathlib.Path) -> Exception | None:
+    """Why a file cannot be read: one that was half written may open all the same."""
     try:
-        h5py.File(weights, "r").close()
-    except OSError:
-        return False
-    return True
+        with h5py.File(weights, "r") as file:
+            file.visititems(_read)
+    except (OSError, RuntimeError, KeyError, ValueError) as error:
+        return error
+    return None
+
+
+def _read(name: str, item) -> None:
+    if isinstance(item, h5py.Dataset):
+        item[()]

@@ -136,6 +136,6 @@ def test_unknown_epochs_are_told_after_the_first(make_model, data):
             epochs=3,
             shuffle=False,
             verbose=0,
-            callbacks=[record, prune, stopping()],
+            callbacks=[record, prune, stopping(monitor="loss")],
         )
     assert ended == [0]

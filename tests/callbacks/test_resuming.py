@@ -10,7 +10,7 @@ from fitting import Do, weights
 
 import keras_lottery as kl
 from keras_lottery import backup as backups
-from keras_lottery import schedules, ticket_file
+from keras_lottery import resuming, schedules, ticket_file
 
 EPOCHS = 6
 SETTINGS = {
@@ -243,6 +243,21 @@ def test_what_backup_and_restore_left_half_written(tmp_path, data, damage, said,
     damaged[damage]()
     with pytest.raises(ValueError, match=said):
         training.run(backup=backup)
+
+
+@pytest.mark.parametrize("older", [False, True])
+def test_weights_that_open_and_cannot_be_read(tmp_path, data, monkeypatch, older):
+    """As HDF5 may leave a file; Keras takes the older one only where the newer does not open."""
+    training = Training(tmp_path, data, SETTINGS["random"], double_checkpoint=older)
+    training.kill(DieInTraining(3))
+
+    def fail(name, item):
+        raise RuntimeError("Can't get deprecated info for object")
+
+    monkeypatch.setattr(resuming, "_read", fail)
+    cure = "move .*weights.h5.bkp' and .* in their places" if older else "read: remove the folder"
+    with pytest.raises(ValueError, match=rf"cannot be read.*{cure}|{cure}"):
+        training.run()
 
 
 def test_a_double_checkpoint_serves_weights_that_were_half_written(trainings):
