@@ -127,7 +127,7 @@ def test_unknown_epochs_are_told_after_the_first(make_model, data):
     """How many steps an epoch has is known only then."""
     tf = pytest.importorskip("tensorflow")
     batches = tf.data.Dataset.from_tensor_slices(data).batch(12).filter(lambda x, y: True)
-    prune = kl.Prune(schedules.polynomial(0.5, begin=2, end=8), unit="step")
+    prune = kl.Prune(schedules.polynomial(0.5, begin=2, end=13), unit="step")
     ended = []
     record = Do(lambda model, epoch: ended.append(epoch))
     with pytest.raises(ValueError, match="`start_from_epoch=1`"):
