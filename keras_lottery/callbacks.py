@@ -1,19 +1,25 @@
 """`Prune`: prune inside `model.fit`."""
 
+import dataclasses
 from collections.abc import Callable, Mapping
 
 import keras
 
 from keras_lottery import backup as backups
+from keras_lottery import distribution, neighbours, resuming, variables
 from keras_lottery import rewind as policies
-from keras_lottery import variables
-from keras_lottery.core import criteria, lookup, schedules, scopes
+from keras_lottery.adoption import adopt
+from keras_lottery.announcer import Announcer
+from keras_lottery.clock import Clock
+from keras_lottery.core import criteria, lookup, scopes
 from keras_lottery.core import granularity as granularities
 from keras_lottery.core import kept as kept_actions
 from keras_lottery.core import pruned as pruned_actions
 from keras_lottery.core.granularity import Granularity
 from keras_lottery.core.kernel import check_seed
+from keras_lottery.layer_log import LayerLog
 from keras_lottery.lottery import Lottery
+from keras_lottery.planned import Planned
 from keras_lottery.ticket import Ticket
 
 # How far ahead `next_event` looks for a change of the schedule, in steps.
@@ -28,16 +34,19 @@ class Prune(keras.callbacks.Callback):
     a last one at the end of training, if it is due; with one there is none, since it would throw
     away what was trained.
 
-    Adds `sparsity` to the logs of every epoch. Its place among the callbacks:
-    - before those that read it (`CSVLogger`, `TensorBoard`);
-    - after `EarlyStopping(restore_best_weights=True)`, which must start after the last pruning
-      (`start_from_epoch`). Weights it restores from before that break the masks: an error at the
-      end of training, or, if it comes after `Prune`, where the masks are used next (`strip`, the
-      next `fit`, an export);
+    Adds `sparsity` to the logs of every epoch: that with which it was trained. The history gets
+    `sparsity_after`, too: that after the pruning which followed the epoch, so that its last value
+    is the sparsity of the trained model. Its place among the callbacks:
+    - before those that read it (`CSVLogger`, `TensorBoard`, which gets every kernel's sparsity and
+      threshold as well, as the run `pruning`);
     - before `BackupAndRestore`, and with a `backup` of its own;
-    - before or after `ModelCheckpoint`; but the best epoch that `save_best_only=True` finds by
-      `val_loss` is most often an early one, which was denser. Let it save every epoch, with the
-      number in the file's name, or only begin with it in a second `fit`, after the last pruning.
+    - before or after `EarlyStopping(restore_best_weights=True)`, which must begin after the last
+      pruning (`start_from_epoch`): an error otherwise, before training;
+    - before or after `ModelCheckpoint`; with `save_best_only=True` let it begin in a second `fit`,
+      after the last pruning, since earlier epochs are denser: a warning otherwise.
+
+    A `fit` counts from its `initial_epoch`, and so does the schedule: in a loop of single epochs
+    write `fit(initial_epoch=epoch, epochs=epoch + 1)`. A schedule that cannot be finished is said.
 
     A rewind takes back the optimizer and the learning rate it holds, not what other callbacks
     remember: `ReduceLROnPlateau` goes on counting, `LearningRateScheduler` goes by the epoch.
@@ -68,12 +77,14 @@ class Prune(keras.callbacks.Callback):
         exclude: Which of those to leave alone, likewise.
         seed: Seed of the random choices.
         backup: A file to keep the masks in, so that an interrupted `fit` can go on where
-            `BackupAndRestore` takes it up again. It is removed at the end of training.
+            `BackupAndRestore` takes it up again. It stays after training, as only you know when the
+            result is safe; a `fit` that begins anew replaces it.
 
     Raises:
         ValueError: If an argument is wrong. In `fit`: if nothing matched, or the model has masks
             already over other kernels than `include` and `exclude` choose, or with another
-            `pruned`, or the masks of an interrupted training are missing.
+            `pruned`, or the masks of an interrupted training are missing or do not belong to the
+            weights, or another callback would restore a denser epoch.
         MaskError: In `fit`, at the end of an epoch: if a pruned weight does not have the value it
             is held at.
 
@@ -108,13 +119,12 @@ class Prune(keras.callbacks.Callback):
         backup: str | None = None,
     ):
         super().__init__()
+        distribution.refuse_cluster()
         check_seed(seed)
         if unit not in ("epoch", "step"):
             raise ValueError(f"`unit` must be 'epoch' or 'step', received {unit!r}.")
-        self.schedule = schedules.of(schedule)
-        self.overrides = {
-            pattern: schedules.of(other) for pattern, other in (overrides or {}).items()
-        }
+        self._planned = Planned.of(schedule, overrides)
+        self._announcer = Announcer(self._planned, unit, rewinds=rewind is not None)
         self.criterion = lookup.get(criteria, criterion)
         self.scope = lookup.get(scopes, scope)
         self.granularity = granularities.of(granularity)
@@ -129,6 +139,13 @@ class Prune(keras.callbacks.Callback):
         self.backup = backup
         self.lottery: Lottery | None = None
 
+    def __repr__(self):
+        """Where it prunes to, how, and how far it is."""
+        so_far = "" if self.lottery is None else f"; {self.lottery.sparsity:.4g} now"
+        how = ", ".join(map(lookup.name_of, (self.criterion, self.scope)))
+        rewinding = "" if self.rewind is None else f", rewinding {self.rewind}"
+        return f"<Prune {self._planned.describe(self.unit)}: {how}{rewinding}{so_far}>"
+
     @property
     def ticket(self) -> Ticket:
         """The masks and the values at the rewind point, as a `Ticket`."""
@@ -142,48 +159,72 @@ class Prune(keras.callbacks.Callback):
     async_safe = True
 
     def on_train_begin(self, logs=None):
-        """Attach the masks."""
-        self._adopt(self.model)
+        """Attach the masks, and look at the callbacks beside this one."""
+        distribution.refuse_workers(self.model)
+        before, after = neighbours.around(self)
+        self._keeper = resuming.look_at(before, after, self.backup)
+        self._continued = Lottery.of(self.model) is not None
+        settings = (self.include, self.exclude, self.pruned, self.seed)
+        self.lottery = adopt(self.model, self.lottery, *settings)
+        self._announcer.begin(self.lottery, before, after)
+        self._clock = Clock(self.model, self.params.get("steps"))
+        self._log = LayerLog([*before, *after])
         self._begun = False
-        self._epochs_done = 0
-        self._steps_done = 0  # at the beginning of the epoch
         self._served = None
         self._due = None
+        self._event = None
 
     def on_epoch_begin(self, epoch, logs=None):
         """Take up an interrupted training; prune and rewind, if an epoch's schedule asks for it."""
-        if not self._begun:
+        if self._begun:
+            self._event = None
+        else:
             self._begin(epoch)
-        self._ended = []
-        self._arrive("epoch", epoch)
+            self._look_ahead(self._clock.steps_per_epoch)
+        self._arrive("epoch", epoch, batch=0)
+        self._clock.begin_epoch()
+        if epoch > self._first_epoch:
+            self._announcer.note_epoch()
 
     def on_train_batch_begin(self, batch, logs=None):
         """Prune and rewind, if a step's schedule asks for it."""
-        self._arrive("step", self._steps_done + batch)
+        self._arrive("step", self._clock.steps + batch, batch)
 
     def on_train_batch_end(self, batch, logs=None):
         """Note that a batch has ended. Keras may call this from threads, in any order."""
-        self._ended.append(batch)
+        self._clock.note_batch(batch)
 
     def on_epoch_end(self, epoch, logs=None):
         """Verify the masks, and log the sparsity with which the epoch was trained."""
+        sparsity = self.lottery.sparsity
+        if self._event is not None and self._event.batch >= self._clock.batches:
+            # The pruning was for a batch that was announced and never came.
+            sparsity = self._event.sparsity
+            self._repeat(self._event)
         self.lottery.check()
         if logs is not None:
-            logs["sparsity"] = self.lottery.sparsity
-        self._epochs_done = epoch + 1
-        # The epoch may have been stopped early, and its last execution have been a shorter one.
-        steps = max(self._ended, default=-1) + 1
-        self._steps_done += min(steps, self.params.get("steps") or steps)
+            logs["sparsity"] = sparsity
+        before = self._clock.steps
+        self._clock.end_epoch(epoch)
+        self._look_ahead(self._clock.steps - before)
+        self._log.write(self.lottery, self.criterion, epoch)
         if self.backup is not None:
-            backups.save(self.backup, self.lottery, self._epochs_done)
+            backups.save(self.backup, self.lottery, self._clock.epochs, self._clock.steps)
 
     def on_train_end(self, logs=None):
         """Verify the masks; prune a last time, if it is due and nothing is rewound."""
+        if not self._begun:
+            # There was no epoch to do. `BackupAndRestore` writes here how many were done before.
+            self._begin(getattr(self.model, "_initial_epoch", None) or self.params["epochs"])
         self.lottery.check()
         if self.rewind is None:
-            self._prune_if_due(self._epochs_done if self.unit == "epoch" else self._steps_done)
+            self._prune_if_due(self._clock.epochs if self.unit == "epoch" else self._clock.steps)
+        if self._clock.epochs > self._first_epoch:
+            self._announcer.note_epoch()
+        self._announcer.end(self._clock.epochs)
+        self._log.close()
         if self.backup is not None:
-            backups.remove(self.backup)
+            backups.mark_finished(self.backup)
 
     # What they do.
 
@@ -199,67 +240,44 @@ class Prune(keras.callbacks.Callback):
         """
         events = []
         if self.unit == "step":
-            now = self._targets(step, step)
+            now = self._planned.targets(step, step)
             ahead = range(step + 1, step + _HORIZON)
-            changes = (later for later in ahead if self._targets(later, later) != now)
+            changes = (later for later in ahead if self._planned.targets(later, later) != now)
             events.append(next(changes, step + _HORIZON))
         if not self._point_saved and self.rewind.unit == "step" and self.rewind.at > step:
             events.append(self.rewind.at)
         return min(events, default=None)
 
-    def _adopt(self, model):
-        attached = Lottery.of(model)
-        if attached is None:
-            self.lottery = Lottery(model, self.include, self.exclude, self.pruned, self.seed)
-            return
-        if attached is not self.lottery:
-            self._refuse_other_masks(attached)
-        attached.attach()
-        attached.check()
-        self.lottery = attached
-
-    def _refuse_other_masks(self, attached):
-        """A cell of a notebook that is run twice goes on; one that was changed would not do what it
-        says."""
-        names = list(variables.prunable(attached.model, self.include, self.exclude))
-        for what, ours, theirs in (
-            ("`include` and `exclude`", names, attached.names),
-            ("`pruned`", *(lookup.name_of(action) for action in (self.pruned, attached.pruned))),
-        ):
-            if ours != theirs:
-                raise ValueError(
-                    f"The model {attached.model.name!r} has masks already, made with another "
-                    f"{what}: {theirs} there, {ours} here. Give the same, or use `strip(model)` to "
-                    "take them off."
-                )
-
     def _begin(self, epoch):
-        """The first epoch of this `fit`, after as many were trained before."""
-        steps = self.params.get("steps")
+        """This `fit` goes on after as many epochs were trained before."""
+        self._begun, self._first_epoch = True, epoch
+        steps = resuming.take_up(self.backup, self.lottery, epoch, self._keeper, self._continued)
+        resumed = steps is not None
+        self._clock.begin(epoch, steps if resumed else self._steps_of(epoch))
+        done = epoch if self.unit == "epoch" else self._clock.steps
+        if not resumed and self.lottery.sparsity == 0 and self._planned.prunes_before(done):
+            resuming.refuse_lost_masks(epoch, f"{self.unit} {done}")
+        self._point_saved = (
+            self.rewind is None or self.rewind.at == 0 or self.lottery.state.point.step > 0
+        )
+
+    def _steps_of(self, epoch):
+        steps = self._clock.steps_per_epoch
         if epoch and steps is None and "step" in (self.unit, self.rewind and self.rewind.unit):
             raise ValueError(
                 f"Training goes on from epoch {epoch}, and how many steps that is cannot be told: "
                 "give `steps_per_epoch` to `fit`."
             )
-        self._begun = True
-        self._steps_done = epoch * (steps or 0)
-        resumed = self.backup is not None and backups.restore(self.backup, self.lottery, epoch)
-        done = epoch if self.unit == "epoch" else self._steps_done
-        # Masks of an interrupted training that are lost would revive what was pruned.
-        if not resumed and done and self.lottery.sparsity == 0:
-            if any(self._targets(done - 1, done - 1).values()):
-                raise ValueError(
-                    f"Training goes on from epoch {epoch}, where the schedule has pruned already, "
-                    "and there are no masks of it. Give `backup` (a file name) to keep them beside "
-                    f"BackupAndRestore, or a schedule that begins at {self.unit} {done}."
-                )
-        self._point_saved = (
-            self.rewind is None or self.rewind.at == 0 or self.lottery.state.point.step > 0
+        return epoch * (steps or 0)
+
+    def _look_ahead(self, steps):
+        self._announcer.look_ahead(
+            self._first_epoch, self.params["epochs"], steps, self.model.steps_per_execution
         )
 
-    def _arrive(self, unit, done):
-        """`done` epochs or steps are trained: save the rewind point or prune, if that is due
-        now."""
+    def _arrive(self, unit, done, batch):
+        """`done` epochs or steps are trained, and a batch is to come: save the rewind point or
+        prune, if that is due now."""
         if not self._point_saved and unit == self.rewind.unit and done >= self.rewind.at:
             if done > self.rewind.at:
                 raise ValueError(
@@ -268,45 +286,64 @@ class Prune(keras.callbacks.Callback):
                     "`steps_per_execution` steps."
                 )
             self._sync()
-            self.lottery.save_rewind_point(step=done if unit == "step" else self._steps_done)
+            self.lottery.save_rewind_point(step=done if unit == "step" else self._clock.steps)
             self._point_saved = True
         if unit == self.unit:
-            self._prune_if_due(done)
+            sparsity = self.lottery.sparsity
+            if self._prune_if_due(done):
+                self._event = _Event(batch, sparsity, self.lottery.state.draws)
+                self._rewind(done)
 
-    def _prune_if_due(self, done):
+    def _prune_if_due(self, done) -> bool:
+        """Whether anything was pruned."""
         # Several steps may have gone by in one execution.
-        targets = self._targets(done if self._served is None else self._served + 1, done)
+        first = done if self._served is None else self._served + 1
+        targets = self._planned.targets(first, done)
         self._served = done
         if targets == self._due or not any(targets.values()):
-            return
+            return False
         self._due = targets
         self._sync()
         before = self.lottery.remaining
         self.lottery.prune(
             targets[None],
-            overrides={pattern: targets[pattern] for pattern in self.overrides},
+            overrides={pattern: target for pattern, target in targets.items() if pattern},
             criterion=self.criterion,
             scope=self.scope,
             granularity=self.granularity,
         )
-        if self.rewind is None or self.lottery.remaining == before:
+        self._announcer.note_pruning(targets)
+        return self.lottery.remaining != before
+
+    def _rewind(self, done):
+        if self.rewind is None:
             return
         if not self._point_saved:
             raise ValueError(
                 f"The schedule prunes at {self.unit} {done}, before the rewind point "
                 f"({self.rewind.unit} {self.rewind.at}) is reached: let it begin later."
             )
+        iterations = self._clock.iterations
         self.rewind.restore(self.lottery, self.kept)
+        self._clock.note_rewind(iterations)
 
-    def _targets(self, first, last) -> dict[str | None, float]:
-        """The most that is due from `first` to `last`: by default (`None`) and for each pattern of
-        `overrides`."""
-
-        def most(schedule):
-            return max(map(schedule, range(first, last + 1)), default=0.0)
-
-        return {None: most(self.schedule), **{p: most(s) for p, s in self.overrides.items()}}
+    def _repeat(self, event):
+        """Prune and rewind as before: JAX has put the variables back to what they were then, and
+        TensorFlow has counted a step of the optimizer."""
+        self.lottery.set_masks(self.lottery.masks)
+        if self.rewind is not None:
+            self.lottery.state.draws = event.draws
+            self.rewind.restore(self.lottery, self.kept)
 
     def _sync(self):
         # On JAX the variables are empty while an epoch runs: reading `Callback.model` fills them.
         return self.model
+
+
+@dataclasses.dataclass(frozen=True)
+class _Event:
+    """A pruning: before which batch of the epoch, from which sparsity, after how many draws."""
+
+    batch: int
+    sparsity: float
+    draws: int

@@ -1,21 +1,49 @@
-"""`refuse_workers(model)`: what is distributed in a way that Keras' own `fit` cannot train.
+"""What TensorFlow distributes over several machines, and Keras' own `fit` cannot train.
 
 Keras 3 trains on several devices of one machine under TensorFlow's strategies. Of those over
 several machines its `fit` hands the values of all devices to the model unopened, and fails (Keras'
 issue 20585).
 """
 
+import json
+import os
+
 import keras
 
 _ADVICE = (
     "Keras' `fit` fails under it, before the first step. Train on several machines with Keras on "
-    "JAX (`keras.distribution.initialize` and `keras.distribution.DataParallel`), on one machine "
-    "under `tf.distribute.MirroredStrategy`, or in a loop of your own."
+    "JAX (KERAS_BACKEND=jax): `keras.distribution.initialize()` in each process, then "
+    "`keras.distribution.set_distribution(keras.distribution.DataParallel("
+    "auto_shard_dataset=False))`; on one machine under `tf.distribute.MirroredStrategy`; or in a "
+    "loop of your own."
 )
 
 
+def refuse_cluster() -> None:
+    """Refuse a process that TensorFlow's `TF_CONFIG` makes one of several.
+
+    Keras' `fit` fails there before it calls any callback, with a message that names no cause.
+
+    Raises:
+        ValueError: If the cluster has parameter servers, or more than one worker.
+    """
+    if keras.backend.backend() != "tensorflow":
+        return
+    try:
+        cluster = dict(json.loads(os.environ.get("TF_CONFIG", "{}")).get("cluster", {}))
+    except (AttributeError, TypeError, ValueError):
+        return  # TensorFlow says what is wrong with it.
+    if cluster.get("ps"):
+        raise ValueError(f"TF_CONFIG asks for ParameterServerStrategy. {_ADVICE}")
+    workers = sum(len(cluster.get(task, ())) for task in ("chief", "worker"))
+    if workers > 1:
+        raise ValueError(
+            f"TF_CONFIG asks for MultiWorkerMirroredStrategy with {workers} workers. {_ADVICE}"
+        )
+
+
 def refuse_workers(model: keras.Model) -> None:
-    """Raise a `ValueError` if a model is distributed over several workers by TensorFlow.
+    """Refuse a model that TensorFlow distributes over several workers.
 
     `MultiWorkerMirroredStrategy` with a single worker is not refused: that trains.
 

@@ -88,13 +88,14 @@ def adapters_message(revived: Mapping[str, int], masks: Mapping[str, np.ndarray]
 
 
 def warn_of_earlier_steps(optimizers: Iterable[keras.optimizers.Optimizer]) -> None:
-    """Warn of optimizers that have stepped before there were masks, in loops of the user's."""
+    """Warn of optimizers that have stepped before there were masks, in compiled loops of the
+    user's."""
     stepped = list(optimizers)
     if stepped:
         warnings.warn(
-            f"{_listed(stepped)} stepped already, outside `fit`. If that step is compiled "
-            "(tf.function, jax.jit), it was traced before the masks and will not see them: make "
-            "the step anew now.",
+            f"{_listed(stepped)} stepped already, outside `fit`. A step that is compiled "
+            "(tf.function, jax.jit) was traced before the masks and will not see them: make it "
+            "anew now.",
             stacklevel=3,
         )
 

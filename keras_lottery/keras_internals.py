@@ -5,6 +5,7 @@ that fails first, and says which one, when Keras moves it.
 """
 
 import functools
+import gc
 from collections.abc import Callable, Iterator
 
 import keras
@@ -69,6 +70,22 @@ def is_traced(value) -> bool:
     import jax
 
     return isinstance(value, jax.core.Tracer)
+
+
+def is_in_a_traced_step(optimizer: keras.optimizers.Optimizer) -> bool:
+    """Whether a compiled function of this process may have an optimizer's step in it.
+
+    TensorFlow tells what its traced functions captured. JAX does not, and torch compiles nothing.
+    """
+    if keras.backend.backend() != "tensorflow":
+        return keras.backend.backend() == "jax"
+    handle = optimizer.iterations.value.handle
+    return any(
+        captured is handle
+        for found in gc.get_objects()
+        if type(found).__name__ == "FuncGraph"
+        for captured in found.external_captures
+    )
 
 
 def flat_layers(model: keras.Model) -> Iterator[keras.Layer]:

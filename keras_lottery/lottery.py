@@ -217,11 +217,17 @@ class Lottery:
         """
         self._attachment.detach()
 
+    def _fill(self) -> None:
+        """Give the variables their values while an epoch of a `fit` on JAX holds them."""
+        for model in self._watch.models():
+            variables.fill(model)
+
     def note_step(self, optimizer: keras.optimizers.Optimizer) -> None:
         """Note that an optimizer steps, or traces a step, in which it sees the masks."""
         self._watch.note(optimizer)
 
     def _require_attached(self) -> None:
+        self._fill()
         self._attachment.require()
         self.attach()  # The model may have been compiled anew.
 
@@ -263,7 +269,7 @@ class Lottery:
         self.check()
         own = variables.overridden(overrides, self.names)
         masks = prune(
-            self._records(),
+            self.records(),
             sparsity=sparsity,
             rate=rate,
             overrides=own,
@@ -299,7 +305,7 @@ class Lottery:
         integrity.refuse_adafactor(self._watch.optimizers(), self._kernels, masks)
         held = {}
         if self.holds:
-            for record in self._records():
+            for record in self.records():
                 name, before = record.name, self._state.held.get(record.name)
                 held[name] = masking.held_values(record, masks[name], before, self.pruned)
         dead = {name: ~(mask & masks[name]) for name, mask in self._state.masks.items()}
@@ -335,7 +341,7 @@ class Lottery:
                 step knows nothing of the masks; or a kernel was replaced, as by `quantize`.
         """
         self._require_attached()
-        integrity.refuse_broken(self._records(), self._state.held, self._watch.unmasked())
+        integrity.refuse_broken(self.records(), self._state.held, self._watch.unmasked())
         integrity.warn_of_adapters(self.revived_by_adapters(), self._state.masks)
 
     def revived_by_adapters(self) -> dict[str, int]:
@@ -362,6 +368,7 @@ class Lottery:
         Args:
             step: How many training steps came before, for the record.
         """
+        self._fill()
         self.check()
         self._state.point = Snapshot.take(
             self._variables(), self._watch.optimizers(), step, self._attachment.variable_ids
@@ -384,7 +391,7 @@ class Lottery:
         self._require_attached()
         self._refuse_what_cannot_go_back()
         rewinding.refuse_unknown_variables(self._state.point, self._variables())
-        starts = {record.name: action(record) for record in self._records()}
+        starts = {record.name: action(record) for record in self.records()}
         self._state.draws += 1
         rewinding.restore_variables(self.model, self._state.point, self._variables(), starts)
         self.rewind_optimizer()
@@ -417,7 +424,9 @@ class Lottery:
         named = variables.named(self.model)
         return {self._names.get(id(variable), name): variable for name, variable in named.items()}
 
-    def _records(self) -> Iterator[Kernel]:
+    def records(self) -> Iterator[Kernel]:
+        """The record of every kernel, as criteria take it."""
+        self._fill()
         for position, (name, kernel) in enumerate(self._kernels.items()):
             yield Kernel(
                 name=name,

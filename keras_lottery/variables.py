@@ -265,6 +265,13 @@ def names_in(shapes: Mapping[str, tuple[int, ...]], model: keras.Model) -> dict[
     return pairing.paired(shapes, own, f"the model {model.name!r}")
 
 
+def fill(model: keras.Model) -> None:
+    """Give a model's variables their values while an epoch runs on JAX, which keeps them outside;
+    elsewhere, and at other times, they have them."""
+    if hasattr(model, "jax_state_sync"):
+        model.jax_state_sync()
+
+
 def optimizer_of(model: keras.Model) -> keras.optimizers.Optimizer | None:
     """A model's optimizer, or `None` if it was never compiled."""
     return getattr(model, "optimizer", None)

@@ -1,5 +1,6 @@
 """Who trains a model's kernels, and whether every step of theirs sees the masks."""
 
+import gc
 import weakref
 from collections.abc import Iterable, Iterator, Mapping
 
@@ -49,23 +50,31 @@ class Watch:
         return trainers.outermost([*own, *self._named, *self._masked])
 
     def outside_fit(self) -> list[keras.optimizers.Optimizer]:
-        """The optimizers that have stepped the kernels already, in loops that cannot be traced
-        anew from here.
+        """The optimizers that have stepped the kernels already, in compiled loops of the user's.
 
-        The optimizer of a compiled model that has a train function steps in its `fit`.
+        The train function of a `fit` is traced anew from here. So is a step on JAX that is given
+        the variables of an optimizer that holds masks from now on: it is given more of them.
         """
-        in_fit = {
+        retraced = {
             id(model.optimizer)
             for model in self.models()
             if keras_internals.has_train_function(model)
         }
-        alone = self._before if getattr(self._model, "optimizer", None) is None else ()
-        known = [*trainers.optimizers_of(self._model), *self._named, *alone]
-        return [
-            optimizer
-            for optimizer in trainers.outermost(known)
-            if id(optimizer) not in in_fit and trainers.steps_of(optimizer)
-        ]
+        if keras.backend.backend() == "jax":
+            retraced |= set(map(id, self.optimizers()))
+
+        def found():
+            return [
+                optimizer
+                for optimizer in trainers.outermost([*self._before, *self.optimizers()])
+                if id(optimizer) not in retraced
+                and trainers.steps_of(optimizer)
+                and keras_internals.is_in_a_traced_step(optimizer)
+            ]
+
+        if found():
+            gc.collect()  # They may be what an earlier `compile` left behind.
+        return found()
 
     def begin(self) -> None:
         """Masks are attached now: steps traced before this do not know them."""

@@ -10,7 +10,7 @@ import types
 import keras
 import pytest
 
-from keras_lottery.distribution import refuse_workers
+from keras_lottery.distribution import refuse_cluster, refuse_workers
 
 
 def strategy_of(kind, jobs=None):
@@ -52,6 +52,27 @@ def test_several_workers_are_refused(strategy, said):
 )
 def test_one_machine_is_not_refused(strategy):
     refuse_workers(model_under(strategy))
+
+
+@pytest.mark.skipif(keras.backend.backend() != "tensorflow", reason="TF_CONFIG is TensorFlow's")
+@pytest.mark.parametrize(
+    "cluster, said",
+    [
+        ({"worker": ["a:1", "b:1"]}, "MultiWorkerMirroredStrategy with 2 workers"),
+        ({"chief": ["a:1"], "worker": ["b:1"]}, "MultiWorkerMirroredStrategy with 2 workers"),
+        ({"worker": ["a:1"], "ps": ["b:1"]}, "ParameterServerStrategy"),
+    ],
+)
+def test_a_cluster_is_refused(monkeypatch, cluster, said):
+    monkeypatch.setenv("TF_CONFIG", json.dumps({"cluster": cluster}))
+    with pytest.raises(ValueError, match=f"TF_CONFIG asks for {said}.*DataParallel"):
+        refuse_cluster()
+
+
+@pytest.mark.parametrize("config", ["{}", "", "[]", '{"cluster": {"worker": ["a:1"]}}'])
+def test_a_cluster_of_one_is_not_refused(monkeypatch, config):
+    monkeypatch.setenv("TF_CONFIG", config)
+    refuse_cluster()
 
 
 def test_a_model_of_any_backend_is_asked():

@@ -40,3 +40,27 @@ def test_what_cannot_be_stripped(make_model):
     with pytest.raises(kl.MaskError, match="'output/kernel': 16 of 16 pruned weights"):
         kl.strip(model)
     assert kl.Lottery.of(model) is not None  # still there, to be looked at
+
+
+@pytest.mark.parametrize("asked", [0.0, 0.3, 0.5, 0.55, 0.8, 1.0])
+@pytest.mark.parametrize("scope", ["layerwise", "globally"])
+def test_a_model_as_sparse_as_it_was_asked_to_be(make_model, asked, scope):
+    """Targets are rounded to whole weights, in each kernel: 0.55 of 48 and of 32 are 26 and 18."""
+    model = make_model()
+    kl.Lottery(model).prune(asked, scope=scope)
+    assert kl.strip(model, at_least=asked) is model
+
+
+def test_a_denser_model_is_refused(make_model):
+    model = make_model()
+    kl.Lottery(model, include="fc1").prune(0.5)
+    expected = (
+        r"sparsity of 0.5, less than `at_least=0.8`: fc1/kernel 0.5\..*before the last pruning"
+    )
+    with pytest.raises(ValueError, match=expected):
+        kl.strip(model, at_least=0.8)
+    assert kl.Lottery.of(model) is not None
+    for wrong in (-0.1, 1.1, 80, float("nan")):
+        with pytest.raises(ValueError, match=r"`at_least` is .* a sparsity must be in"):
+            kl.strip(model, at_least=wrong)
+    kl.strip(model, at_least=0.5)

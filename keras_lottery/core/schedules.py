@@ -128,16 +128,8 @@ def of(schedule: Callable[[int], Any]) -> Schedule:
         )
 
     def target(step: int) -> float:
-        answer = schedule(step)
-        should_prune, sparsity = answer if isinstance(answer, tuple) else (True, answer)
-        if not should_prune:
-            return 0.0
-        if not hasattr(sparsity, "__float__"):
-            raise ValueError(
-                f"`schedule` is {sparsity!r} at step {step}; it must be a number in [0, 1]."
-            )
-        _check_fraction(f"the schedule at step {step}", float(sparsity))
-        return float(sparsity)
+        should_prune, sparsity = _answer(schedule, step)
+        return _sparsity(sparsity, step) if should_prune else 0.0
 
     try:
         target(0)
@@ -148,6 +140,41 @@ def of(schedule: Callable[[int], Any]) -> Schedule:
             "schedules.polynomial(0.9, begin=1, end=8)."
         ) from error
     return target
+
+
+def plan(schedule: Callable[[int], Any]) -> Schedule:
+    """Takes a schedule as `of` does, but one of tfmot's kind without its pauses.
+
+    What it asks for at steps that do not prune is what it would ask for if they did: so a plan
+    rises, and its end can be looked for.
+
+    Args:
+        schedule: As for `of`.
+
+    Example:
+        >>> every_third = plan(lambda step: (step % 3 == 0, 0.9))
+        >>> [every_third(step) for step in (0, 1, 2, 3)]
+        [0.9, 0.9, 0.9, 0.9]
+    """
+    begin = getattr(schedule, "begin_step", 0)
+
+    def target(step: int) -> float:
+        # tfmot's answer before its begin is the sparsity that it begins with.
+        return _sparsity(_answer(schedule, step)[1], step) if step >= begin else 0.0
+
+    return target
+
+
+def _answer(schedule: Callable[[int], Any], step: int) -> tuple[Any, Any]:
+    answer = schedule(step)
+    return answer if isinstance(answer, tuple) else (True, answer)
+
+
+def _sparsity(answer: Any, step: int) -> float:
+    if not hasattr(answer, "__float__"):
+        raise ValueError(f"`schedule` is {answer!r} at step {step}; it must be a number in [0, 1].")
+    _check_fraction(f"the schedule at step {step}", float(answer))
+    return float(answer)
 
 
 def _check_fraction(name: str, value: float) -> None:

@@ -11,6 +11,7 @@ from keras_lottery.exporters.tflite.conversion import source
 from keras_lottery.exporters.tflite.errors import ExportError
 from keras_lottery.exporters.tflite.runtimes import measure as measuring
 from keras_lottery.exporters.tflite.targets import auto, micro, size
+from keras_lottery.strip import refuse_denser
 
 # Trained classifiers agree with Keras more often, in every precision.
 _USUAL_AGREEMENT = 0.9
@@ -29,6 +30,7 @@ def export(
     weigh=None,
     measure=False,
     overwrite=False,
+    at_least=0.0,
 ):
     """Exports a pruned Keras model to TFLite, opens the file again and proves it.
 
@@ -61,6 +63,8 @@ def export(
         measure: Whether to measure time and memory on this machine as well, which takes about ten
             seconds; see `measure.measure`. Not for `"micro"`, whose runtime is another.
         overwrite: Whether a file already at `path` is replaced.
+        at_least: The sparsity, in [0, 1], that the model's kernels must have together, as for
+            `strip`: by their masks, or by their zeros where there are none.
 
     Returns:
         A `Report`; `print` it.
@@ -81,10 +85,12 @@ def export(
         ExportError: The model cannot be exported or the file failed its proof.
         FileExistsError: There is a file at `path`, and `overwrite` is false.
         OSError: `path` is a folder, or cannot be written.
-        ValueError: An argument is none of its choices, or `samples` do not fit the model.
+        ValueError: An argument is none of its choices, `samples` do not fit the model, or it is
+            denser than `at_least`.
     """
     path = Path(path)
     precision = _check(target, precision, weigh, measure)
+    refuse_denser(model, at_least)
     if path.exists() and not path.is_dir() and not (path.is_file() and overwrite):
         way = "pass overwrite=True to replace it" if path.is_file() else "it is no ordinary file"
         raise FileExistsError(f"{path} exists already; {way}.")

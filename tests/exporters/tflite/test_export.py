@@ -77,6 +77,8 @@ def test_samples_that_keras_answers_with_nan(model, tmp_path):
         ({"target": "micro"}, "pass `samples`, real inputs"),
         ({"weigh": {"bytes": 1}}, "`weigh` is for the target 'auto'"),
         ({"target": "micro", "measure": True}, "not in TensorFlow Lite Micro"),
+        ({"at_least": 0.99}, "sparsity of 0.*, less than `at_least=0.99`: fc1/kernel"),
+        ({"at_least": 99}, "`at_least` is 99; a sparsity must be in"),
         ({"target": "auto", "weigh": {"size": 1}}, "for any of bytes, time, memory"),
         ({"target": "auto", "weigh": {"time": 0}}, "one positive"),
         ({"target": "auto", "weigh": {"time": float("nan")}}, "one positive"),
