@@ -163,11 +163,6 @@ def _notes(target, origin, built, proven):
             f"{1 - proven.agreement:.0%} of the compared examples get another class than in Keras, "
             "one that scores nearly alike by the largest score: compare the accuracy of both."
         )
-    for output, column in proven.lost:
-        notes.append(
-            f"Value {column} of the output {output!r} is lost: it is off by as much as it varies, "
-            "as others of that output are much larger. Give it an output of its own."
-        )
     if len(built.data) > len(origin.dense):
         notes.append("The file is larger than the dense float32 one: so small a network is.")
     for name in origin.unused:

@@ -164,7 +164,7 @@ def preflight(
     if target in targets.INTEGERS:
         integer.check_loops(origin, dense)
     if target == "micro":
-        micro.check_operators(dense)
+        micro.check_operators(dense, origin.layers)
     path = None if target in targets.INTEGERS else xnnpack.sparse_path(dense)
     sparse_in_xnnpack = path.weights if path is not None and not path.structure else ()
     operators = _operators(dense)

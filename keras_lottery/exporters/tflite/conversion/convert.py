@@ -1,6 +1,6 @@
 """`convert(model, signature) -> bytes`: any Keras 3 model as a dense float32 flatbuffer.
 
-The model's call is traced at a batch of one, its variables are frozen into the graph as constants,
+The model's call is traced at a batch of fixed size, its variables are frozen into the graph as constants,
 and the graph is converted with built-in operators only. No SavedModel is written on the way, so
 nothing is printed and the file carries no signature. The static batch keeps shape arithmetic out
 of the graph.
@@ -43,12 +43,13 @@ def convert(model, signature, configure=None):
         return _convert(model, signature, configure)
     except ExportError as error:
         # TensorFlow 2.21 fails on Dense layers over a sequence of single values, unless the batch
-        # is open; the file is for one example all the same.
+        # is open; the file is for a fixed batch all the same.
         any_batch = keras.tree.map_structure(
             lambda t: keras.KerasTensor((None, *t.shape[1:]), t.dtype), signature
         )
         try:
-            return static.for_one(_convert(model, any_batch, configure))
+            batch = keras.tree.flatten(signature)[0].shape[0]
+            return static.for_batch(_convert(model, any_batch, configure), batch)
         except ExportError:
             raise error from None
 

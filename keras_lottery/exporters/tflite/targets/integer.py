@@ -14,12 +14,9 @@ from ai_edge_litert import schema_py_generated as schema
 from keras_lottery.exporters.tflite.conversion import convert
 from keras_lottery.exporters.tflite.conversion.source import Built
 from keras_lottery.exporters.tflite.errors import ExportError
-from keras_lottery.exporters.tflite.format import encoding, flatbuffer, levels
+from keras_lottery.exporters.tflite.format import encoding, flatbuffer, levels, signatures
 from keras_lottery.exporters.tflite.rewriting import dense_as_conv, quantize, storage, weights
 from keras_lottery.exporters.tflite.targets import size
-
-# The most examples that activations are calibrated on, where no input may be an index.
-_CALIBRATED = 256
 
 # A value of a bias, and its scale and zero point.
 _BIAS_BYTES = 4 + storage.SCALE_BYTES
@@ -64,7 +61,7 @@ def quantized(origin, kind="float32"):
 
     def configure(converter):
         converter.optimizations = [tf.lite.Optimize.DEFAULT]
-        converter.representative_dataset = lambda: _examples(origin.samples)
+        converter.representative_dataset = lambda: _batches(origin.calibrating(), origin.batch)
         converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS_INT8]
         converter.inference_input_type = converter.inference_output_type = tf.as_dtype(kind)
 
@@ -94,21 +91,19 @@ def build(origin, precision):
     Returns:
         A `Built`.
     """
-    return built(origin, "float32", encode)
+    return built(quantized(origin), encode)
 
 
-def built(origin, kind, encode):
+def built(model, encode):
     """Builds a full integer file.
 
     Args:
-        origin: The `Source`, with real samples.
-        kind: As of `quantized`.
-        encode: Stores the weights of a dense `ModelT` sparsely, in place, and says why.
+        model: The `ModelT` that `quantized` returned, changed in place.
+        encode: Stores its weights sparsely, in place, and says why.
 
     Returns:
         A `Built`, dense where that is smaller.
     """
-    model = quantized(origin, kind)
     dense = flatbuffer.write(model)
     reasons = encode(model)
     return size.smaller(Built(flatbuffer.write(model), reasons, "integers", dense), dense)
@@ -165,12 +160,13 @@ def _connected(weight):
     return [operator for name, operator in weight.operators if name == "FULLY_CONNECTED"]
 
 
-def _examples(samples):
+def _batches(samples, size):
+    """Samples as TensorFlow's calibration takes them; the last fills up the last batch."""
     arrays = keras.tree.flatten(samples)
-    # A table's range is that of the rows looked up.
-    looks_up = any(array.dtype.kind in "iu" for array in arrays)
-    for example in range(len(arrays[0]) if looks_up else min(len(arrays[0]), _CALIBRATED)):
-        yield [array[example : example + 1] for array in arrays]
+    count = len(arrays[0])
+    for start in range(0, count, size):
+        chosen = np.minimum(np.arange(start, start + size), count - 1)
+        yield [array[chosen] for array in arrays]
 
 
 def _name(model, dense):
@@ -179,6 +175,7 @@ def _name(model, dense):
     for ends, named in ((ours.inputs, theirs.inputs), (ours.outputs, theirs.outputs)):
         for end, other in zip(ends, named, strict=True):
             ours.tensors[end].name = theirs.tensors[other].name
+    signatures.sign_like(model, dense)
     floats = [
         (levels.title(tensor), flatbuffer.dense(dense, tensor))
         for _, _, tensor in flatbuffer.constants(dense)
