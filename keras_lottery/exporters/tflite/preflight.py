@@ -209,7 +209,8 @@ def _expected(model, weight, target, precision):
         if target == "micro":
             return min(integers.nbytes, bitmask.cost(weight)), integers.nbytes, 1.0
         return integer.choose(weight).bytes, integers.nbytes, 1.0
-    whole = size.smallest(storage.dense(weight.values, weight.axis, precision)).bytes
+    choices = storage.dense(weight.values, weight.axis, weight.precision(precision))
+    whole = size.smallest(choices).bytes
     if target == "latency":
         taken, speed = latency.forecast(model, weight, precision)
         return taken, whole, speed

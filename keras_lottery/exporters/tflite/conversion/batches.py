@@ -1,4 +1,4 @@
-"""`gathered(samples) -> arrays`: what an export is given as samples, where that comes in batches."""
+"""`gathered(samples) -> arrays`: what an export is given as samples, also where that is batches."""
 
 from collections.abc import Iterable, Mapping
 
@@ -73,6 +73,5 @@ def _array(part):
 
 def _endless():
     return ValueError(
-        "`samples` has no end: give a part of it, for example 100 batches with "
-        "dataset.take(100)."
+        "`samples` has no end: give a part of it, for example 100 batches with dataset.take(100)."
     )

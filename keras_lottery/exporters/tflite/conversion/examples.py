@@ -44,8 +44,9 @@ def check(declared, samples):
 def spread(samples, count):
     """Examples that stand for all: one from each of `count` equal stretches of them.
 
-    So what lies in an order, by label or by brightness, gives what it gives shuffled. Which example
-    of its stretch is taken is drawn, always alike, for examples whose kinds take turns.
+    So what lies in an order, by label or by brightness, gives what it gives shuffled. The first and
+    the last are among them, as the extremes of an order. Which example of another stretch is taken
+    is drawn, always alike, for examples whose kinds take turns.
 
     Args:
         samples: Arrays in any structure, their first axis the examples.
@@ -62,6 +63,7 @@ def spread(samples, count):
         return samples
     edges = np.linspace(0, given, count + 1).round().astype(int)
     chosen = np.random.default_rng(0).integers(edges[:-1], edges[1:])
+    chosen[-1], chosen[0] = given - 1, 0
     return keras.tree.map_structure(lambda array: array[chosen], samples)
 
 

@@ -69,8 +69,7 @@ def layer_of(path, layers):
     >>> layer_of("net_1/block_1/Gelu;net_1/block_1/add", {"network": "net", "block": "block"})
     'block'
     """
-    model, *inner = layers
-    own = {layers[name]: name for name in inner}
+    own = {layers[name]: name for name in list(layers)[1:]}  # the first is the model itself
     for part in reversed(path.partition(";")[0].split("/")):
         for name in (part, _NUMBER.sub("", part)):
             if name in own:

@@ -117,7 +117,8 @@ def _typed(samples):
 
 def _batch(inputs, batch):
     """The number of examples in a batch."""
-    built = {tensor.shape[0] for tensor in keras.tree.flatten(inputs) if tensor.shape} - {None}
+    declared = [] if inputs is None else keras.tree.flatten(inputs)
+    built = {tensor.shape[0] for tensor in declared if tensor.shape} - {None}
     if batch is None:
         return max(built, default=1)
     if built - {batch}:

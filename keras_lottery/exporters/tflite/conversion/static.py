@@ -1,4 +1,4 @@
-"""`for_batch(data, batch) -> bytes`: a file converted at an open batch, made for one of a fixed size.
+"""`for_batch(data, batch) -> bytes`: a file converted at an open batch, made for a fixed one.
 
 Such a file computes its shapes as it runs. That costs time, keeps delegates away and takes
 operators that TensorFlow Lite Micro lacks. For a batch of known size every shape is known, and what

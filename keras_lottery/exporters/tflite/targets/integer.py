@@ -6,12 +6,13 @@ not accept one whose int8 weights are unpacked by an operator.
 """
 
 from dataclasses import dataclass
+from types import MappingProxyType
 
 import keras
 import numpy as np
 from ai_edge_litert import schema_py_generated as schema
 
-from keras_lottery.exporters.tflite.conversion import convert
+from keras_lottery.exporters.tflite.conversion import convert, names
 from keras_lottery.exporters.tflite.conversion.source import Built
 from keras_lottery.exporters.tflite.errors import ExportError
 from keras_lottery.exporters.tflite.format import encoding, flatbuffer, levels, signatures
@@ -66,7 +67,7 @@ def quantized(origin, kind="float32"):
         converter.inference_input_type = converter.inference_output_type = tf.as_dtype(kind)
 
     model = flatbuffer.read(convert.convert(origin.model, origin.signature, configure))
-    _name(model, dense)
+    _name(model, dense, origin.layers)
     _check_tables(model, dense)
     return model
 
@@ -81,12 +82,13 @@ def check_loops(origin, dense):
         )
 
 
-def build(origin, precision):
+def build(origin, precision, better=MappingProxyType({})):
     """Builds the smallest full integer file that LiteRT loads; see `quantized` and `encode`.
 
     Args:
         origin: The `Source`, with real samples.
         precision: `"int8"`.
+        better: Nothing: in full integers there is no other precision.
 
     Returns:
         A `Built`.
@@ -169,8 +171,11 @@ def _batches(samples, size):
         yield [array[chosen] for array in arrays]
 
 
-def _name(model, dense):
+def _name(model, dense, layers):
     """Names what is that of the float32 model, or is rounded from it, as it is named there."""
+    for subgraph in model.subgraphs:
+        for tensor in subgraph.tensors:
+            tensor.name = names.in_file(levels.title(tensor), layers).encode()
     ours, theirs = model.subgraphs[0], dense.subgraphs[0]
     for ends, named in ((ours.inputs, theirs.inputs), (ours.outputs, theirs.outputs)):
         for end, other in zip(ends, named, strict=True):

@@ -6,6 +6,7 @@ are not zero. A weight is stored so where that is smaller, and densely otherwise
 """
 
 import importlib.util
+from types import MappingProxyType
 
 import numpy as np
 from ai_edge_litert import schema_py_generated as schema
@@ -36,12 +37,13 @@ OPERATORS = frozenset(
 _SAME = {"SELECT": (schema.BuiltinOperator.SELECT_V2, schema.SelectV2OptionsT)}
 
 
-def build(origin, precision):
+def build(origin, precision, better=MappingProxyType({})):
     """Builds the smallest full integer file for TensorFlow Lite Micro; see `encode`.
 
     Args:
         origin: The `Source`, with real samples.
         precision: `"int8"`.
+        better: Nothing: in full integers there is no other precision.
 
     Returns:
         A `Built`.
