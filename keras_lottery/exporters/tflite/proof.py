@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import keras
 import numpy as np
 
-from keras_lottery.exporters.tflite import comparison, verify
+from keras_lottery.exporters.tflite import blame, comparison, verify
 from keras_lottery.exporters.tflite.comparison import Tolerance
 from keras_lottery.exporters.tflite.conversion import reference
 from keras_lottery.exporters.tflite.errors import ExportError
@@ -94,9 +94,14 @@ def prove(built, origin, target):
         dense = verify.answers(built.integers, inputs, list(results))
         verify.equal(results, dense, origin.outputs)
     tolerance = TOLERANCES[built.precision]
-    errors = comparison.errors(results, expected, tolerance.output, tolerance.step)
-    channels = comparison.channels(results, expected, tolerance)
-    classes = comparison.classes(results, expected, tolerance.output)
+    try:
+        errors = comparison.errors(results, expected, tolerance.output, tolerance.step)
+        channels = comparison.channels(results, expected, tolerance)
+        classes = comparison.classes(results, expected, tolerance.output)
+    except ExportError as error:
+        if built.integers is None:
+            raise
+        raise ExportError(f"{error} {blame.sentence(origin, built.integers)}".strip()) from error
     calibrating = [] if built.integers is None else keras.tree.flatten(origin.calibrating())
     return Proof(
         errors=errors,

@@ -58,12 +58,12 @@ def invoke(data, inputs, runtime, batch=None):
     for arrays in _batches(inputs, [detail["shape"] for detail in details]):
         for detail, array in zip(details, arrays, strict=True):
             interpreter.set_tensor(
-                detail["index"], _stored(array, detail["dtype"], *detail["quantization"])
+                detail["index"], stored(array, detail["dtype"], *detail["quantization"])
             )
         interpreter.invoke()
         outputs.append(
             [
-                _real(interpreter.get_tensor(detail["index"]), *detail["quantization"])
+                real(interpreter.get_tensor(detail["index"]), *detail["quantization"])
                 for detail in interpreter.get_output_details()
             ]
         )
@@ -77,7 +77,7 @@ def _invoke_micro(data, inputs):
     outputs, details = [], [interpreter.get_input_details(i) for i in range(len(inputs))]
     for arrays in _batches(inputs, [detail["shape"] for detail in details]):
         for index, (detail, array) in enumerate(zip(details, arrays, strict=True)):
-            interpreter.set_input(_stored(array, detail["dtype"], *_scale(detail)), index)
+            interpreter.set_input(stored(array, detail["dtype"], *_scale(detail)), index)
         interpreter.invoke()
         outputs.append(_micro_outputs(interpreter))
     return _joined(outputs, len(inputs[0]))
@@ -105,7 +105,7 @@ def _micro_outputs(interpreter):
         except IndexError:
             return outputs
         value = interpreter.get_output(len(outputs))
-        outputs.append(_real(value, *_scale(detail)))
+        outputs.append(real(value, *_scale(detail)))
 
 
 def _scale(detail):
@@ -154,14 +154,16 @@ def _result(folder, runtime, end):
     return reason.read_text() if reason.exists() else end
 
 
-def _stored(array, dtype, scale, zero_point):
+def stored(array, dtype, scale, zero_point):
+    """Real values as a tensor of a type holds them; a scale of zero is none."""
     if scale and np.issubdtype(dtype, np.integer):
         limits = np.iinfo(dtype)
         array = np.clip(np.round(array / scale) + zero_point, limits.min, limits.max)
     return array.astype(dtype)
 
 
-def _real(array, scale, zero_point):
+def real(array, scale, zero_point):
+    """The real values that a tensor's stand for; a scale of zero is none."""
     array = np.atleast_1d(array)
     if scale and np.issubdtype(array.dtype, np.integer):
         return ((array.astype(np.float32) - zero_point) * scale).astype(np.float32)
