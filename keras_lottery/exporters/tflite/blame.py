@@ -6,7 +6,6 @@ from ai_edge_litert import schema_py_generated as schema
 
 from keras_lottery.exporters.tflite.conversion import names
 from keras_lottery.exporters.tflite.format import flatbuffer, levels
-from keras_lottery.exporters.tflite.format.graph import Graph
 
 # A few examples show where errors come from.
 _EXAMPLES = 4
@@ -31,22 +30,23 @@ def sentence(origin, integers):
     }
     model = flatbuffer.read(integers)
     main = model.subgraphs[0]
-    graph, worst = Graph(model, main), ("", 0.0, 0.0)
+    worst = ("", 0.0, 0.0)
     for operator in main.operators:
         title = levels.title(main.tensors[operator.outputs[0]])
-        before = [errors.get(levels.title(main.tensors[i]), 0.0) for i in operator.inputs if i >= 0]
-        grown = errors.get(title, 0.0) - max(before, default=0.0)
-        if grown > worst[1] - worst[2]:
-            worst = title, errors[title], max(before, default=0.0)
-            kind = graph.name(operator)
+        inputs = [levels.title(main.tensors[i]) for i in operator.inputs if i >= 0]
+        before = max((errors.get(each, 0.0) for each in inputs), default=0.0)
+        # What the other file has no name for is taken to be as far off as its inputs.
+        after = errors.setdefault(title, before)
+        if after - before > worst[1] - worst[2]:
+            worst = title, after, before
     title, after, before = worst
     if not title:
         return ""
     layer = names.layer_of(title, origin.layers)
     where = f"the layer {layer!r}" if layer else repr(title)
     return (
-        f"Most of it is lost in {where} ({kind}): the channels of its output are off by {after:.0%} "
-        f"of their range on average, those of its inputs by {before:.0%}. target='size' computes in "
+        f"Most of it is lost in {where}: the channels of its output are off by {after:.0%} of "
+        f"their range on average, those of its inputs by {before:.0%}. target='size' computes in "
         "float32, also with int8 weights."
     )
 

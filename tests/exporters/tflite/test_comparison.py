@@ -66,7 +66,7 @@ def test_whole_numbers_are_classes():
     expected = [("class", wanted)]
     assert comparison.classes({"XNNPACK": [got]}, expected, 0.25).agreement == 0.75
     with pytest.raises(
-        tflite.ExportError, match="differs from Keras in 25.0% of its whole numbers"
+        tflite.ExportError, match=r"differs from Keras in 25\.0% of its whole numbers"
     ):
         comparison.classes({"XNNPACK": [got]}, expected, 0.05)
     assert comparison.errors({"XNNPACK": [got]}, expected, 1e-4) == {"XNNPACK": 0.0}
@@ -113,7 +113,7 @@ def test_the_cure_is_said_in_one_sentence_however_many_are_lost():
 def test_a_forecast_around_a_large_value_is_judged_by_what_it_varies(shape):
     wanted = 1013 + np.random.default_rng(0).uniform(-2, 2, shape)
     got = np.full(shape, 1012.0)
-    with pytest.raises(tflite.ExportError, match="loses the only channel .* Take a constant out"):
+    with pytest.raises(tflite.ExportError, match=r"loses the only channel .* Take a constant out"):
         judged(got, wanted)
 
 

@@ -62,18 +62,31 @@ class Storage:
     beside: float = 0
 
     @property
+    def stored(self):
+        """Bytes of its values and indices, as a report lists them."""
+        return self.plan.bytes if self.plan else self.values.nbytes
+
+    @property
     def bytes(self):
         """What the weight takes in the file, with the operators that unpack it."""
-        total = self.beside
+        total = self.stored + self.beside
         if self.plan:
-            total += self.plan.bytes + SPARSITY_BYTES + OPERATOR_BYTES
-        else:
-            total += self.values.nbytes
+            total += SPARSITY_BYTES + OPERATOR_BYTES
         if self.precision != "float32":
             total += OPERATOR_BYTES
         if self.scales is not None:
             total += SCALE_BYTES * self.scales.size
         return total
+
+
+def described(stored, total):
+    """The bytes of a weight in words: what is stored, and what unpacking it takes beside.
+
+    >>> described(4900, 5240), described(1024, 1024)
+    ('4,900 bytes and 340 to unpack it', '1,024 bytes')
+    """
+    beside = f" and {total - stored:,} to unpack it" if total > stored else ""
+    return f"{stored:,} bytes{beside}"
 
 
 def choices(values, axis, precision, beside=0):

@@ -149,10 +149,11 @@ def choose(weight):
         cost += sum(dense_as_conv.cost(op, len(values), _BIAS_BYTES) for op in connected)
     plan = encoding.cheapest(values, itemsize=1)
     dense, sparse = values.nbytes, plan.bytes + cost
+    said = storage.described(plan.bytes, sparse)
     if sparse >= dense:
-        reason = f"{dense:,} bytes, against {sparse:,} stored sparsely"
+        reason = f"{dense:,} bytes, against {said} stored sparsely"
         return Choice(weight.values, None, dense, reason)
-    reason = f"{sparse:,} bytes, against {dense:,} stored densely"
+    reason = f"{said}, against {dense:,} bytes stored densely"
     if connected:
         reason += "; as a convolution, which alone XNNPACK unpacks from int8"
     return Choice(values, plan, sparse, reason)

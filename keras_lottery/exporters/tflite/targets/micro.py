@@ -15,7 +15,7 @@ from keras_lottery.exporters.tflite.conversion import names
 from keras_lottery.exporters.tflite.errors import ExportError
 from keras_lottery.exporters.tflite.format import bitmask, edit, levels
 from keras_lottery.exporters.tflite.format.graph import Graph
-from keras_lottery.exporters.tflite.rewriting import weights
+from keras_lottery.exporters.tflite.rewriting import storage, weights
 from keras_lottery.exporters.tflite.targets import integer, size
 
 # The built-in operators of its Python interpreter, the smallest of its usual sets, in October 2026.
@@ -136,8 +136,12 @@ def encode(model):
             reasons[name] = f"{dense:,} bytes; its zero is not stored as zero"
         elif cost < dense:
             bitmask.store(model, weight)
-            reasons[name] = f"{cost:,} bytes, against {dense:,} stored densely"
+            reasons[name] = f"{_described(weight, cost)}, against {dense:,} bytes stored densely"
         else:
-            reasons[name] = f"{dense:,} bytes, against {cost:,} as a bitmask"
+            reasons[name] = f"{dense:,} bytes, against {_described(weight, cost)} as a bitmask"
     edit.share_buffers(model)
     return reasons
+
+
+def _described(weight, cost):
+    return storage.described(bitmask.stored(weight), cost)

@@ -106,7 +106,7 @@ def test_the_next_form_is_tried_where_one_does_not_serve(origin):
 
 def test_where_nothing_serves_the_first_failure_is_told(origin):
     build, prove, tried = only(lambda better: False)
-    with pytest.raises(tflite.ExportError, match="^no 1$"):
+    with pytest.raises(tflite.ExportError, match=r"^no 1$"):
         replacement.proven(build, origin, "int8", prove)
     assert len(tried) == 4
     build, prove, tried = only(lambda better: False)
