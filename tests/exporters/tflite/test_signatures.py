@@ -56,7 +56,7 @@ def test_the_same_model_gives_the_same_bytes(target, precision, tmp_path):
         files.append(path.read_bytes())
     assert files[0] == files[1]
     signature = Interpreter(model_content=files[0]).get_signature_list()["serving_default"]
-    assert signature == {"inputs": ["input"], "outputs": ["dense", "dense_1"]}
+    assert signature == {"inputs": ["input"], "outputs": ["dense_1", "dense_2"]}
 
 
 def test_the_same_model_gives_the_same_bytes_in_another_process(tmp_path):

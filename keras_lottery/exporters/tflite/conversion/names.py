@@ -9,6 +9,8 @@ import re
 
 import keras
 
+from keras_lottery import variables
+
 _NUMBER = re.compile(r"_\d+$")
 
 
@@ -42,6 +44,39 @@ def of_layers(model):
         taken.add(chosen)
         found[name] = chosen
     return found
+
+
+def of_variables(model, layers):
+    """The name in a file for each variable of a model.
+
+    Keras puts the names of the models around a layer in its variables' paths or leaves them out,
+    as they were built or loaded. In a file they are always there.
+
+    Args:
+        model: A built `keras.Model`.
+        layers: What `of_layers` returned.
+
+    Returns:
+        `dict`: the name that `variables.named` gives -> the name in the file, none twice.
+
+    >>> inner = keras.Sequential([keras.Input((4,)), keras.layers.Dense(2)], name="inner")
+    >>> model = keras.Sequential([keras.Input((4,)), inner])
+    >>> list(of_variables(model, of_layers(model)).values())
+    ['inner/dense/kernel', 'inner/dense/bias']
+    """
+    inner = [
+        (each.name, {id(variable) for variable in each.variables})
+        for each in model._flatten_layers()
+        if isinstance(each, keras.Model) and each is not model
+    ]
+    inner.sort(key=lambda pair: -len(pair[1]))
+    known = {name for name, _ in inner}
+    found = {}
+    for name, variable in variables.named(model).items():
+        around = [each for each, own in inner if id(variable) in own]
+        path = [part for part in name.split("/") if part not in known]
+        found[name] = in_file("/".join([*around, *path]), layers)
+    return dict(zip(found, distinct(list(found.values())), strict=True))
 
 
 def in_file(path, layers):

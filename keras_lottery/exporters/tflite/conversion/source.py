@@ -1,5 +1,6 @@
 """What every target starts from: a Keras model, its dense conversion, and where its kernels are."""
 
+import re
 from dataclasses import dataclass
 from typing import Any
 
@@ -152,10 +153,13 @@ def prepare(model, samples=None, *, batch=None, calibrate=None, compare=COMPARED
         del values[name]
         masks.pop(name, None)
     layers = names.of_layers(model)
-    files = _file_names([*values, *unused], layers)
+    files = _file_names([*values, *unused], names.of_variables(model, layers))
     for subgraph in dense.subgraphs:
         for tensor in subgraph.tensors:
             tensor.name = names.in_file(levels.title(tensor), layers).encode()
+    # The converter's names of other constants go by how often TensorFlow opened a scope.
+    for number, (_, _, tensor) in enumerate(flatbuffer.constants(dense)):
+        tensor.name = f"constant_{number}".encode()
     for name, (tensor, _) in found.items():
         tensor.name = files[name].encode()
     inputs = [tensor.name for tensor in keras.tree.flatten(called_with)]
@@ -179,10 +183,10 @@ def prepare(model, samples=None, *, batch=None, calibrate=None, compare=COMPARED
     )
 
 
-def _file_names(kernels, layers):
-    """The name in the file for each kernel's name in Keras."""
-    renamed = names.distinct([names.in_file(name, layers) for name in kernels])
-    return dict(zip(kernels, renamed, strict=True))
+def _file_names(kernels, chosen):
+    """The name in the file for each kernel's name in Keras, that of a piece with its number."""
+    split = [re.fullmatch(r"(.*?)(\[\d+\])?", name) for name in kernels]
+    return {each.group(): chosen[each.group(1)] + (each.group(2) or "") for each in split}
 
 
 def _find(values, masks, dense):
