@@ -142,14 +142,14 @@ def row_apart(name, column):
     return tuple(json.loads(done.stdout.strip().splitlines()[-1]))
 
 
-def document(rows):
-    """The table with what it is, as Markdown."""
+def document(rows, command):
+    """The table with what it is, and the command that writes it, as Markdown."""
     from keras_lottery.exporters.tflite import tables
 
     return (
         "# Networks of keras.applications, exported\n\n"
-        "Written by `python -m export.applications_table --output=docs/exporter_models.md`, which "
-        "`make models` runs.\nEach network has random weights, 90 % of every kernel zero, ten "
+        f"Written by `{command}`; `make models` writes\nthat of all networks that the script "
+        "knows, which takes hours.\n\nEach network has random weights, 90 % of every kernel zero, ten "
         "classes, and normalisation statistics from\nbatches of images (scikit-learn's digits, "
         "enlarged). A row with bytes was proven; a row without says which layer\ncannot, and why. "
         "The worst error is a fraction of the largest output.\n\n"
@@ -182,7 +182,9 @@ def main(argv):
     if FLAGS.output:
         path = Path(FLAGS.output)
         path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(document(rows), encoding="utf-8")
+        asked = f" --models={','.join(FLAGS.models)}" if FLAGS["models"].present else ""
+        command = f"python -m export.applications_table --output={FLAGS.output}{asked}"
+        path.write_text(document(rows, command), encoding="utf-8")
     sys.exit(int(any(cells[-1].startswith("FAILED") for cells in rows)))
 
 

@@ -18,7 +18,7 @@ from keras_lottery.exporters.tflite.conversion import (
     signature,
 )
 from keras_lottery.exporters.tflite.errors import ExportError
-from keras_lottery.exporters.tflite.format import flatbuffer, levels, signatures
+from keras_lottery.exporters.tflite.format import edit, flatbuffer, levels, signatures
 from keras_lottery.lottery import Lottery
 from keras_lottery.masking import MaskError
 
@@ -159,7 +159,7 @@ def prepare(model, samples=None, *, batch=None, calibrate=None, compare=COMPARED
             tensor.name = names.in_file(levels.title(tensor), layers).encode()
     # The converter's names of other constants go by how often TensorFlow opened a scope.
     for number, (_, _, tensor) in enumerate(flatbuffer.constants(dense)):
-        tensor.name = f"constant_{number}".encode()
+        tensor.name = edit.UNNAMED + str(number).encode()
     for name, (tensor, _) in found.items():
         tensor.name = files[name].encode()
     inputs = [tensor.name for tensor in keras.tree.flatten(called_with)]

@@ -8,6 +8,9 @@ from keras_lottery.exporters.tflite.format import flatbuffer, levels, signatures
 # The codes above this one do not fit into the schema's first, one-byte field for them.
 _PLACEHOLDER = schema.BuiltinOperator.PLACEHOLDER_FOR_GREATER_OP_CODES
 
+# How the names of constants begin for which the model has none; a number follows.
+UNNAMED = b"constant_"
+
 
 def add_tensor(model, subgraph, shape, kind, values=None, name=b""):
     """Adds a tensor to a subgraph.
@@ -101,7 +104,9 @@ def drop_unused(model):
         ends = {int(i) for i in (*subgraph.inputs, *subgraph.outputs)}
         for index, tensor in enumerate(subgraph.tensors):
             constant = flatbuffer.length(model.buffers[tensor.buffer])
-            if index not in ends and not (constant and len(levels.shape(tensor)) > 1):
+            # Of what has no name of the model's, vectors are biases and shapes.
+            vector = len(levels.shape(tensor)) < 2 and (tensor.name or b"").startswith(UNNAMED)
+            if index not in ends and (vector or not constant):
                 tensor.name = None
     share_buffers(model)
     _drop_codes(model)

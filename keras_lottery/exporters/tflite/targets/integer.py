@@ -188,10 +188,10 @@ def _name(model, dense, layers):
         if tensor.type == schema.TensorType.FLOAT32
     ]
     for _, _, tensor in flatbuffer.constants(model):
-        if tensor.type not in (schema.TensorType.FLOAT32, schema.TensorType.INT8):
-            continue
         # What is none of the float32 model's keeps no name of the converter's.
         tensor.name = None
+        if tensor.type not in (schema.TensorType.FLOAT32, schema.TensorType.INT8):
+            continue
         values, step = flatbuffer.dense(model, tensor), 0.0
         if tensor.type == schema.TensorType.INT8:
             values, step = quantize.restored(values, tensor.quantization)
