@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 RUN := $(BIN)/python -m
 
-.PHONY: help ticket test test-long test-keras test-torch test-micro arm64 test-arm64 lint format web test-web clean
+.PHONY: help ticket test test-long test-keras test-torch test-micro models arm64 test-arm64 lint format web test-web clean
 
 help:
 	@echo "make ticket      find a winning ticket on embedded data, export it, verify it, draw the figure"
@@ -13,6 +13,7 @@ help:
 	@echo "make test-keras  Keras' own tests of callbacks, trainers and models, with kl.fit for model.fit"
 	@echo "make test-torch  the tests of the torch backend (installs torch)"
 	@echo "make test-micro  the target micro, run in TensorFlow Lite Micro (installs a pre-release)"
+	@echo "make models      networks of keras.applications for every target; takes hours"
 	@echo "make lint        ruff and mypy"
 	@echo "make format      what ruff can mend by itself"
 	@echo "make web         build and serve the page that runs a ticket in a phone's browser (needs npm)"
@@ -90,6 +91,9 @@ test-torch:
 test-micro: $(VENV)/test.done
 	$(BIN)/pip install --quiet --editable '.[micro]'
 	$(RUN) pytest -q tests/exporters/tflite/targets/test_micro.py
+
+models: $(VENV)/test.done
+	$(RUN) export.applications_table --output=docs/exporter_models.md
 
 lint: $(VENV)/test.done
 	$(RUN) ruff check .

@@ -112,8 +112,9 @@ def unfit_settings():
     for flag in ("network", "weights", "epochs", "seed"):
         if FLAGS.model and FLAGS[flag].present:
             return f"--{flag} is for --ticket; a --model comes trained."
-    if FLAGS.dataset is None and FLAGS["samples"].present:
-        return "--samples is for --dataset: how many of its images to take."
+    for flag in ("samples", "compare"):
+        if FLAGS.dataset is None and FLAGS[flag].present:
+            return f"--{flag} is for --dataset: how many of its images to take."
     return data_flags.unfit() or _unfit_output(Path(FLAGS.output)) or _unfit_target()
 
 
@@ -173,7 +174,9 @@ def main(argv):
             target=FLAGS.target,
             precision=FLAGS.precision,
             weigh=weights_of(FLAGS.weigh),
-            samples=None if dataset is None else dataset.x_train[: FLAGS.samples],
+            samples=None if dataset is None else dataset.x_train,
+            calibrate=FLAGS.samples,
+            compare=FLAGS.compare,
             measure=FLAGS.measure,
             overwrite=FLAGS.overwrite,
         )
@@ -196,7 +199,13 @@ if __name__ == "__main__":
     data_flags.define(default=None)
     flags.adopt_module_key_flags(data_flags)
     flags.DEFINE_integer(
-        "samples", 256, "How many training images to compare and calibrate on.", lower_bound=1
+        "samples",
+        256,
+        "How many training images to calibrate on, spread evenly over all.",
+        lower_bound=1,
+    )
+    flags.DEFINE_integer(
+        "compare", 64, "How many training images to compare, spread evenly over all.", lower_bound=1
     )
     flags.DEFINE_enum(
         "target",

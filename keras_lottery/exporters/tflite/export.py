@@ -1,20 +1,15 @@
 """`export(model, path) -> Report`: a pruned Keras model as a proven sparse `.tflite` file."""
 
 import contextlib
+import functools
 import os
 from pathlib import Path
 
-import numpy as np
-
-from keras_lottery.exporters.tflite import proof, report, targets
+from keras_lottery.exporters.tflite import notes, proof, report, targets
 from keras_lottery.exporters.tflite.conversion import source
-from keras_lottery.exporters.tflite.errors import ExportError
 from keras_lottery.exporters.tflite.runtimes import measure as measuring
-from keras_lottery.exporters.tflite.targets import auto, micro, size
+from keras_lottery.exporters.tflite.targets import auto, replacement, size
 from keras_lottery.strip import refuse_denser
-
-# Trained classifiers agree with Keras more often, in every precision.
-_USUAL_AGREEMENT = 0.9
 
 # What the target `auto` weighs, if nothing else is said.
 _ALIKE = {"bytes": 1.0, "time": 1.0, "memory": 1.0}
@@ -27,6 +22,9 @@ def export(
     target="size",
     precision=None,
     samples=None,
+    calibrate=None,
+    compare=source.COMPARED,
+    batch=None,
     weigh=None,
     measure=False,
     overwrite=False,
@@ -37,9 +35,15 @@ def export(
     The file is run in LiteRT with XNNPACK and with the built-in kernels, and its outputs are
     compared with Keras's: they may differ by 0.0001 of an output's largest value in float32, by
     0.01 with float16 weights, by 0.05 with int8 weights and by 0.25 where activations are int8 too.
-    Such a file is also compared with the same integers stored densely, to the bit. Every weight is
-    read back: it is zero where it is pruned. A file that fails never takes its name: what was there
-    before, with `overwrite`, is still there.
+    Each channel of an output, an index of its last axis, is judged by its own range besides, and
+    may be off by four times that fraction of it. A file that computes in int8 is also compared with
+    the same integers stored densely, to the bit. Every weight is read back: it is zero where it is
+    pruned. A weight whose form fails the proof takes the next better one, and the report says so. A
+    file that fails all the same never takes its name: what was there before, with `overwrite`, is
+    still there.
+
+    The file has a signature with the model's own names of inputs and outputs. What Keras has
+    numbered is numbered within the model, so one model gives the same bytes in every process.
 
     Args:
         model: A built `keras.Model` of any kind, its pruned weights zero. Masks that are attached
@@ -52,12 +56,18 @@ def export(
             `"micro"`: the same for TensorFlow Lite Micro, inputs and outputs in int8 too.
             `"auto"`: the best by `weigh`, measured here, of the files for `"size"`, for
             `"latency"`, for `"latency"` with more weights sparse than is fastest, to save memory,
-            and, where `precision` is `"int8"` and there are `samples`, for `"int8"`. If that one
-            fails its proof, the next best.
+            and, where `precision` is `"int8"` and there are `samples`, for `"int8"`. One that fails
+            its proof, or loses clearly more than the best one, is left out.
         precision: The lowest precision of the weights, `"float32"`, `"float16"` or `"int8"`. By
             default `"float32"`, and for the targets `int8` and `micro` their own.
         samples: Real inputs, as the model is called with: an array, or a list or dict of arrays,
-            their first axis the examples. Without them made-up inputs are compared.
+            their first axis the examples; or a `tf.data.Dataset` or generator of batches as for
+            `model.fit`, of which `x` counts. Without them made-up inputs are compared.
+        calibrate: How many samples activations are calibrated on, spread evenly over all. By
+            default 256, and all where an input may be an index into a table.
+        compare: How many samples are compared, spread evenly over all.
+        batch: How many examples the file takes at once. By default one, or as many as the model
+            was built for.
         weigh: For the target `auto`, how much each counts: a dict with any of `"bytes"`, `"time"`
             and `"memory"`. By default all count alike.
         measure: Whether to measure time and memory on this machine as well, which takes about ten
@@ -84,6 +94,7 @@ def export(
     Raises:
         ExportError: The model cannot be exported or the file failed its proof.
         FileExistsError: There is a file at `path`, and `overwrite` is false.
+        FileNotFoundError: The folder of `path` is not there.
         OSError: `path` is a folder, or cannot be written.
         ValueError: An argument is none of its choices, `samples` do not fit the model, or it is
             denser than `at_least`.
@@ -91,16 +102,19 @@ def export(
     path = Path(path)
     precision = _check(target, precision, weigh, measure)
     refuse_denser(model, at_least)
+    for name, count in (("calibrate", calibrate), ("compare", compare), ("batch", batch)):
+        _check_count(name, count)
     if path.exists() and not path.is_dir() and not (path.is_file() and overwrite):
         way = "pass overwrite=True to replace it" if path.is_file() else "it is no ordinary file"
         raise FileExistsError(f"{path} exists already; {way}.")
     with _appearing_whole(path) as file:
-        origin = source.prepare(model, samples)
+        origin = source.prepare(model, samples, batch=batch, calibrate=calibrate, compare=compare)
         if target == "auto":
-            candidates = auto.ranked(origin, precision, weigh or _ALIKE)
+            built, proven = auto.best(origin, precision, weigh or _ALIKE)
         else:
-            candidates = {target: targets.BUILDERS[target](origin, precision)}
-        built, proven, failures = _first_proven(candidates, origin)
+            proving = functools.partial(proof.prove, origin=origin, target=target)
+            build = targets.BUILDERS[target]
+            built, proven = replacement.proven(build, origin, precision, proving)
         made = report.of(
             built.data,
             path=path,
@@ -110,24 +124,10 @@ def export(
             dense_int8=built.integers or size.dense_int8(origin.dense),
             reasons=built.reasons,
             proof=proven,
-            notes=(*built.notes, *failures, *_notes(target, origin, built, proven)),
+            notes=(*built.notes, *notes.of(target, origin, built, proven)),
         )
         file.write(built.data)
     return made.measured(measuring.measure([path])) if measure else made
-
-
-def _first_proven(candidates, origin):
-    """`(Built, Proof, notes on those before it)`; raises the best one's error if all fail."""
-    errors = {}
-    for target, built in candidates.items():
-        try:
-            proven = proof.prove(built, origin, target)
-        except ExportError as error:
-            errors[target] = error
-        else:
-            failures = [f"Not chosen: target {name}. {error}" for name, error in errors.items()]
-            return built, proven, failures
-    raise next(iter(errors.values()))
 
 
 @contextlib.contextmanager
@@ -135,6 +135,8 @@ def _appearing_whole(path):
     """A file to write that takes its name only when the block ends without an error."""
     if path.is_dir():
         raise IsADirectoryError(f"{path} is a folder; name a file in it.")
+    if not path.parent.exists():
+        raise FileNotFoundError(f"{path} cannot be written: there is no folder {path.parent}.")
     temporary = path.with_name(f".{path.name}.{os.getpid()}.part")
     try:
         opened = temporary.open("wb")
@@ -162,34 +164,7 @@ def _check(target, precision, weigh, measure):
     return precision
 
 
-def _notes(target, origin, built, proven):
-    notes = []
-    if proven.agreement is not None and proven.agreement < _USUAL_AGREEMENT:
-        notes.append(
-            f"{1 - proven.agreement:.0%} of the compared examples get another class than in Keras, "
-            "one that scores nearly alike by the largest score: compare the accuracy of both."
-        )
-    for output, column in proven.lost:
-        notes.append(
-            f"Value {column} of the output {output!r} is lost: it is off by as much as it varies, "
-            "as others of that output are much larger. Give it an output of its own."
-        )
-    if len(built.data) > len(origin.dense):
-        notes.append("The file is larger than the dense float32 one: so small a network is.")
-    for name in origin.unused:
-        notes.append(f"The file has no {name!r}: the model reads it in training only.")
-    if all(kernel.all() for kernel in origin.kernels.values()):
-        notes.append("The model has no pruned weight; every weight is stored densely.")
-    held = sum(np.count_nonzero(origin.kernels[name][~m]) for name, m in origin.masks.items())
-    if held:
-        notes.append(
-            f"{held:,} pruned weights are held at values that are not zero, and stored so."
-        )
-    if not origin.real:
-        notes.append("Compared on made-up inputs; pass samples to compare on real ones.")
-    if target == "micro" and not micro.is_installed():
-        notes.append(
-            "Not run in TensorFlow Lite Micro, which is not installed (pip install "
-            "'keras_lottery[micro]'): run in LiteRT instead, its bitmasks decoded."
-        )
-    return notes
+def _check_count(name, count):
+    whole = isinstance(count, int) and not isinstance(count, bool)
+    if count is not None and not (whole and count >= 1):
+        raise ValueError(f"`{name}` is {count!r}; it must be a whole number, one or more.")

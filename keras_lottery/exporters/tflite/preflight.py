@@ -26,6 +26,12 @@ _POINTWISE = ((0.7, 2.4), (0.8, 2.8), (0.9, 3.6), (0.95, 4.2))
 _ESTIMATED_FOR = "as estimated for x86, one example at a time"
 
 
+_HEADER = ("kernel", "shape", "operator", "pruned in", "bytes", "dense", "faster", "", "")
+
+# How many kernels a table lists in every granularity, or one by one.
+_LISTED = 8
+
+
 @dataclass(frozen=True)
 class Forecast:
     """What pruning one kernel in one granularity will pay.
@@ -78,34 +84,67 @@ class Preflight:
         return chosen
 
     def __str__(self):
-        best = self.best().values()
-        header = ("kernel", "shape", "operator", "pruned in", "bytes", "dense", "faster", "", "")
-        rows = [
-            (
-                forecast.kernel,
-                "x".join(map(str, forecast.shape)),
-                forecast.operator,
-                forecast.granularity,
-                tables.number(forecast.bytes),
-                tables.number(forecast.dense_bytes),
-                f"about {forecast.speed:.1f}x" if forecast.speed > 1 else "no",
-                forecast.where,
-                "best" if forecast in best else "",
-            )
-            for forecast in self.forecasts
-        ]
-        lines = [f"At {self.sparsity:.0%} zeros:", "", tables.text(header, rows)]
+        lines = [f"At {self.sparsity:.0%} zeros:", "", tables.text(_HEADER, self._rows())]
         lines += ["", "The coarser the pieces, the more accuracy pruning costs: compare."]
         if self.obstacles:
             lines += ["", "XNNPACK cannot compute the 1x1 convolutions sparsely:"]
             lines += [f"- {obstacle}" for obstacle in self.obstacles]
         return "\n".join(lines)
 
+    def totals(self) -> dict[str, tuple[int, int]]:
+        """Granularity to the bytes that all kernels take in it, and that they take densely."""
+        found: dict[str, tuple[int, int]] = {}
+        for each in self.forecasts:
+            taken, dense = found.get(each.granularity, (0, 0))
+            found[each.granularity] = taken + each.bytes, dense + each.dense_bytes
+        return found
+
+    def _rows(self):
+        """Every forecast; of many kernels the best ones of the largest, and the others' sum."""
+        best = self.best()
+        if len(best) <= _LISTED:
+            rows = [_row(each, each in best.values()) for each in self.forecasts]
+        else:
+            ordered = sorted(best.values(), key=lambda each: -each.dense_bytes)
+            others = ordered[_LISTED:]
+            taken, dense = sum(f.bytes for f in others), sum(f.dense_bytes for f in others)
+            numbers = tables.number(taken), tables.number(dense)
+            rows = [_row(each, True) for each in ordered[:_LISTED]]
+            rows.append((f"{len(others)} smaller ones", "", "", "", *numbers, "", "", "best"))
+        return rows + [
+            (
+                f"all {len(best)}",
+                "",
+                "",
+                name,
+                tables.number(taken),
+                tables.number(dense),
+                "",
+                "",
+                "",
+            )
+            for name, (taken, dense) in self.totals().items()
+        ]
+
     def _gain(self, forecast):
         """Larger is better; the other of bytes and speed decides between equals."""
         if self.target == "latency":
             return forecast.speed, -forecast.bytes
         return -forecast.bytes, forecast.speed
+
+
+def _row(forecast, best):
+    return (
+        forecast.kernel,
+        "x".join(map(str, forecast.shape)),
+        forecast.operator,
+        forecast.granularity,
+        tables.number(forecast.bytes),
+        tables.number(forecast.dense_bytes),
+        f"about {forecast.speed:.1f}x" if forecast.speed > 1 else "no",
+        forecast.where,
+        "best" if best else "",
+    )
 
 
 def preflight(
@@ -164,7 +203,7 @@ def preflight(
     if target in targets.INTEGERS:
         integer.check_loops(origin, dense)
     if target == "micro":
-        micro.check_operators(dense)
+        micro.check_operators(dense, origin.layers)
     path = None if target in targets.INTEGERS else xnnpack.sparse_path(dense)
     sparse_in_xnnpack = path.weights if path is not None and not path.structure else ()
     operators = _operators(dense)
@@ -209,7 +248,8 @@ def _expected(model, weight, target, precision):
         if target == "micro":
             return min(integers.nbytes, bitmask.cost(weight)), integers.nbytes, 1.0
         return integer.choose(weight).bytes, integers.nbytes, 1.0
-    whole = size.smallest(storage.dense(weight.values, weight.axis, precision)).bytes
+    choices = storage.dense(weight.values, weight.axis, weight.precision(precision))
+    whole = size.smallest(choices).bytes
     if target == "latency":
         taken, speed = latency.forecast(model, weight, precision)
         return taken, whole, speed

@@ -5,20 +5,26 @@ from dataclasses import dataclass
 import keras
 import numpy as np
 
-from keras_lottery.exporters.tflite import verify
+from keras_lottery.exporters.tflite import blame, comparison, verify
+from keras_lottery.exporters.tflite.comparison import Tolerance
 from keras_lottery.exporters.tflite.conversion import reference
 from keras_lottery.exporters.tflite.errors import ExportError
 from keras_lottery.exporters.tflite.format import bitmask, flatbuffer
 from keras_lottery.exporters.tflite.runtimes import interpreter
 from keras_lottery.exporters.tflite.targets import micro
 
-# By `Built.precision`, the largest error allowed of an output, as a fraction of its largest value.
-# That of integers is for what the converter loses by rounding activations too, which depends on the
-# network: trained ones for digits lost 0.005 to 0.03. Storing them sparsely adds nothing to it.
-TOLERANCES = {"float32": 1e-4, "float16": 1e-2, "int8": 0.05, "integers": 0.25}
+# By `Built.precision`, how far outputs may be off. That of integers is for what the converter loses
+# by rounding activations too, which depends on the network: trained ones for digits lost 0.005 to
+# 0.03. Storing them sparsely adds nothing to it.
+TOLERANCES = {
+    "float32": Tolerance(output=1e-4, channel=4e-4),
+    "float16": Tolerance(output=1e-2, channel=0.04),
+    "int8": Tolerance(output=0.05, channel=0.2),
+    "integers": Tolerance(output=0.25, channel=1.0, step=1 / 256),
+}
 
-# The most examples to compare; each is run in every runtime.
-_COMPARED = 64
+# Numbers of examples that a file is resized to, to see whether it can be.
+_RESIZED = (2, 3)
 
 
 @dataclass(frozen=True)
@@ -28,17 +34,32 @@ class Proof:
     Attributes:
         errors: Runtime -> the largest difference of its outputs from Keras's, as a fraction of the
             largest value of that output.
-        agreement: The fraction of examples that get the same class, in the runtime and output where
-            it is smallest; `None` where no output is a list of class scores.
+        agreement: The fraction of predictions that get the same class, in the runtime and output
+            where it is smallest; `None` where no output has classes.
         exact: Whether it was compared with the same integers stored densely, and gives the same
             bits.
-        lost: Output and position of every value that is off by as much as it varies in Keras.
+        lost: Output and channel of every one that is off by half of its range in Keras or more.
+        behind: How much lower Keras scores a class that won in the file than its own, at most, as a
+            fraction of the output's largest value.
+        channel_error: The largest error of a channel, as a fraction of its own range in Keras.
+        compared: How many examples were compared.
+        given: How many samples they were taken from; 0 if they were made up.
+        calibrated: How many samples calibrated activations; 0 where that is not needed.
+        batch: How many examples the file takes at once.
+        resizes: Whether a runtime can resize it to batches of other sizes.
     """
 
     errors: dict[str, float]
     agreement: float | None = None
     exact: bool = False
     lost: tuple[tuple[str, int], ...] = ()
+    behind: float = 0.0
+    channel_error: float = 0.0
+    compared: int = 0
+    given: int = 0
+    calibrated: int = 0
+    batch: int = 1
+    resizes: bool = False
 
 
 def prove(built, origin, target):
@@ -56,28 +77,66 @@ def prove(built, origin, target):
     Raises:
         ExportError: The file is not a faithful sparse copy of the model.
     """
-    # What LiteRT lacks the operator for, it is shown decoded.
+    # LiteRT has no TFLM_DECODE operator: let it run a copy whose bitmasks are decoded.
     plain = bitmask.undecoded(built.data) if target == "micro" else built.data
     model = flatbuffer.read(plain)
     verify.operators(model)
     verify.storage(model)
     verify.weights(origin, model)
 
-    compared = keras.tree.map_structure(lambda array: array[:_COMPARED], origin.samples)
+    compared = origin.compared()
     expected = _expected(origin, compared)
     inputs = keras.tree.flatten(compared)
-    results = verify.answers(plain, inputs)
+    results, resizes = _answers(plain, inputs)
     if target == "micro" and micro.is_installed():
         results |= verify.answers(built.data, inputs, [interpreter.MICRO])
     if built.integers is not None:
         dense = verify.answers(built.integers, inputs, list(results))
         verify.equal(results, dense, origin.outputs)
     tolerance = TOLERANCES[built.precision]
+    try:
+        errors = comparison.errors(results, expected, tolerance.output, tolerance.step)
+        channels = comparison.channels(results, expected, tolerance)
+        classes = comparison.classes(results, expected, tolerance.output)
+    except ExportError as error:
+        if built.integers is None:
+            raise
+        raise ExportError(f"{error} {blame.sentence(origin, built.integers)}".strip()) from error
+    calibrating = [] if built.integers is None else keras.tree.flatten(origin.calibrating())
     return Proof(
-        errors=verify.errors(results, expected, tolerance),
-        agreement=verify.classes(results, expected, tolerance),
+        errors=errors,
+        agreement=classes.agreement,
         exact=built.integers is not None,
-        lost=verify.lost(results, expected),
+        lost=channels.worst,
+        behind=classes.behind,
+        channel_error=channels.error,
+        compared=len(inputs[0]),
+        given=origin.given if origin.real else 0,
+        calibrated=len(calibrating[0]) if calibrating else 0,
+        batch=origin.batch,
+        resizes=resizes,
+    )
+
+
+def _answers(data, inputs):
+    """What the runtimes answer, and whether they answer the same in batches of other sizes."""
+    sizes = [size for size in _RESIZED if size <= len(inputs[0])]
+    resized = [f"{name}@{size}" for name in interpreter.RUNTIMES for size in sizes]
+    results = verify.answers(data, inputs, [*interpreter.RUNTIMES, *resized])
+    found = [results.pop(name) for name in resized]
+    same = [
+        _are_alike(answer, results[name.partition("@")[0]])
+        for name, answer in zip(resized, found, strict=True)
+    ]
+    return results, bool(same) and all(same)
+
+
+def _are_alike(answer, whole):
+    """Whether some examples got the answer that they get one by one."""
+    return not isinstance(answer, str) and all(
+        got.shape[1:] == all_of.shape[1:]
+        and np.allclose(got, all_of[: len(got)], rtol=1e-3, atol=1e-3 * np.abs(all_of).max())
+        for got, all_of in zip(answer, whole, strict=True)
     )
 
 

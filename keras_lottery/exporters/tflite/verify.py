@@ -1,7 +1,7 @@
-"""The checks of an exported file: its operators, its weights, and what it answers.
+"""The checks of an exported file: its operators, its weights, and that every runtime runs it.
 
-Each raises `ExportError` naming the tensor and, where one is at fault, the runtime. `proof.prove`
-is all of them.
+Each raises `ExportError` naming the tensor and, where one is at fault, the runtime. What the file
+answers is judged in `comparison`; `proof.prove` is all of it.
 """
 
 import numpy as np
@@ -97,109 +97,21 @@ def answers(data, inputs, names=interpreter.RUNTIMES):
     Args:
         data: The flatbuffer, `bytes`.
         inputs: A list with one array of shape `(examples, ...)` for each input.
-        names: The runtimes.
+        names: The runtimes, as of `interpreter.invoke_apart`.
 
     Returns:
-        `dict`: runtime -> a list with one array of shape `(examples, ...)` for each output.
+        `dict`: runtime -> a list with one array of shape `(examples, ...)` for each output; for a
+        batch to which the file cannot be resized the reason, a `str`.
 
     Raises:
         ExportError: A runtime cannot load or run the file.
     """
     results = interpreter.invoke_apart(data, inputs, names)
     for runtime, result in results.items():
-        if isinstance(result, str):
+        # Not every file can be resized, and need not.
+        if isinstance(result, str) and "@" not in runtime:
             raise ExportError(f"{runtime} cannot run the exported file: {result}")
     return results
-
-
-def errors(results, expected, tolerance):
-    """Compares what a file answers with what Keras does.
-
-    Args:
-        results: What `answers` returned.
-        expected: A list with `(name, array of shape (examples, ...))` for each output in Keras.
-        tolerance: The largest error allowed, as a fraction of the output's largest value.
-
-    Returns:
-        `dict`: runtime -> the largest error of its outputs.
-
-    Raises:
-        ExportError: An output has another shape, is not finite, or is further off.
-    """
-    largest = {}
-    for runtime, result in results.items():
-        if len(result) != len(expected):
-            raise ExportError(
-                f"In {runtime} the file has {len(result)} outputs, the model {len(expected)}."
-            )
-        largest[runtime] = max(
-            _error(f"output {name!r} in {runtime}", got, wanted, tolerance)
-            for (name, wanted), got in zip(expected, result, strict=True)
-        )
-    return largest
-
-
-def classes(results, expected, tolerance):
-    """Compares the classes that a file names with those that Keras does.
-
-    Classes that score alike may change places. But one that Keras scores lower than its own by more
-    than the tolerance must not win: errors within the tolerance could do that, up to twice of it.
-
-    Args:
-        results: What `answers` returned.
-        expected: As of `errors`; floats of shape `(examples, classes)` are lists of class scores.
-        tolerance: As of `errors`.
-
-    Returns:
-        The fraction of examples that get the same class, in the runtime and output where it is
-        smallest; `None` where no output is a list of class scores.
-
-    Raises:
-        ExportError: A class won that is clearly behind in Keras.
-    """
-    agreeing = []
-    for runtime, result in results.items():
-        for (name, wanted), got in zip(expected, result, strict=True):
-            if wanted.dtype.kind != "f" or wanted.ndim != 2 or wanted.shape[1] < 2:
-                continue
-            named = got.argmax(axis=1)
-            chosen = np.take_along_axis(wanted, named[:, None], axis=1)[:, 0]
-            behind = (wanted.max(axis=1) - chosen) / _scale(wanted)
-            worst = behind.argmax()
-            if behind[worst] > tolerance:
-                raise ExportError(
-                    f"The output {name!r} in {runtime} names class {named[worst]} for example "
-                    f"{worst}, Keras class {wanted[worst].argmax()}, by {behind[worst]:.2g} of the "
-                    f"largest value; {tolerance:.2g} is allowed."
-                )
-            agreeing.append(float(np.mean(named == wanted.argmax(axis=1))))
-    return min(agreeing, default=None)
-
-
-def lost(results, expected):
-    """Finds values of which a file tells nothing, though they are small errors of their output.
-
-    Args:
-        results: What `answers` returned.
-        expected: As of `errors`; looked at are floats of shape `(examples, values)` that are no
-            probabilities.
-
-    Returns:
-        A tuple of `(output, position of the value)` of all that are off by half of the range that
-        they have in Keras, or more.
-    """
-    found = []
-    for number, (name, wanted) in enumerate(expected):
-        if wanted.dtype.kind != "f" or wanted.ndim != 2 or _are_probabilities(wanted):
-            continue
-        error = np.max([abs(result[number] - wanted) for result in results.values()], axis=(0, 1))
-        varies = np.ptp(wanted, axis=0)
-        found += [(name, int(i)) for i in np.flatnonzero((error >= varies / 2) & (varies > 0))]
-    return tuple(found)
-
-
-def _are_probabilities(values):
-    return values.min() >= 0 and np.allclose(values.sum(axis=1), 1, atol=1e-3)
 
 
 def equal(results, others, names):
@@ -234,7 +146,7 @@ def _may_be_missing(kernel, origin, found, dense):
         and len(levels.shape(tensor)) > 1
         and levels.title(tensor) not in origin.orders
     ]
-    # What no kernel is may be this one, with other values than its own.
+    # A constant that matches no kernel may be this kernel with altered values: it counts as lost.
     if any(constant.any() for constant in unknown):
         return False
     # It drops one of nothing but zeros. Of kernels that are equal it keeps one, which is compared.
@@ -264,24 +176,3 @@ def _real_values(model, subgraph, index):
 
 def _has_scale(tensor):
     return tensor.quantization is not None and tensor.quantization.scale is not None
-
-
-def _scale(wanted):
-    """What errors of an output are fractions of: its largest magnitude in Keras."""
-    return float(np.abs(wanted).max(initial=0)) or 1.0
-
-
-def _error(where, got, wanted, tolerance):
-    if got.shape != wanted.shape:
-        raise ExportError(f"The {where} has shape {got.shape}, in Keras {wanted.shape}.")
-    if not np.isfinite(got).all():
-        raise ExportError(f"The {where} is not finite.")
-    differences = np.abs(got.astype(np.float64) - wanted) / _scale(wanted)
-    error = float(differences.max(initial=0))
-    if error > tolerance:
-        example = np.unravel_index(differences.argmax(), differences.shape)[0]
-        raise ExportError(
-            f"The {where} is off by {error:.2g} of its largest value in Keras, for example "
-            f"{example}; {tolerance:.2g} is allowed."
-        )
-    return error

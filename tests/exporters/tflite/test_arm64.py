@@ -16,7 +16,7 @@ import pytest
 import sample_files
 
 from keras_lottery.exporters import tflite
-from keras_lottery.exporters.tflite import stored_weight, verify
+from keras_lottery.exporters.tflite import comparison, stored_weight, verify
 from keras_lottery.exporters.tflite.conversion import reference
 
 PYTHON = pathlib.Path(__file__).parents[3] / ".arm64" / "python"
@@ -108,7 +108,7 @@ def test_a_file_answers_as_it_does_here(
     data = path.read_bytes()
     [here] = verify.answers(data, [samples])["XNNPACK"]
     tolerance = INTEGERS if target == "int8" else FLOATS
-    verify.errors(answers_on_arm64(data, [samples]), [("scores", here)], tolerance)
+    comparison.errors(answers_on_arm64(data, [samples]), [("scores", here)], tolerance)
 
 
 @pytest.mark.parametrize(("mode", "network"), BROKEN)
@@ -118,4 +118,4 @@ def test_a_broken_file_is_found(mode, network, answers_on_arm64):
     [expected] = reference.answers(model, samples)
     data = sample_files.stock_file(mode, **network)
     with pytest.raises(tflite.ExportError, match="XNNPACK"):
-        verify.errors(answers_on_arm64(data, [samples]), [("scores", expected)], 0.2)
+        comparison.errors(answers_on_arm64(data, [samples]), [("scores", expected)], 0.2)

@@ -192,3 +192,17 @@ def test_a_loop_is_refused_for_integers_as_by_the_export():
     model = keras.Sequential([keras.Input((6, 12)), keras.layers.LSTM(8)])
     with pytest.raises(ExportError, match="has a loop"):
         preflight(model, "int8")
+
+
+def test_many_kernels_are_a_short_table_with_totals():
+    stack = [keras.layers.Dense(20 + number, name=f"fc{number}") for number in range(30)]
+    found = preflight(keras.Sequential([keras.Input((20,)), *stack]), sparsity=0.9)
+    lines = str(found).splitlines()
+    assert len(lines) < 20
+    [others] = [line for line in lines if line.startswith("22 smaller ones")]
+    assert others.endswith("best")
+    assert sum(line.startswith("all 30") for line in lines) == 3
+    for name, (taken, dense) in found.totals().items():
+        same = [f for f in found.forecasts if f.granularity == name]
+        assert (taken, dense) == (sum(f.bytes for f in same), sum(f.dense_bytes for f in same))
+        assert any(name in line and f"{taken:,}" in line and f"{dense:,}" in line for line in lines)

@@ -18,40 +18,6 @@ from keras_lottery.exporters.tflite.format import flatbuffer
 from keras_lottery.exporters.tflite.runtimes import interpreter
 from keras_lottery.exporters.tflite.targets import integer, size
 
-SCORES = np.array([[0.0, 1.0, 2.0], [4.0, 3.9, 0.0], [1.0, 0.0, 0.0]])
-
-
-def named(*classes):
-    """What `verify.answers` returns for a file that answers with these classes."""
-    return {"XNNPACK": [np.eye(3)[list(classes)]]}
-
-
-def test_classes_that_score_alike_may_change_places():
-    expected = [("scores", SCORES)]
-    assert verify.classes(named(2, 0, 0), expected, tolerance=0.05) == 1
-    # The second example's two best are 0.1 of 4 apart.
-    assert verify.classes(named(2, 1, 0), expected, tolerance=0.05) == pytest.approx(2 / 3)
-
-
-def test_a_class_that_is_clearly_behind_must_not_win():
-    match = "'scores' in XNNPACK names class 1 for example 0, Keras class 2, by 0.25 of the largest"
-    with pytest.raises(tflite.ExportError, match=match):
-        verify.classes(named(1, 0, 0), [("scores", SCORES)], tolerance=0.2)
-    assert verify.classes(named(1, 0, 0), [("scores", SCORES)], tolerance=0.25) < 1
-
-
-def test_outputs_that_are_no_class_scores_have_no_classes():
-    for output in (SCORES[:, :1], SCORES[None], SCORES.astype(np.int32)):
-        assert verify.classes({"XNNPACK": [output]}, [("x", output)], tolerance=0.1) is None
-
-
-def test_errors_within_the_tolerance_may_not_change_a_clear_answer():
-    """Two errors of 0.08 turn a lead of 0.15: each alone is allowed, and the class is wrong."""
-    wanted, got = np.array([[1.0, 0.85]]), np.array([[0.92, 0.93]])
-    assert verify.errors({"XNNPACK": [got]}, [("x", wanted)], 0.1)["XNNPACK"] < 0.1
-    with pytest.raises(tflite.ExportError, match="names class 1"):
-        verify.classes({"XNNPACK": [got]}, [("x", wanted)], tolerance=0.1)
-
 
 @pytest.fixture(scope="module")
 def integers():
@@ -146,7 +112,7 @@ def test_a_file_that_never_ends_is_given_up(tmp_path, monkeypatch):
     monkeypatch.setattr(interpreter, "_LOADING_LIMIT", 0.5)
     monkeypatch.setattr(interpreter, "_EXAMPLE_LIMIT", 0.0)
     origin = source.prepare(sample_files.dense_network())
-    match = "XNNPACK cannot run the exported file: it did not finish in 1 s"
+    match = "XNNPACK cannot run the exported file: it did not finish in 3 s"
     with pytest.raises(tflite.ExportError, match=match):
         proof.prove(size.build(origin, "float32"), origin, "size")
 
@@ -194,17 +160,6 @@ def test_a_table_whose_other_rows_are_smaller_is_not(tmp_path):
     model, samples = a_table(scale_of_unused_rows=0.5)
     report = tflite.export(model, tmp_path / "x.tflite", target="int8", samples=samples)
     assert report.proof.exact
-
-
-def test_a_value_that_integers_lose_is_reported(tmp_path):
-    model = keras.Sequential([keras.Input((20,)), layers.Dense(2, name="y")])
-    model.layers[0].kernel.assign(model.layers[0].kernel * np.array([100.0, 0.01]))
-    samples = np.random.default_rng(0).standard_normal((40, 20))
-    report = tflite.export(model, tmp_path / "x.tflite", target="int8", samples=samples)
-    assert report.proof.lost == (("y", 1),)
-    assert any("Value 1 of the output 'y' is lost" in note for note in report.notes)
-    report = tflite.export(model, tmp_path / "y.tflite", samples=samples)
-    assert report.proof.lost == ()
 
 
 class TrainingOnly(keras.Model):

@@ -3,9 +3,11 @@
 import json
 import re
 
+import numpy as np
 import pytest
 import sample_files
 
+from keras_lottery.exporters import tflite
 from keras_lottery.exporters.tflite import report
 from keras_lottery.exporters.tflite.proof import Proof
 from keras_lottery.exporters.tflite.runtimes import measure
@@ -38,7 +40,7 @@ def test_the_table_says_what_was_asked_for(found):
         "entropy bound",
         "CSR of axis 1, uint8",
         "XNNPACK: differs from Keras by 1e-07",
-        "100.0% of the compared examples",
+        "100.0% of the compared predictions",
         "- output: because",
         "- a note",
     ):
@@ -66,9 +68,9 @@ def test_a_foreign_file_needs_nothing_but_its_bytes():
 
 def test_no_speed_is_promised_where_the_runtime_unpacks(found):
     assert report.expectations(found.inspection) == [
-        "2 of 2 weights: smaller on disk only. The runtime unpacks them when it loads the file, "
-        "and then is no faster than with dense ones, and takes a little more memory and time to "
-        "load.",
+        "2 of 2 weights: smaller on disk only. XNNPACK, the default, unpacks them once, when it "
+        "loads the file, and then is no faster than with dense ones; it takes a little more memory "
+        "and time to load.",
         "Not for TensorFlow Lite Micro: it lacks DENSIFY, and does not load this.",
     ]
 
@@ -132,3 +134,23 @@ def test_measurements_are_shown_or_how_to_get_them(found):
     assert "does not load" in text
     assert "Not measured" not in text
     assert json.loads(measured.json())["measurements"][0]["median"] == 2e-6
+
+
+@pytest.mark.parametrize(("precision", "anew"), [("float32", 0), ("float16", 1), ("int8", 1)])
+def test_slow_runtimes_are_named(precision, anew, tmp_path):
+    """The built-in kernels dequantize what DENSIFY has unpacked at every run."""
+    model = sample_files.dense_network(inputs=64, hidden=100, sparsity=0.9)
+    made = tflite.export(model, tmp_path / "x.tflite", precision=precision)
+    found = [each for each in report.expectations(made.inspection) if "at every run" in each]
+    assert len(found) == anew
+    assert all("Without XNNPACK the built-in kernels dequantize" in each for each in found)
+
+
+def test_one_weight_has_one_number_of_bytes(tmp_path):
+    """What unpacking it takes is said beside its bytes, not in them."""
+    model = sample_files.dense_network(inputs=64, hidden=100, sparsity=0.9)
+    samples = np.random.default_rng(0).random((16, 64))
+    for target in ("size", "int8", "micro"):
+        made = tflite.export(model, tmp_path / f"{target}.tflite", target=target, samples=samples)
+        for weight in made.inspection.weights:
+            assert made.reasons[weight.name].startswith(f"{weight.stored_bytes:,} bytes")

@@ -1,9 +1,9 @@
 """`convert(model, signature) -> bytes`: any Keras 3 model as a dense float32 flatbuffer.
 
-The model's call is traced at a batch of one, its variables are frozen into the graph as constants,
-and the graph is converted with built-in operators only. No SavedModel is written on the way, so
-nothing is printed and the file carries no signature. The static batch keeps shape arithmetic out
-of the graph.
+The model's call is traced at a batch of fixed size, its variables are frozen into the graph as
+constants, and the graph is converted with built-in operators only. No SavedModel is written on the
+way, so nothing is printed and the file carries no signature. The static batch keeps shape
+arithmetic out of the graph.
 """
 
 import contextlib
@@ -17,7 +17,7 @@ import keras
 import numpy as np
 
 from keras_lottery import variables
-from keras_lottery.exporters.tflite.conversion import reference, static
+from keras_lottery.exporters.tflite.conversion import names, reference, static
 from keras_lottery.exporters.tflite.errors import ExportError
 
 
@@ -43,18 +43,22 @@ def convert(model, signature, configure=None):
         return _convert(model, signature, configure)
     except ExportError as error:
         # TensorFlow 2.21 fails on Dense layers over a sequence of single values, unless the batch
-        # is open; the file is for one example all the same.
+        # is open; the file is for a fixed batch all the same.
         any_batch = keras.tree.map_structure(
             lambda t: keras.KerasTensor((None, *t.shape[1:]), t.dtype), signature
         )
         try:
-            return static.for_one(_convert(model, any_batch, configure))
+            batch = keras.tree.flatten(signature)[0].shape[0]
+            return static.for_batch(_convert(model, any_batch, configure), batch)
         except ExportError:
             raise error from None
 
 
 def _convert(model, signature, configure):
-    converter = _frozen(model, signature)
+    _check_backend()
+    function = _traced(model, signature)
+    _check_state(function, model)
+    converter = _frozen(function)
     if configure is not None:
         configure(converter)
     with _no_chatter(), warnings.catch_warnings():
@@ -65,27 +69,73 @@ def _convert(model, signature, configure):
         except Exception as error:  # the converter raises undocumented kinds of its own
             # Of pages of text, the first line that says what is wrong names the operation.
             reason = re.search("error: (.*)", str(error))
+            reason = reason.group(1) if reason else str(error)
             raise ExportError(
                 f"TFLite's built-in operators cannot express the model {model.name!r}: "
-                f"{reason.group(1) if reason else error}"
+                f"{reason}{_needed_by(reason, function.graph, model)}"
             ) from error
 
 
-def _frozen(model, signature):
+def _needed_by(reason, graph, model):
+    """Who calls the operation that cannot be expressed: a clause, or nothing where none is found.
+
+    TensorFlow keeps where each operation was made. On that way lie functions of `keras.ops` and
+    the user's own code.
+    """
+    kind = re.search(r"'tf\.(\w+)' op", reason)
+    made = [each for each in graph.get_operations() if kind and each.type == kind.group(1)]
+    if not made:
+        return ""
+    layer = _layer(made[0], model)
+    calls = [
+        frame.name
+        for frame in made[0].traceback
+        if re.search("keras/src/(ops|backend)/", frame.filename) and hasattr(keras.ops, frame.name)
+    ]
+    found = [f"keras.ops.{calls[0]}"] if calls else []
+    found += [f"the layer {layer!r}"] if layer else []
+    return f"; needed by {' in '.join(found)}" if found else ""
+
+
+def _layer(operation, model):
+    """The name of the layer that an operation is part of; "" if it is in none."""
+    layers = names.of_layers(model)
+    return names.layer_of(names.in_file(operation.name, layers), layers)
+
+
+def _frozen(function):
     """A `tf.lite.TFLiteConverter` over the model's call with its variables frozen in."""
-    if keras.backend.backend() != "tensorflow":
-        raise ExportError(
-            f"Export needs Keras on TensorFlow, not on {keras.backend.backend()}: save "
-            "the model as .keras and export it with KERAS_BACKEND=tensorflow."
-        )
     import tensorflow as tf
 
-    function = _traced(model, signature)
     with _no_notice():
         # Given the Keras model to track, the converter would export uninitialised variables.
         converter = tf.lite.TFLiteConverter.from_concrete_functions([function])
     converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS]
     return converter
+
+
+def _check_backend():
+    if keras.backend.backend() != "tensorflow":
+        raise ExportError(
+            f"Export needs Keras on TensorFlow, not on {keras.backend.backend()}: save "
+            "the model as .keras and export it with KERAS_BACKEND=tensorflow."
+        )
+
+
+def _check_state(function, model):
+    """Raises `ExportError` if a call of the model changes its variables."""
+    captured = {inner.ref(): outer.ref() for outer, inner in function.graph.captures}
+    own = {each.value.handle.ref(): each.path for each in model.variables}
+    for operation in function.graph.get_operations():
+        if not operation.type.startswith("Assign"):
+            continue
+        layer = _layer(operation, model)
+        name = own.get(captured.get(operation.inputs[0].ref()), "its state")
+        raise ExportError(
+            f"The {f'layer {layer!r}' if layer else f'model {model.name!r}'} keeps state from call "
+            f"to call (it changes {name!r}), which a file of constants cannot: build it without "
+            "stateful=True, or pass the state in and out."
+        )
 
 
 def variables_read(model, signature):

@@ -41,6 +41,32 @@ def check(declared, samples):
         raise ValueError(f"`samples` has examples of the shapes {given}; the model takes {shapes}.")
 
 
+def spread(samples, count):
+    """Examples that stand for all: one from each of `count` equal stretches of them.
+
+    So what lies in an order, by label or by brightness, gives what it gives shuffled. The first and
+    the last are among them, as the extremes of an order. Which example of another stretch is taken
+    is drawn, always alike, for examples whose kinds take turns.
+
+    Args:
+        samples: Arrays in any structure, their first axis the examples.
+        count: How many to take; all where there are no more.
+
+    Returns:
+        The same structure with at most `count` examples, in their order.
+
+    >>> spread(np.arange(1000), 4) // 250
+    array([0, 1, 2, 3])
+    """
+    given = len(keras.tree.flatten(samples)[0])
+    if given <= count:
+        return samples
+    edges = np.linspace(0, given, count + 1).round().astype(int)
+    chosen = np.random.default_rng(0).integers(edges[:-1], edges[1:])
+    chosen[-1], chosen[0] = given - 1, 0
+    return keras.tree.map_structure(lambda array: array[chosen], samples)
+
+
 def made_up(signature, count, seed=0):
     """Inputs to compare two runtimes on where the user gave none.
 

@@ -53,13 +53,14 @@ def flat(structure):
 
 
 def _call(model, inputs):
-    """Calls the model on all examples, or one by one where it was built for one."""
+    """Calls the model on all examples, or batch by batch where it was built for one of a size."""
     declared = keras.tree.flatten(getattr(model, "inputs", None) or [])
-    if not any(tensor.shape[:1] == (1,) for tensor in declared):
+    size = max((tensor.shape[0] or 0 for tensor in declared if tensor.shape), default=0)
+    if not size:
         return model(inputs, training=False)
-    count = len(keras.tree.flatten(inputs)[0])
-    found = [
-        model(keras.tree.map_structure(lambda array, i=i: array[i : i + 1], inputs), training=False)
-        for i in range(count)
-    ]
-    return keras.tree.map_structure(lambda *parts: np.concatenate(parts), *found)
+    count, found = len(keras.tree.flatten(inputs)[0]), []
+    for start in range(0, count, size):
+        chosen = np.minimum(np.arange(start, start + size), count - 1)
+        batch = keras.tree.map_structure(lambda array, chosen=chosen: array[chosen], inputs)
+        found.append(model(batch, training=False))
+    return keras.tree.map_structure(lambda *parts: np.concatenate(parts)[:count], *found)

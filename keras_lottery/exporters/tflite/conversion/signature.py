@@ -1,27 +1,29 @@
-"""What a model is called with: `of(model, samples) -> KerasTensors`, and the names of it all."""
+"""What a model is called with: `of(model, samples, batch) -> KerasTensors`."""
 
 import keras
 import numpy as np
 
 from keras_lottery.exporters.tflite.conversion import examples
+from keras_lottery.exporters.tflite.conversion import names as file_names
 from keras_lottery.exporters.tflite.errors import ExportError
 
 
-def of(model, samples=None):
-    """The structure of tensors the model is called with, at a batch of one.
+def of(model, samples=None, batch=None):
+    """The structure of tensors the model is called with, at a batch of a fixed size.
 
     Args:
         model: A built `keras.Model`.
         samples: Inputs as the model is called with, the first axis of each array being the batch,
             or `None`.
+        batch: How many examples a batch has; by default one, or as many as the model was built for.
 
     Returns:
-        A `keras.KerasTensor`, or a list, tuple or dict of them.
+        A `keras.KerasTensor`, or a list, tuple or dict of them, with names for a file.
 
     Raises:
         ExportError: The model is unbuilt, was quantised by Keras or computes in float64, or an axis
             other than the batch is unknown.
-        ValueError: It is no Keras 3 model, or the samples do not fit its inputs.
+        ValueError: It is no Keras 3 model, or the samples or the batch do not fit its inputs.
     """
     if not isinstance(model, keras.Model):
         kind = type(model)
@@ -36,8 +38,9 @@ def of(model, samples=None):
     if samples is not None:
         examples.check(declared, samples)
         declared = _typed(samples) if inputs is None else inputs
-        shapes = iter([np.shape(sample) for sample in keras.tree.flatten(samples)])
-        return keras.tree.map_structure(lambda t: _one(t, next(shapes)), declared)
+        batch = _batch(inputs, batch)
+        shapes = [np.shape(sample) for sample in keras.tree.flatten(samples)]
+        return _named(declared, shapes, batch)
     if declared is None:
         raise ExportError(
             f"The model {model.name!r} does not say what it is called with: pass `samples`, real "
@@ -49,7 +52,8 @@ def of(model, samples=None):
                 f"The input {tensor.name!r} has the shape {tensor.shape} and TFLite needs to know "
                 "every axis but the first: pass `samples` of the shape wanted."
             )
-    return keras.tree.map_structure(lambda t: _one(t, t.shape), declared)
+    shapes = [tensor.shape for tensor in keras.tree.flatten(declared)]
+    return _named(declared, shapes, _batch(inputs, batch))
 
 
 def names(structure, positional):
@@ -111,11 +115,37 @@ def _typed(samples):
     return keras.tree.pack_sequence_as(samples, tensors)
 
 
-def _one(tensor, shape):
+def _batch(inputs, batch):
+    """The number of examples in a batch."""
+    declared = [] if inputs is None else keras.tree.flatten(inputs)
+    built = {tensor.shape[0] for tensor in declared if tensor.shape} - {None}
+    if batch is None:
+        return max(built, default=1)
+    if built - {batch}:
+        raise ValueError(
+            f"`batch` is {batch}; the model was built for batches of {max(built)}: leave it out."
+        )
+    return batch
+
+
+def _named(declared, shapes, batch):
+    """The declared tensors at a batch, with names for a file."""
+    flat = keras.tree.flatten(declared)
+    positional = ["input"] if len(flat) == 1 else [f"input_{i}" for i in range(len(flat))]
+    own = [
+        other if file_names.is_counted(tensor.name) else tensor.name
+        for tensor, other in zip(flat, positional, strict=True)
+    ]
+    chosen = file_names.distinct(names(declared, own))
+    tensors = [_one(*each, batch) for each in zip(flat, shapes, chosen, strict=True)]
+    return keras.tree.pack_sequence_as(declared, tensors)
+
+
+def _one(tensor, shape, name, batch):
     dtype = _checked(keras.backend.standardize_dtype(tensor.dtype), tensor.name)
     # TFLite has no float64, and half-precision inputs would only be widened again.
     dtype = "float32" if dtype in ("float64", "float16", "bfloat16") else dtype
-    return keras.KerasTensor((1, *shape[1:]), dtype, name=tensor.name)
+    return keras.KerasTensor((batch, *shape[1:]), dtype, name=name)
 
 
 def _checked(dtype, name):

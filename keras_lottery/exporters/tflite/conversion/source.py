@@ -1,5 +1,6 @@
 """What every target starts from: a Keras model, its dense conversion, and where its kernels are."""
 
+import re
 from dataclasses import dataclass
 from typing import Any
 
@@ -8,19 +9,26 @@ import numpy as np
 
 from keras_lottery import variables
 from keras_lottery.exporters.tflite.conversion import (
+    batches,
     convert,
     examples,
     matching,
+    names,
     reference,
     signature,
 )
 from keras_lottery.exporters.tflite.errors import ExportError
-from keras_lottery.exporters.tflite.format import flatbuffer, levels
+from keras_lottery.exporters.tflite.format import edit, flatbuffer, levels, signatures
 from keras_lottery.lottery import Lottery
 from keras_lottery.masking import MaskError
 
 # Examples to compare on where the user gives none.
 _MADE_UP = 8
+
+# How many of the samples calibrate activations, and how many are compared, if the user does not
+# say. Comparing runs each of them in every runtime.
+CALIBRATED = 256
+COMPARED = 64
 
 
 @dataclass(frozen=True)
@@ -29,17 +37,22 @@ class Source:
 
     Attributes:
         model: The Keras model.
-        signature: What it is called with, at a batch of one; see `signature.of`.
-        samples: Inputs in the structure of `signature`, from the user or made up.
+        signature: What it is called with, at a batch of one or as asked; see `signature.of`.
+        samples: Inputs in the structure of `signature`, all that the user gave or made up.
         real: Whether the user gave them.
         kernels: Name -> values, as Keras has them, of every weight that can be pruned. One that
             TensorFlow uses in pieces, as some recurrent layers do, is there as `name[0]` and so on.
+            All names are those of the file, see `names`.
         masks: Name -> mask, True where alive, of the kernels that a `Lottery` masks.
-        dense: The model as a dense float32 flatbuffer. Constants that hold a kernel, and the
-            inputs and outputs, carry Keras's names.
+        dense: The model as a dense float32 flatbuffer with a signature. Constants that hold a
+            kernel, and the inputs and outputs, carry the names of the file.
         orders: Name -> the order of the kernel's axes in its constant, of the kernels that are one.
-        outputs: The names of the outputs.
+        outputs: The names of the outputs, none twice.
+        layers: The names of the layers in Keras -> in the file.
         unused: The names of kernels that the model reads in training only.
+        calibrate: How many samples calibrate activations; `None` for `CALIBRATED`, or all where an
+            input may be an index into a table.
+        compare: How many samples are compared with Keras.
     """
 
     model: keras.Model
@@ -51,7 +64,31 @@ class Source:
     dense: bytes
     orders: dict[str, tuple[int, ...]]
     outputs: tuple[str, ...]
+    layers: dict[str, str]
     unused: tuple[str, ...] = ()
+    calibrate: int | None = None
+    compare: int = COMPARED
+
+    @property
+    def batch(self):
+        """How many examples the file takes at once."""
+        return keras.tree.flatten(self.signature)[0].shape[0]
+
+    @property
+    def given(self):
+        """How many samples there are."""
+        return len(keras.tree.flatten(self.samples)[0])
+
+    def calibrating(self):
+        """The samples that calibrate activations, spread over all."""
+        looks_up = any(a.dtype.kind in "iu" for a in keras.tree.flatten(self.samples))
+        # A table's range is that of the rows looked up.
+        usual = self.given if looks_up else CALIBRATED
+        return examples.spread(self.samples, self.calibrate or usual)
+
+    def compared(self):
+        """The samples that are compared with Keras, spread over all."""
+        return examples.spread(self.samples, self.compare)
 
     def laid_out(self, name, array):
         """An array of a kernel's shape, flat in the order of the kernel's constant."""
@@ -79,12 +116,15 @@ class Built:
     notes: tuple[str, ...] = ()
 
 
-def prepare(model, samples=None):
+def prepare(model, samples=None, *, batch=None, calibrate=None, compare=COMPARED):
     """Converts a model densely and finds its kernels.
 
     Args:
         model: A built `keras.Model`.
-        samples: Real inputs as the model is called with, or `None`.
+        samples: Real inputs as the model is called with, or `None`; see `batches.gathered`.
+        batch: How many examples the file takes at once, as of `signature.of`.
+        calibrate: How many samples calibrate activations, see `Source`.
+        compare: How many samples are compared with Keras.
 
     Returns:
         A `Source`.
@@ -94,7 +134,9 @@ def prepare(model, samples=None):
             and `signature.of`.
         ValueError: It is no Keras 3 model, or the samples do not fit its inputs.
     """
-    called_with = signature.of(model, samples)
+    if samples is not None:
+        samples = batches.gathered(samples)
+    called_with = signature.of(model, samples, batch)
     if not model.weights:
         raise ExportError(f"The model {model.name!r} has no weights: there is nothing to prune.")
     masks = _checked_masks(model)
@@ -110,23 +152,41 @@ def prepare(model, samples=None):
     for name in unused:
         del values[name]
         masks.pop(name, None)
+    layers = names.of_layers(model)
+    files = _file_names([*values, *unused], names.of_variables(model, layers))
+    for subgraph in dense.subgraphs:
+        for tensor in subgraph.tensors:
+            tensor.name = names.in_file(levels.title(tensor), layers).encode()
+    # The converter's names of other constants go by how often TensorFlow opened a scope.
+    for number, (_, _, tensor) in enumerate(flatbuffer.constants(dense)):
+        tensor.name = edit.UNNAMED + str(number).encode()
     for name, (tensor, _) in found.items():
-        tensor.name = name.encode()
-    main = dense.subgraphs[0]
+        tensor.name = files[name].encode()
     inputs = [tensor.name for tensor in keras.tree.flatten(called_with)]
-    _name_ends(main, inputs, _output_names(model, samples))
+    outputs = names.distinct(_output_names(model, samples, layers))
+    _name_ends(dense.subgraphs[0], inputs, outputs)
+    signatures.sign(dense, inputs, outputs)
     return Source(
         model=model,
         signature=called_with,
         samples=samples,
         real=real,
-        kernels=values,
-        masks=masks,
+        kernels={files[name]: value for name, value in values.items()},
+        masks={files[name]: mask for name, mask in masks.items()},
         dense=flatbuffer.write(dense),
-        orders={name: order for name, (_, order) in found.items()},
-        outputs=tuple(levels.title(main.tensors[index]) for index in main.outputs),
-        unused=tuple(unused),
+        orders={files[name]: order for name, (_, order) in found.items()},
+        outputs=tuple(outputs),
+        layers=layers,
+        unused=tuple(files[name] for name in unused),
+        calibrate=calibrate,
+        compare=compare,
     )
+
+
+def _file_names(kernels, chosen):
+    """The name in the file for each kernel's name in Keras, that of a piece with its number."""
+    split = [re.fullmatch(r"(.*?)(\[\d+\])?", name) for name in kernels]
+    return {each.group(): chosen[each.group(1)] + (each.group(2) or "") for each in split}
 
 
 def _find(values, masks, dense):
@@ -171,17 +231,18 @@ def _checked_masks(model):
 
 
 def _name_ends(subgraph, inputs, outputs):
-    for names, indices in ((inputs, subgraph.inputs), (outputs, subgraph.outputs)):
-        for name, index in zip(names, indices, strict=True):
+    for ends, indices in ((inputs, subgraph.inputs), (outputs, subgraph.outputs)):
+        for name, index in zip(ends, indices, strict=True):
             subgraph.tensors[index].name = name.encode()
 
 
-def _output_names(model, samples):
+def _output_names(model, samples, layers):
     one = keras.tree.map_structure(lambda array: array[:1], samples)
     structure = reference.outputs(model, one)
     count = len(reference.flat(structure))
     if isinstance(model, keras.Sequential):
-        last = model.layers[-1].name
+        last = layers[model.layers[-1].name]
         return [last] if count == 1 else [f"{last}_{i}" for i in range(count)]
     positional = [f"output_{i}" for i in range(count)] if count > 1 else ["output"]
-    return signature.names(structure, getattr(model, "output_names", positional))
+    own = [layers.get(name, name) for name in getattr(model, "output_names", positional)]
+    return signature.names(structure, own)

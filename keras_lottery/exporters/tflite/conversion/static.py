@@ -1,8 +1,8 @@
-"""`for_one(data) -> bytes`: a file converted at an open batch, made for a batch of one.
+"""`for_batch(data, batch) -> bytes`: a file converted at an open batch, made for a fixed one.
 
 Such a file computes its shapes as it runs. That costs time, keeps delegates away and takes
-operators that TensorFlow Lite Micro lacks. For one example every shape is known, and what follows
-from shapes alone is a constant.
+operators that TensorFlow Lite Micro lacks. For a batch of known size every shape is known, and what
+follows from shapes alone is a constant.
 """
 
 import numpy as np
@@ -11,18 +11,19 @@ from keras_lottery.exporters.tflite.format import edit, flatbuffer
 from keras_lottery.exporters.tflite.format.graph import Graph
 
 
-def for_one(data):
-    """Makes every shape in a file the one that it has for a batch of one.
+def for_batch(data, batch=1):
+    """Makes every shape in a file the one that it has for a batch of a known size.
 
     Args:
         data: A dense flatbuffer whose batch may be open.
+        batch: How many examples the batch has.
 
     Returns:
-        A flatbuffer that computes the same for one example.
+        A flatbuffer that computes the same for that many examples.
     """
     model = flatbuffer.read(data)
     main = model.subgraphs[0]
-    graph, interpreter = Graph(model, main), _after_one_run(data)
+    graph, interpreter = Graph(model, main), _after_one_run(data, batch)
     known = {index for index in range(len(main.tensors)) if graph.is_constant(index)} | {-1}
     kept = []
     for operator in main.operators:
@@ -42,7 +43,7 @@ def for_one(data):
     return flatbuffer.write(model)
 
 
-def _after_one_run(data):
+def _after_one_run(data, batch):
     """An interpreter that holds all that the file computes from zeros."""
     from ai_edge_litert.interpreter import Interpreter, OpResolverType
 
@@ -52,6 +53,8 @@ def _after_one_run(data):
         experimental_preserve_all_tensors=True,
         num_threads=1,
     )
+    for detail in interpreter.get_input_details():
+        interpreter.resize_tensor_input(detail["index"], (batch, *detail["shape"][1:]))
     interpreter.allocate_tensors()
     for detail in interpreter.get_input_details():
         interpreter.set_tensor(detail["index"], np.zeros(detail["shape"], detail["dtype"]))

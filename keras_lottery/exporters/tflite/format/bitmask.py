@@ -20,8 +20,13 @@ _DECODE_BYTES = 280
 
 def cost(weight):
     """What an int8 weight takes at most as a bitmask, with the operators that decode it."""
-    live = np.count_nonzero(weight.values)
-    return -(-weight.values.size // 8) + live + _DECODE_BYTES * len(weight.operators)
+    values = -(-weight.values.size // 8) + np.count_nonzero(weight.values)
+    return values + _DECODE_BYTES * len(weight.operators)
+
+
+def stored(weight):
+    """Bytes of the mask, the values and the head of their table, as a report lists them."""
+    return -(-weight.values.size // 8) + np.count_nonzero(weight.values) + HEAD.size
 
 
 def store(model, weight):

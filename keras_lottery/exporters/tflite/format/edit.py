@@ -3,10 +3,13 @@
 import numpy as np
 from ai_edge_litert import schema_py_generated as schema
 
-from keras_lottery.exporters.tflite.format import flatbuffer
+from keras_lottery.exporters.tflite.format import flatbuffer, levels, signatures
 
 # The codes above this one do not fit into the schema's first, one-byte field for them.
 _PLACEHOLDER = schema.BuiltinOperator.PLACEHOLDER_FOR_GREATER_OP_CODES
+
+# How the names of constants begin for which the model has none; a number follows.
+UNNAMED = b"constant_"
 
 
 def add_tensor(model, subgraph, shape, kind, values=None, name=b""):
@@ -89,23 +92,32 @@ def custom_code(model, name):
 def drop_unused(model):
     """Drops what computes nothing: names, notes, and tensors, codes and buffers without a use.
 
-    Constants that are equal share a buffer. The names of inputs, outputs and constants stay, for
-    whoever reads the file later.
+    Constants that are equal share a buffer. The names of inputs, outputs and weights stay, for
+    whoever reads the file later, and the signature follows its tensors.
     """
     model.metadata, model.metadataBuffer, model.description = None, None, None
-    for subgraph in model.subgraphs:
+    for number, subgraph in enumerate(model.subgraphs):
         subgraph.name = None
-        drop_tensors(subgraph)
+        numbers = drop_tensors(subgraph)
+        if number == 0:
+            signatures.renumber(model, numbers)
         ends = {int(i) for i in (*subgraph.inputs, *subgraph.outputs)}
         for index, tensor in enumerate(subgraph.tensors):
-            if index not in ends and not flatbuffer.length(model.buffers[tensor.buffer]):
+            constant = flatbuffer.length(model.buffers[tensor.buffer])
+            # Of what has no name of the model's, vectors are biases and shapes.
+            vector = len(levels.shape(tensor)) < 2 and (tensor.name or b"").startswith(UNNAMED)
+            if index not in ends and (vector or not constant):
                 tensor.name = None
     share_buffers(model)
     _drop_codes(model)
 
 
 def drop_tensors(subgraph):
-    """Drops the tensors that no operator reads or writes; the others are numbered anew."""
+    """Drops the tensors that no operator reads or writes; the others are numbered anew.
+
+    Returns:
+        `dict`: index before -> index now.
+    """
     used = {int(i) for i in (*subgraph.inputs, *subgraph.outputs)}
     for each in subgraph.operators:
         used.update(int(i) for i in (*each.inputs, *each.outputs))
@@ -122,6 +134,7 @@ def drop_tensors(subgraph):
         each.inputs, each.outputs = renumber(each.inputs), renumber(each.outputs)
         if each.intermediates is not None:
             each.intermediates = renumber(each.intermediates)
+    return renumbered
 
 
 def share_buffers(model):

@@ -22,12 +22,13 @@ def to_float16(values):
     return values.astype(np.float16)
 
 
-def to_int8(values, axis=None):
+def to_int8(values, axis=None, always_by_channel=False):
     """The values as 8-bit integers: `values ~ scale * integer`, zero exactly.
 
     Args:
         values: A float array.
         axis: The axis of the output channels, which may have a scale each; `None` for one scale.
+        always_by_channel: Whether they have one each even where one for all is nearly as good.
 
     Returns:
         The int8 array, and its scales: float32, one, or one for each index of `axis`.
@@ -36,7 +37,7 @@ def to_int8(values, axis=None):
     >>> integers.tolist(), scales.size
     ([[0, 127], [-50, 100]], 1)
     """
-    scales = _largest(values, axis)
+    scales = _largest(values, axis, 1.0 if always_by_channel else _WORTH_A_SCALE)
     scales = (np.where(scales > 0, scales, 1) / LARGEST).astype(np.float32)
     scales = np.maximum(scales, np.finfo(np.float32).tiny)
     shape = [1] * values.ndim
@@ -65,8 +66,15 @@ def restored(integers, parameters):
     return (integers - zero_points) * scales, scales
 
 
-def _largest(values, axis):
-    """The largest magnitude of the tensor, or of each channel where that is worth its bytes."""
+def _largest(values, axis, worth):
+    """The largest magnitude of the tensor, or of each channel where that is worth its bytes.
+
+    Args:
+        values: A float array.
+        axis: That of the channels, or `None`.
+        worth: How many times the mean square rounding error has to be that of a scale for each
+            channel.
+    """
     whole = np.abs(values).max(initial=0).reshape(1)
     if axis is None or not whole.any():
         return whole
@@ -75,4 +83,4 @@ def _largest(values, axis):
     # The rounding error of a weight is uniform over its scale, so its square goes with the scale's.
     alive = np.count_nonzero(values, axis=others)
     ratio = alive.sum() / (alive * (largest / whole) ** 2).sum()
-    return largest if ratio > _WORTH_A_SCALE else whole
+    return largest if ratio > worth else whole

@@ -31,6 +31,12 @@ _KINDS = {
 # What weights may be stored in.
 PRECISIONS = tuple(_KINDS)
 
+# Beside `PRECISIONS` a weight can be stored in int8 with a scale for each channel in any case.
+BY_CHANNEL = "int8 by channel"
+
+# What a weight takes instead if the file fails its proof, the next best first.
+BETTER = {"float32": (), "float16": ("float32",), "int8": (BY_CHANNEL, "float16", "float32")}
+
 # The versions of DEQUANTIZE that know the type, and a scale for each channel.
 _DEQUANTIZE = {"float16": 3, "int8": 5}
 
@@ -56,13 +62,16 @@ class Storage:
     beside: float = 0
 
     @property
+    def stored(self):
+        """Bytes of its values and indices, as a report lists them."""
+        return self.plan.bytes if self.plan else self.values.nbytes
+
+    @property
     def bytes(self):
         """What the weight takes in the file, with the operators that unpack it."""
-        total = self.beside
+        total = self.stored + self.beside
         if self.plan:
-            total += self.plan.bytes + SPARSITY_BYTES + OPERATOR_BYTES
-        else:
-            total += self.values.nbytes
+            total += SPARSITY_BYTES + OPERATOR_BYTES
         if self.precision != "float32":
             total += OPERATOR_BYTES
         if self.scales is not None:
@@ -70,13 +79,23 @@ class Storage:
         return total
 
 
+def described(stored, total):
+    """The bytes of a weight in words: what is stored, and what unpacking it takes beside.
+
+    >>> described(4900, 5240), described(1024, 1024)
+    ('4,900 bytes and 340 to unpack it', '1,024 bytes')
+    """
+    beside = f" and {total - stored:,} to unpack it" if total > stored else ""
+    return f"{stored:,} bytes{beside}"
+
+
 def choices(values, axis, precision, beside=0):
     """The ways to store a weight: in float32 or the precision given, densely or sparsely.
 
     Args:
         values: The weight, float32.
-        axis: The axis of its output channels; `None` if it has to stay float32.
-        precision: `"float32"`, `"float16"` or `"int8"`.
+        axis: The axis of its output channels; `None` for one scale in int8.
+        precision: One of `PRECISIONS`, or `BY_CHANNEL`.
         beside: The bytes of what that precision needs beside the weight.
 
     Returns:
@@ -89,12 +108,11 @@ def choices(values, axis, precision, beside=0):
 def dense(values, axis, precision, beside=0):
     """Those of the `choices` that store every value."""
     found = [Storage("float32", values, None, axis, None)]
-    if axis is None:
-        precision = "float32"
     if precision == "float16" and (halves := quantize.to_float16(values)) is not None:
         found.append(Storage("float16", halves, None, axis, None, beside))
-    if precision == "int8":
-        found.append(Storage("int8", *quantize.to_int8(values, axis), axis, None, beside))
+    if precision in ("int8", BY_CHANNEL):
+        integers = quantize.to_int8(values, axis, always_by_channel=precision == BY_CHANNEL)
+        found.append(Storage("int8", *integers, axis, None, beside))
     return found
 
 

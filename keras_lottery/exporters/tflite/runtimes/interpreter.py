@@ -23,14 +23,15 @@ _EXAMPLE_LIMIT = 20.0
 _ARENA = 2**24
 
 
-def invoke(data, inputs, runtime):
-    """Runs a TFLite model on examples, one at a time.
+def invoke(data, inputs, runtime, batch=None):
+    """Runs a TFLite model on examples, as many at a time as its batch has.
 
     Args:
         data: The flatbuffer, `bytes`.
         inputs: A list with one array of shape `(examples, ...)` for each input of the model, real
             values.
         runtime: `"XNNPACK"`, what an app gets by default, `"built-in kernels"`, or `MICRO`.
+        batch: The number of examples to resize the file to; by default its own.
 
     Returns:
         A list with one float array of shape `(examples, ...)` for each output, real values.
@@ -49,37 +50,51 @@ def invoke(data, inputs, runtime):
     interpreter = Interpreter(
         model_content=data, experimental_op_resolver_type=resolver, num_threads=1
     )
+    if batch is not None:
+        for detail in interpreter.get_input_details():
+            interpreter.resize_tensor_input(detail["index"], (batch, *detail["shape"][1:]))
     interpreter.allocate_tensors()
-    outputs = []
-    for example in range(len(inputs[0])):
-        for detail, array in zip(interpreter.get_input_details(), inputs, strict=True):
-            one = array[example : example + 1]
+    outputs, details = [], interpreter.get_input_details()
+    for arrays in _batches(inputs, [detail["shape"] for detail in details]):
+        for detail, array in zip(details, arrays, strict=True):
             interpreter.set_tensor(
-                detail["index"], _stored(one, detail["dtype"], *detail["quantization"])
+                detail["index"], stored(array, detail["dtype"], *detail["quantization"])
             )
         interpreter.invoke()
         outputs.append(
             [
-                _real(interpreter.get_tensor(detail["index"]), *detail["quantization"])
+                real(interpreter.get_tensor(detail["index"]), *detail["quantization"])
                 for detail in interpreter.get_output_details()
             ]
         )
-    return [np.concatenate(each) for each in zip(*outputs, strict=True)]
+    return _joined(outputs, len(inputs[0]))
 
 
 def _invoke_micro(data, inputs):
     from tflite_micro.python.tflite_micro import runtime
 
     interpreter = runtime.Interpreter.from_bytes(data, arena_size=_ARENA + 20 * len(data))
-    outputs = []
-    for example in range(len(inputs[0])):
-        for index, array in enumerate(inputs):
-            detail = interpreter.get_input_details(index)
-            one = array[example : example + 1]
-            interpreter.set_input(_stored(one, detail["dtype"], *_scale(detail)), index)
+    outputs, details = [], [interpreter.get_input_details(i) for i in range(len(inputs))]
+    for arrays in _batches(inputs, [detail["shape"] for detail in details]):
+        for index, (detail, array) in enumerate(zip(details, arrays, strict=True)):
+            interpreter.set_input(stored(array, detail["dtype"], *_scale(detail)), index)
         interpreter.invoke()
         outputs.append(_micro_outputs(interpreter))
-    return [np.concatenate(each) for each in zip(*outputs, strict=True)]
+    return _joined(outputs, len(inputs[0]))
+
+
+def _batches(inputs, shapes):
+    """Inputs for one run after the other; the last ones are filled up with the last example."""
+    count, size = len(inputs[0]), max([int(shape[0]) for shape in shapes if len(shape)] or [1])
+    for start in range(0, count, size):
+        chosen = np.minimum(np.arange(start, start + size), count - 1)
+        yield [array[chosen] for array in inputs]
+
+
+def _joined(outputs, count):
+    """The outputs of all runs, without those of examples that only filled up the last."""
+    joined = [np.concatenate(each) for each in zip(*outputs, strict=True)]
+    return [array[:count] if len(array) >= count else array for array in joined]
 
 
 def _micro_outputs(interpreter):
@@ -90,7 +105,7 @@ def _micro_outputs(interpreter):
         except IndexError:
             return outputs
         value = interpreter.get_output(len(outputs))
-        outputs.append(_real(value, *_scale(detail)))
+        outputs.append(real(value, *_scale(detail)))
 
 
 def _scale(detail):
@@ -106,7 +121,7 @@ def invoke_apart(data, inputs, names=RUNTIMES):
     Args:
         data: The flatbuffer, `bytes`.
         inputs: As of `invoke`.
-        names: The runtimes.
+        names: The runtimes; `"XNNPACK@3"` is the first three examples at once, in XNNPACK.
 
     Returns:
         `dict`: runtime -> the list of its outputs, as of `invoke`, or, a `str`, why there are none.
@@ -139,14 +154,16 @@ def _result(folder, runtime, end):
     return reason.read_text() if reason.exists() else end
 
 
-def _stored(array, dtype, scale, zero_point):
+def stored(array, dtype, scale, zero_point):
+    """Real values as a tensor of a type holds them; a scale of zero is none."""
     if scale and np.issubdtype(dtype, np.integer):
         limits = np.iinfo(dtype)
         array = np.clip(np.round(array / scale) + zero_point, limits.min, limits.max)
     return array.astype(dtype)
 
 
-def _real(array, scale, zero_point):
+def real(array, scale, zero_point):
+    """The real values that a tensor's stand for; a scale of zero is none."""
     array = np.atleast_1d(array)
     if scale and np.issubdtype(array.dtype, np.integer):
         return ((array.astype(np.float32) - zero_point) * scale).astype(np.float32)
@@ -157,13 +174,16 @@ def _main(folder, *names):
     folder = Path(folder)
     with np.load(folder / "inputs.npz") as arrays:
         inputs = [arrays[name] for name in arrays.files]
-    for runtime in names:
+    for name in names:
+        runtime, _, size = name.partition("@")
+        batch = int(size) if size else None
         try:
-            outputs = invoke((folder / "model.tflite").read_bytes(), inputs, runtime)
+            data = (folder / "model.tflite").read_bytes()
+            outputs = invoke(data, [array[:batch] for array in inputs], runtime, batch)
         except Exception as error:  # whatever it is, it is what the caller wants to know
-            (folder / f"{runtime}.txt").write_text(f"{type(error).__name__}: {error}")
+            (folder / f"{name}.txt").write_text(f"{type(error).__name__}: {error}")
         else:
-            np.savez(folder / f"{runtime}.npz", *outputs)
+            np.savez(folder / f"{name}.npz", *outputs)
 
 
 if __name__ == "__main__":

@@ -1,14 +1,17 @@
-"""The target `auto`: builds a file for each target that could be best, measures and ranks them."""
+"""The target `auto`: builds a file for each target that could be best, proves and ranks them."""
 
 import dataclasses
 import functools
 import math
 import tempfile
+from dataclasses import dataclass
 from pathlib import Path
 
+from keras_lottery.exporters.tflite.conversion.source import Built
 from keras_lottery.exporters.tflite.errors import ExportError
+from keras_lottery.exporters.tflite.proof import Proof, prove
 from keras_lottery.exporters.tflite.runtimes import interpreter, measure
-from keras_lottery.exporters.tflite.targets import integer, latency, size
+from keras_lottery.exporters.tflite.targets import integer, latency, replacement, size
 
 # What can be weighed, with the unit that the choice is explained in and how many make one.
 _UNITS = {"bytes": ("bytes", 1), "time": ("us", 1e-6), "memory": ("bytes of memory", 1)}
@@ -18,6 +21,26 @@ _SLOWEST = 10.0
 
 # How long to time the files in all.
 _SECONDS = 1.0
+
+# What is never given for bytes or time: more than this fraction of the classes, or of the range of
+# a channel, beyond what the best candidate loses.
+_CLASSES = 0.02
+_RANGE = 0.1
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """A file that could be chosen.
+
+    Attributes:
+        target: What it was built for.
+        built: The `Built`.
+        proof: Its `Proof`.
+    """
+
+    target: str
+    built: Built
+    proof: Proof
 
 
 def check_weigh(weigh):
@@ -30,12 +53,14 @@ def check_weigh(weigh):
         )
 
 
-def ranked(origin, precision, weigh):
-    """Builds files for several targets, the best on this machine first.
+def best(origin, precision, weigh):
+    """Builds and proves files for several targets, and chooses the best one on this machine.
 
-    Files are compared by the product of bytes, time and memory, each to the power of its weight: a
-    file twice as fast is worth one twice as large where both count alike. None is for the target
-    `micro`: that one's runtime is another than is measured here.
+    Correctness comes first: a file that loses clearly more classes than the best one, or more of
+    the range of a channel, is out. The others are compared by the product of bytes, time and
+    memory, each to the power of its weight: a file twice as fast is worth one twice as large where
+    both count alike. None is for the target `micro`: that one's runtime is another than is measured
+    here.
 
     Args:
         origin: The `Source`.
@@ -44,25 +69,66 @@ def ranked(origin, precision, weigh):
         weigh: How much `"bytes"`, `"time"` and `"memory"` count, numbers by name.
 
     Returns:
-        `dict`: target -> `Built`, each with a note that says why it would be chosen.
+        `(Built, Proof)`, the `Built` with notes that say why it was chosen, and the others not.
 
     Raises:
-        ExportError: None of them could be built and measured here.
+        ExportError: None of them could be built, proven and measured here.
     """
-    built, skipped = _candidates(origin, precision)
-    costs = _measure({name: each.data for name, each in built.items()})
+    candidates, notes = _candidates(origin, precision)
+    if not candidates:
+        raise ExportError(f"No candidate passes its proof. {' '.join(notes)}")
+    sound, unsound = sounder(candidates)
+    costs = _measure({each.target: each.built.data for each in sound})
     if not costs:
-        raise ExportError("No candidate could be built and measured here; choose a target.")
+        raise ExportError("No candidate could be measured here; choose a target.")
+    chosen = min(
+        (each for each in sound if each.target in costs),
+        key=lambda each: _score(costs[each.target], weigh),
+    )
     found = "; ".join(f"{name} {_describe(cost)}" for name, cost in costs.items())
-    why = f"by {_weights(weigh)}. Measured on this machine: {found}."
-    return {
-        name: dataclasses.replace(built[name], notes=(f"Chosen: target {name}, {why}", *skipped))
-        for name in sorted(costs, key=lambda name: _score(costs[name], weigh))
-    }
+    why = (
+        f"Chosen: target {chosen.target}, by {_weights(weigh)}. Measured on this machine with "
+        f"XNNPACK: {found}."
+    )
+    built = chosen.built
+    notes = (why, *unsound, *notes, *built.notes)
+    return dataclasses.replace(built, notes=notes), chosen.proof
+
+
+def sounder(candidates):
+    """Leaves out candidates that lose clearly more than the best one does.
+
+    Args:
+        candidates: A list of `Candidate`.
+
+    Returns:
+        Those that stay, and a sentence on each of the others.
+    """
+    best_one = max(
+        candidates, key=lambda each: (each.proof.agreement or 0.0, -each.proof.channel_error)
+    )
+    agreement, error = best_one.proof.agreement or 0.0, best_one.proof.channel_error
+    sound, notes = [], []
+    for each in candidates:
+        agreed = each.proof.agreement or 0.0
+        said = f"Not chosen: target {each.target}, {len(each.built.data):,} bytes."
+        if agreed < agreement - _CLASSES:
+            notes.append(
+                f"{said} Of its classes {agreed:.1%} agree with Keras, of the best file's "
+                f"{agreement:.1%}; more than {_CLASSES:.0%} are not given for bytes or time."
+            )
+        elif each.proof.channel_error > error + _RANGE:
+            notes.append(
+                f"{said} A channel is off by {each.proof.channel_error:.0%} of its range, in the "
+                f"best file by {error:.0%}; more than {_RANGE:.0%} are not given for bytes or time."
+            )
+        else:
+            sound.append(each)
+    return sound, notes
 
 
 def _candidates(origin, precision):
-    """`({name: Built}, notes on those that could not be built)`."""
+    """The candidates that pass their proof, and notes on the others."""
     builders = {
         "size": size.build,
         "latency": latency.build,
@@ -70,16 +136,17 @@ def _candidates(origin, precision):
     }
     if precision == "int8" and origin.real:
         builders["int8"] = integer.build
-    built, skipped = {}, []
-    for name, build_one in builders.items():
+    found, notes = [], []
+    for name, build in builders.items():
+        proving = functools.partial(prove, origin=origin, target=name)
         try:
-            candidate = build_one(origin, precision)
+            built, proof = replacement.proven(build, origin, precision, proving)
         except ExportError as error:
-            skipped.append(f"Not among the candidates: target {name}. {error}")
+            notes.append(f"Not among the candidates: target {name}. {error}")
             continue
-        if all(candidate.data != other.data for other in built.values()):
-            built[name] = candidate
-    return built, skipped
+        if all(built.data != other.built.data for other in found):
+            found.append(Candidate(name, built, proof))
+    return found, notes
 
 
 def _measure(files):

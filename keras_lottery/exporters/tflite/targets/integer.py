@@ -6,20 +6,18 @@ not accept one whose int8 weights are unpacked by an operator.
 """
 
 from dataclasses import dataclass
+from types import MappingProxyType
 
 import keras
 import numpy as np
 from ai_edge_litert import schema_py_generated as schema
 
-from keras_lottery.exporters.tflite.conversion import convert
+from keras_lottery.exporters.tflite.conversion import convert, names
 from keras_lottery.exporters.tflite.conversion.source import Built
 from keras_lottery.exporters.tflite.errors import ExportError
-from keras_lottery.exporters.tflite.format import encoding, flatbuffer, levels
+from keras_lottery.exporters.tflite.format import encoding, flatbuffer, levels, signatures
 from keras_lottery.exporters.tflite.rewriting import dense_as_conv, quantize, storage, weights
 from keras_lottery.exporters.tflite.targets import size
-
-# The most examples that activations are calibrated on, where no input may be an index.
-_CALIBRATED = 256
 
 # A value of a bias, and its scale and zero point.
 _BIAS_BYTES = 4 + storage.SCALE_BYTES
@@ -64,12 +62,12 @@ def quantized(origin, kind="float32"):
 
     def configure(converter):
         converter.optimizations = [tf.lite.Optimize.DEFAULT]
-        converter.representative_dataset = lambda: _examples(origin.samples)
+        converter.representative_dataset = lambda: _batches(origin.calibrating(), origin.batch)
         converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS_INT8]
         converter.inference_input_type = converter.inference_output_type = tf.as_dtype(kind)
 
     model = flatbuffer.read(convert.convert(origin.model, origin.signature, configure))
-    _name(model, dense)
+    _name(model, dense, origin.layers)
     _check_tables(model, dense)
     return model
 
@@ -84,31 +82,30 @@ def check_loops(origin, dense):
         )
 
 
-def build(origin, precision):
+def build(origin, precision, better=MappingProxyType({})):
     """Builds the smallest full integer file that LiteRT loads; see `quantized` and `encode`.
 
     Args:
         origin: The `Source`, with real samples.
         precision: `"int8"`.
+        better: Nothing: in full integers there is no other precision.
 
     Returns:
         A `Built`.
     """
-    return built(origin, "float32", encode)
+    return built(quantized(origin), encode)
 
 
-def built(origin, kind, encode):
+def built(model, encode):
     """Builds a full integer file.
 
     Args:
-        origin: The `Source`, with real samples.
-        kind: As of `quantized`.
-        encode: Stores the weights of a dense `ModelT` sparsely, in place, and says why.
+        model: The `ModelT` that `quantized` returned, changed in place.
+        encode: Stores its weights sparsely, in place, and says why.
 
     Returns:
         A `Built`, dense where that is smaller.
     """
-    model = quantized(origin, kind)
     dense = flatbuffer.write(model)
     reasons = encode(model)
     return size.smaller(Built(flatbuffer.write(model), reasons, "integers", dense), dense)
@@ -152,10 +149,11 @@ def choose(weight):
         cost += sum(dense_as_conv.cost(op, len(values), _BIAS_BYTES) for op in connected)
     plan = encoding.cheapest(values, itemsize=1)
     dense, sparse = values.nbytes, plan.bytes + cost
+    said = storage.described(plan.bytes, sparse)
     if sparse >= dense:
-        reason = f"{dense:,} bytes, against {sparse:,} stored sparsely"
+        reason = f"{dense:,} bytes, against {said} stored sparsely"
         return Choice(weight.values, None, dense, reason)
-    reason = f"{sparse:,} bytes, against {dense:,} stored densely"
+    reason = f"{said}, against {dense:,} bytes stored densely"
     if connected:
         reason += "; as a convolution, which alone XNNPACK unpacks from int8"
     return Choice(values, plan, sparse, reason)
@@ -165,26 +163,33 @@ def _connected(weight):
     return [operator for name, operator in weight.operators if name == "FULLY_CONNECTED"]
 
 
-def _examples(samples):
+def _batches(samples, size):
+    """Samples as TensorFlow's calibration takes them; the last fills up the last batch."""
     arrays = keras.tree.flatten(samples)
-    # A table's range is that of the rows looked up.
-    looks_up = any(array.dtype.kind in "iu" for array in arrays)
-    for example in range(len(arrays[0]) if looks_up else min(len(arrays[0]), _CALIBRATED)):
-        yield [array[example : example + 1] for array in arrays]
+    count = len(arrays[0])
+    for start in range(0, count, size):
+        chosen = np.minimum(np.arange(start, start + size), count - 1)
+        yield [array[chosen] for array in arrays]
 
 
-def _name(model, dense):
+def _name(model, dense, layers):
     """Names what is that of the float32 model, or is rounded from it, as it is named there."""
+    for subgraph in model.subgraphs:
+        for tensor in subgraph.tensors:
+            tensor.name = names.in_file(levels.title(tensor), layers).encode()
     ours, theirs = model.subgraphs[0], dense.subgraphs[0]
     for ends, named in ((ours.inputs, theirs.inputs), (ours.outputs, theirs.outputs)):
         for end, other in zip(ends, named, strict=True):
             ours.tensors[end].name = theirs.tensors[other].name
+    signatures.sign_like(model, dense)
     floats = [
         (levels.title(tensor), flatbuffer.dense(dense, tensor))
         for _, _, tensor in flatbuffer.constants(dense)
         if tensor.type == schema.TensorType.FLOAT32
     ]
     for _, _, tensor in flatbuffer.constants(model):
+        # What is none of the float32 model's keeps no name of the converter's.
+        tensor.name = None
         if tensor.type not in (schema.TensorType.FLOAT32, schema.TensorType.INT8):
             continue
         values, step = flatbuffer.dense(model, tensor), 0.0

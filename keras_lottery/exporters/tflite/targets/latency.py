@@ -8,6 +8,7 @@ sparsely. All other weights are stored as by the target `size`.
 
 import math
 from dataclasses import dataclass
+from types import MappingProxyType
 
 import numpy as np
 from ai_edge_litert import schema_py_generated as schema
@@ -54,36 +55,41 @@ class _Form:
         return self.plan.bytes + storage.SPARSITY_BYTES + scales
 
 
-def build(origin, precision, slowest=1.0):
+def build(origin, precision, better=MappingProxyType({}), slowest=1.0):
     """Builds the fastest file; see `encode`.
 
     Args:
         origin: The `Source`.
         precision: The lowest precision a weight may take: `"float32"`, `"float16"`, `"int8"`.
+        better: Weight -> the precision that it takes instead, see `storage.BETTER`.
         slowest: How much longer than a dense kernel a sparse one may take.
 
     Returns:
         A `Built`.
     """
     model = flatbuffer.read(origin.dense)
-    reasons = encode(model, precision, slowest)
+    reasons = encode(model, precision, better, slowest)
     return Built(flatbuffer.write(model), reasons, precision)
 
 
-def encode(model, precision, slowest=1.0):
+def encode(model, precision, better=MappingProxyType({}), slowest=1.0):
     """Stores the weights of a dense float32 model in the forms that are computed fastest.
 
     Args:
         model: The `ModelT`, changed in place.
         precision: The lowest precision a weight may take: `"float32"`, `"float16"`, `"int8"`. With
             `"int8"`, blocks of sixteen are computed in int8.
+        better: As of `build`.
         slowest: How much longer than a dense kernel a sparse one may take. As it takes less memory,
             more than 1 can be wanted.
 
     Returns:
         `dict`: tensor name -> why it is stored as it is.
     """
-    found = [(weight, _forms(weight, precision)) for weight in weights.find(model)]
+    found = [
+        (weight, _forms(weight, better.get(levels.title(weight.tensor), precision)))
+        for weight in weights.find(model)
+    ]
     chosen = [_best(forms, weight, slowest) for weight, forms in found]
     pairs = [(weight, best) for (weight, _), best in zip(found, chosen, strict=True) if best]
     saved = sum(_saved(*pair) for pair in pairs)
@@ -97,7 +103,8 @@ def encode(model, precision, slowest=1.0):
             reasons[name] = f"{best.name}, {faster}"
         else:
             why = _TOO_SMALL if best is not None else _why_not(forms)
-            reasons[name] = f"{why}; {size.store(model, weight, precision)}"
+            stored = size.store(model, weight, better.get(name, precision))
+            reasons[name] = f"{why}; {stored}"
     size.finish(model)
     return reasons
 

@@ -6,14 +6,16 @@ are not zero. A weight is stored so where that is smaller, and densely otherwise
 """
 
 import importlib.util
+from types import MappingProxyType
 
 import numpy as np
 from ai_edge_litert import schema_py_generated as schema
 
+from keras_lottery.exporters.tflite.conversion import names
 from keras_lottery.exporters.tflite.errors import ExportError
 from keras_lottery.exporters.tflite.format import bitmask, edit, levels
 from keras_lottery.exporters.tflite.format.graph import Graph
-from keras_lottery.exporters.tflite.rewriting import weights
+from keras_lottery.exporters.tflite.rewriting import storage, weights
 from keras_lottery.exporters.tflite.targets import integer, size
 
 # The built-in operators of its Python interpreter, the smallest of its usual sets, in October 2026.
@@ -31,18 +33,25 @@ OPERATORS = frozenset(
     TRANSPOSE_CONV UNIDIRECTIONAL_SEQUENCE_LSTM UNPACK VAR_HANDLE WHILE ZEROS_LIKE""".split()
 )
 
+# Operators that it lacks, and has under another name: their code and options there.
+_SAME = {"SELECT": (schema.BuiltinOperator.SELECT_V2, schema.SelectV2OptionsT)}
 
-def build(origin, precision):
+
+def build(origin, precision, better=MappingProxyType({})):
     """Builds the smallest full integer file for TensorFlow Lite Micro; see `encode`.
 
     Args:
         origin: The `Source`, with real samples.
         precision: `"int8"`.
+        better: Nothing: in full integers there is no other precision.
 
     Returns:
         A `Built`.
     """
-    return integer.built(origin, "int8", encode)
+    model = integer.quantized(origin, "int8")
+    check_operators(model, origin.layers)
+    rename_operators(model)
+    return integer.built(model, encode)
 
 
 def is_installed():
@@ -50,27 +59,74 @@ def is_installed():
     return importlib.util.find_spec("tflite_micro") is not None
 
 
-def check_operators(model):
-    """Raises `ExportError` naming the first operator that the runtime lacks."""
+def check_operators(model, layers):
+    """Checks that the runtime has every operator of a file.
+
+    Args:
+        model: The `ModelT`, its tensors named.
+        layers: The names of the layers in Keras -> in the file, see `names.of_layers`.
+
+    Raises:
+        ExportError: It lacks some. The message names them, each with a layer that needs it.
+    """
+    lacking = {}
     for subgraph in model.subgraphs:
         graph = Graph(model, subgraph)
         for operator in subgraph.operators:
             name = graph.name(operator)
-            if name not in OPERATORS:
-                output = levels.title(subgraph.tensors[operator.outputs[0]])
-                raise ExportError(f"TensorFlow Lite Micro lacks {name}, which computes {output!r}.")
+            if name not in OPERATORS and name not in _SAME:
+                lacking.setdefault(name, levels.title(subgraph.tensors[operator.outputs[0]]))
+    if lacking:
+        each = [f"{name}, which {_needing(path, layers)}" for name, path in lacking.items()]
+        raise ExportError(f"TensorFlow Lite Micro lacks {', and '.join(each)}.")
+
+
+def _needing(path, layers):
+    layer = names.layer_of(path, layers)
+    return f"the layer {layer!r} needs" if layer else f"computes {path!r}"
+
+
+def rename_operators(model):
+    """Writes operators that the runtime lacks as those of another name that compute the same.
+
+    Args:
+        model: The `ModelT`, changed in place. A condition with one value for each row of its
+            operands gets their rank, as it is broadcast otherwise.
+    """
+    for subgraph in model.subgraphs:
+        graph = Graph(model, subgraph)
+        for operator in [each for each in subgraph.operators if graph.name(each) in _SAME]:
+            builtin, options = _SAME[graph.name(operator)]
+            condition, whole = (levels.shape(graph.tensor(i)) for i in operator.inputs[:2])
+            if len(condition) == 1 < len(whole):
+                _give_rank(model, subgraph, operator, len(whole))
+            operator.opcodeIndex = edit.operator_code(model, builtin, version=1)
+            operator.builtinOptions = options()
+            kind = options.__name__.removesuffix("T")
+            operator.builtinOptionsType = getattr(schema.BuiltinOptions, kind)
+
+
+def _give_rank(model, subgraph, operator, rank):
+    condition = int(operator.inputs[0])
+    (rows,), shape = levels.shape(subgraph.tensors[condition]), [1] * (rank - 1)
+    column = edit.add_tensor(model, subgraph, (rows, *shape), schema.TensorType.BOOL)
+    options = schema.ReshapeOptionsT()
+    options.newShape = [rows, *shape]
+    builtin = schema.BuiltinOperator.RESHAPE
+    reshape = edit.operator(model, builtin, [condition], [column], options=options)
+    subgraph.operators.insert(subgraph.operators.index(operator), reshape)
+    operator.inputs = np.array([column, *operator.inputs[1:]], np.int32)
 
 
 def encode(model):
     """Stores the int8 weights of a model in the fewest bytes.
 
     Args:
-        model: A dense full integer `ModelT`, changed in place.
+        model: A dense full integer `ModelT` whose operators the runtime has, changed in place.
 
     Returns:
         `dict`: tensor name -> why it is stored as it is.
     """
-    check_operators(model)
     size.finish(model)
     reasons = {}
     for weight in weights.find(model, schema.TensorType.INT8):
@@ -80,8 +136,12 @@ def encode(model):
             reasons[name] = f"{dense:,} bytes; its zero is not stored as zero"
         elif cost < dense:
             bitmask.store(model, weight)
-            reasons[name] = f"{cost:,} bytes, against {dense:,} stored densely"
+            reasons[name] = f"{_described(weight, cost)}, against {dense:,} bytes stored densely"
         else:
-            reasons[name] = f"{dense:,} bytes, against {cost:,} as a bitmask"
+            reasons[name] = f"{dense:,} bytes, against {_described(weight, cost)} as a bitmask"
     edit.share_buffers(model)
     return reasons
+
+
+def _described(weight, cost):
+    return storage.described(bitmask.stored(weight), cost)

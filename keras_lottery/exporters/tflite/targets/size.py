@@ -4,12 +4,14 @@ Compute stays in float32 at full speed; the runtimes unpack the weights when the
 """
 
 from dataclasses import dataclass, replace
+from types import MappingProxyType
 
 from keras_lottery.exporters.tflite.conversion.source import Built
 from keras_lottery.exporters.tflite.format import edit, flatbuffer, levels
 from keras_lottery.exporters.tflite.rewriting import (
     dense_as_conv,
     half_biases,
+    lookups,
     reshapes,
     storage,
     weights,
@@ -33,27 +35,29 @@ class Choice:
     reason: str
 
 
-def build(origin, precision):
+def build(origin, precision, better=MappingProxyType({})):
     """Builds the smallest file; see `encode`.
 
     Args:
         origin: The `Source`.
         precision: The lowest precision a weight may take: `"float32"`, `"float16"`, `"int8"`.
+        better: Weight -> the precision that it takes instead, see `storage.BETTER`.
 
     Returns:
         A `Built`.
     """
     model = flatbuffer.read(origin.dense)
-    reasons = encode(model, precision)
+    reasons = encode(model, precision, better)
     return smaller(Built(flatbuffer.write(model), reasons, precision), origin.dense)
 
 
-def encode(model, precision):
+def encode(model, precision, better=MappingProxyType({})):
     """Stores the weights of a dense float32 model in the fewest bytes.
 
     Args:
         model: The `ModelT`, changed in place.
         precision: The lowest precision a weight may take: `"float32"`, `"float16"`, `"int8"`.
+        better: As of `build`.
 
     Returns:
         `dict`: tensor name -> why it is stored as it is.
@@ -61,7 +65,7 @@ def encode(model, precision):
     reasons = {}
     for weight in weights.find(model):
         name = levels.title(weight.tensor)
-        reasons[name] = store(model, weight, precision)
+        reasons[name] = store(model, weight, better.get(name, precision))
     finish(model)
     return reasons
 
@@ -77,7 +81,10 @@ def choose(model, weight, precision):
     Returns:
         A `Choice`.
     """
+    precision = weight.precision(precision)
     beside = half_biases.cost(model, weight) if precision == "float16" else 0
+    if weight.is_table:
+        beside = lookups.cost(weight)
     choices = storage.choices(weight.values, weight.axis, precision, beside)
     best = smallest(choices)
     reason = _reason(best, choices)
@@ -86,7 +93,8 @@ def choose(model, weight, precision):
         narrow = smallest(storage.choices(weight.values.reshape(shape), 0, precision, beside))
         rewriting = sum(dense_as_conv.cost(each, shape[0]) for _, each in weight.operators)
         if narrow.bytes + rewriting < best.bytes:
-            reason = f"{_reason(narrow, choices)}; as a convolution its indices are narrower"
+            said = _reason(narrow, choices, rewriting)
+            reason = f"{said}; as a convolution its indices are narrower"
             return Choice(narrow, shape, narrow.bytes + rewriting, reason)
     return Choice(best, None, best.bytes, reason)
 
@@ -104,6 +112,9 @@ def store(model, weight, precision):
     """
     choice = choose(model, weight, precision)
     operators = [operator for _, operator in weight.operators]
+    if weight.is_table and choice.storage.precision == "int8":
+        lookups.store(model, weight, choice.storage)
+        return choice.reason
     if choice.shape is not None:
         operators = [
             dense_as_conv.rewrite(model, weight.subgraph, operator, choice.shape)
@@ -128,6 +139,9 @@ def smaller(built, dense):
     Returns:
         A `Built`.
     """
+    model = flatbuffer.read(dense)
+    edit.drop_unused(model)
+    dense = flatbuffer.write(model)
     if len(built.data) <= len(dense):
         return built
     reason = "stored densely, as equal weights are stored once; sparsely the file would grow"
@@ -152,8 +166,12 @@ def dense_int8(data):
     """
     model = flatbuffer.read(data)
     for weight in weights.find(model):
-        dense = smallest(storage.dense(weight.values, weight.axis, "int8"))
-        storage.store(model, weight.subgraph, weight.index, dense)
+        precision = weight.precision("int8")
+        dense = smallest(storage.dense(weight.values, weight.axis, precision))
+        if weight.is_table and dense.precision == "int8":
+            lookups.store(model, weight, dense)
+        else:
+            storage.store(model, weight.subgraph, weight.index, dense)
     edit.drop_unused(model)
     return flatbuffer.write(model)
 
@@ -163,12 +181,12 @@ def smallest(choices):
     return min(choices, key=lambda choice: choice.bytes)
 
 
-def _reason(best, choices):
-    if best.plan is None:
-        rival = smallest([choice for choice in choices if choice.plan is not None])
-        return f"{best.bytes:,} bytes, against {rival.bytes:,} stored sparsely"
-    rival = smallest([choice for choice in choices if choice.plan is None])
-    return f"{best.bytes:,} bytes, against {rival.bytes:,} stored densely"
+def _reason(best, choices, rewriting=0):
+    dense = best.plan is None
+    rival = smallest([choice for choice in choices if (choice.plan is None) != dense])
+    ours = storage.described(best.stored, best.bytes + rewriting)
+    other = storage.described(rival.stored, rival.bytes)
+    return f"{ours}, against {other} stored {'sparsely' if dense else 'densely'}"
 
 
 def _convolution_shape(weight):

@@ -38,7 +38,7 @@ def test_shapes_are_constants_and_outputs_the_same(make):
     opened = converted_at_an_open_batch(model)
     assert "SHAPE" in operators(opened)
 
-    data = static.for_one(opened)
+    data = static.for_batch(opened)
 
     assert operators(data) <= operators(opened) - {"SHAPE", "REDUCE_PROD", "PACK", "GATHER"}
     assert len(data) < len(opened)
@@ -50,7 +50,7 @@ def test_shapes_are_constants_and_outputs_the_same(make):
 
 
 def test_every_shape_is_the_one_computed():
-    data = static.for_one(converted_at_an_open_batch(dense_on_single_values()))
+    data = static.for_batch(converted_at_an_open_batch(dense_on_single_values()))
     main = flatbuffer.read(data).subgraphs[0]
     shapes = {tuple(tensor.shape) for tensor in main.tensors if tensor.type == 0}
     assert {(1, 4, 1), (4, 1), (4, 2), (4, 5), (1, 4, 5)} <= shapes

@@ -63,22 +63,99 @@ def test_no_tensor_and_no_file_of_integers_grows(sparsity, build):
         assert weight.stored_bytes <= weight.dense_bytes
 
 
-def test_a_table_with_an_offset_is_stored_densely(monkeypatch):
+def test_a_table_with_an_offset_is_stored_densely():
     """The runtime would fill the gaps of its bitmask with the offset."""
     model = model_kinds.prune(model_kinds.embedding())
     samples = np.random.default_rng(0).integers(0, 80, (200, 6))
     full = integer.quantized(source.prepare(model, samples), kind="int8")
-    monkeypatch.setattr(micro, "check_operators", lambda model: None)
     reasons = micro.encode(full)
     assert "1,280 bytes; its zero is not stored as zero" in reasons.values()
 
 
-def test_an_operator_that_the_runtime_lacks_is_refused():
+@pytest.mark.parametrize(
+    ("make", "match"),
+    [
+        (lambda x: keras.ops.sign(x), "lacks SIGN, which computes '.*'.$"),
+        (lambda x: layers.Activation("gelu", name="bend")(x), "GELU, which the layer 'bend' needs"),
+        (
+            lambda x: layers.RepeatVector(3, name="copies")(x),
+            "TILE, which the layer 'copies' needs",
+        ),
+    ],
+    ids=["operation", "activation", "layer"],
+)
+def test_operators_that_the_runtime_lacks_are_named_with_their_layers(make, match):
     image = keras.Input((8,))
-    model = keras.Model(image, keras.ops.sign(layers.Dense(8)(image)))
+    model = keras.Model(image, make(layers.Dense(8)(image)))
     samples = np.random.default_rng(0).random((8, 8), np.float32)
-    with pytest.raises(tflite.ExportError, match="TensorFlow Lite Micro lacks SIGN"):
+    with pytest.raises(tflite.ExportError, match=match):
         micro.build(source.prepare(model_kinds.prune(model), samples), "int8")
+
+
+def test_all_operators_that_the_runtime_lacks_are_named_at_once():
+    image = keras.Input((8,))
+    x = layers.Activation("gelu", name="bend")(layers.Dense(8)(image))
+    model = keras.Model(image, layers.RepeatVector(3, name="copies")(x))
+    samples = np.random.default_rng(0).random((8, 8), np.float32)
+    match = "GELU, which the layer 'bend' needs, and TILE, which the layer 'copies' needs"
+    with pytest.raises(tflite.ExportError, match=match):
+        micro.build(source.prepare(model_kinds.prune(model), samples), "int8")
+
+
+def test_select_is_written_as_select_v2(tmp_path):
+    """Keras looks rows up from the end for negative indices, and selects which it was."""
+    tokens = keras.Input((5,), dtype="int32")
+    table = layers.Embedding(12, 6, mask_zero=False)(tokens)
+    model = keras.Model(tokens, layers.Dense(3)(layers.GlobalMaxPooling1D()(table)))
+    samples = np.random.default_rng(0).integers(-12, 12, (60, 5))
+    report = tflite.export(
+        model_kinds.prune(model, 0.5), tmp_path / "x.tflite", target="micro", samples=samples
+    )
+    assert report.proof.exact
+    assert "SELECT" not in report.inspection.operators
+    assert report.inspection.operators["SELECT_V2"] == 1
+
+
+def selection(condition, operands):
+    """A file that selects between two inputs of a shape."""
+    model, subgraph = schema.ModelT(), schema.SubGraphT()
+    model.version, model.subgraphs = 3, [subgraph]
+    model.operatorCodes, model.buffers, subgraph.tensors = [], [schema.BufferT()], []
+    edit.add_tensor(model, subgraph, condition, schema.TensorType.BOOL)
+    for _ in range(3):
+        edit.add_tensor(model, subgraph, operands, schema.TensorType.FLOAT32)
+    subgraph.inputs, subgraph.outputs = np.arange(3, dtype=np.int32), np.array([3], np.int32)
+    builtin, options = schema.BuiltinOperator.SELECT, schema.SelectOptionsT()
+    subgraph.operators = [edit.operator(model, builtin, [0, 1, 2], [3], options=options)]
+    return model
+
+
+@pytest.mark.parametrize(
+    ("condition", "operands"), [((2, 3), (2, 3)), ((3,), (3, 3)), ((2,), (2, 3)), ((2,), (2, 3, 2))]
+)
+def test_select_v2_selects_the_same(condition, operands):
+    """Of one condition for each row, where SELECT_V2 would take it for one for each column."""
+    model = selection(condition, operands)
+    rng = np.random.default_rng(0)
+    first, second = rng.random((2, *operands), np.float32)
+    chosen = rng.random(condition) < 0.5
+    before = invoke_once(flatbuffer.write(model), [chosen, first, second])
+    micro.rename_operators(model)
+    after = invoke_once(flatbuffer.write(model), [chosen, first, second])
+    np.testing.assert_array_equal(before, after)
+    rows = chosen.reshape(*condition, *[1] * (len(operands) - len(condition)))
+    np.testing.assert_array_equal(after, np.where(rows, first, second))
+
+
+def invoke_once(data, inputs):
+    from ai_edge_litert.interpreter import Interpreter
+
+    runtime = Interpreter(model_content=data)
+    runtime.allocate_tensors()
+    for detail, array in zip(runtime.get_input_details(), inputs, strict=True):
+        runtime.set_tensor(detail["index"], array)
+    runtime.invoke()
+    return runtime.get_tensor(runtime.get_output_details()[0]["index"])
 
 
 @needs_interpreter

@@ -204,6 +204,25 @@ def test_int8_is_smaller_than_dense_and_loads_everywhere(lenet, tmp_path):
     assert all(each.dtype == "int8" for each in report.inspection.weights)
 
 
+@pytest.fixture
+def taking(monkeypatch):
+    """Lets files take so many seconds and bytes of memory, by target."""
+
+    def set_costs(costs):
+        def measured(files, **_):
+            return [
+                measure.Measurement(
+                    path.name, "XNNPACK", median=costs[path.stem][0], memory=costs[path.stem][1]
+                )
+                for path in files
+                if path.stem in costs
+            ]
+
+        monkeypatch.setattr(measure, "measure", measured)
+
+    return set_costs
+
+
 @pytest.mark.parametrize(
     ("weigh", "chosen"),
     [
@@ -213,22 +232,51 @@ def test_int8_is_smaller_than_dense_and_loads_everywhere(lenet, tmp_path):
         ({"bytes": 1, "time": 1}, "int8, by bytes 1, time 1."),
     ],
 )
-def test_auto_weighs_what_it_is_told_to_and_says_why(weigh, chosen, monkeypatch):
-    took = {"size": (9e-6, 900), "latency": (3e-6, 300), "int8": (4e-6, 800)}
-
-    def measured(files, **_):
-        return [
-            measure.Measurement(
-                path.name, "XNNPACK", median=took[path.stem][0], memory=took[path.stem][1]
-            )
-            for path in files
-        ]
-
-    monkeypatch.setattr(measure, "measure", measured)
+def test_auto_weighs_what_it_is_told_to_and_says_why(weigh, chosen, taking):
+    taking({"size": (9e-6, 900), "latency": (3e-6, 300), "int8": (4e-6, 800)})
     model = sample_files.dense_network(inputs=256, hidden=256, sparsity=0.9, block=4)
     samples = np.random.default_rng(0).random((8, 256), np.float32)
-    best, *_ = auto.ranked(source.prepare(model, samples), "int8", weigh).values()
-    assert best.notes[0].startswith(f"Chosen: target {chosen}")
+    built, _ = auto.best(source.prepare(model, samples), "int8", weigh)
+    assert built.notes[0].startswith(f"Chosen: target {chosen}")
+
+
+def candidate(target, agreement, channel_error):
+    built = source.Built(b"x" * 2300, {}, "int8")
+    found = proof.Proof({"XNNPACK": 0.0}, agreement=agreement, channel_error=channel_error)
+    return auto.Candidate(target, built, found)
+
+
+def test_auto_gives_no_classes_for_bytes():
+    best = candidate("size", 1.0, 0.05)
+    sound, notes = auto.sounder([best, candidate("int8", 0.97, 0.06)])
+    assert sound == [best]
+    assert notes == [
+        "Not chosen: target int8, 2,300 bytes. Of its classes 97.0% agree with Keras, of the best "
+        "file's 100.0%; more than 2% are not given for bytes or time."
+    ]
+    assert len(auto.sounder([best, candidate("int8", 0.985, 0.06)])[0]) == 2
+
+
+def test_auto_gives_no_channel_for_bytes():
+    best = candidate("size", None, 0.01)
+    sound, [note] = auto.sounder([candidate("int8", None, 0.3), best])
+    assert sound == [best]
+    assert "A channel is off by 30% of its range, in the best file by 1%" in note
+
+
+def test_auto_leaves_out_integers_that_lose_classes(taking, tmp_path):
+    """Two scores with a lead that int8 activations cannot hold; int8 weights can."""
+    taking({"size": (9e-6, 900), "latency": (9e-6, 900), "int8": (1e-6, 100)})
+    stack = [layers.Dense(64, name="fc1"), layers.Dense(2, name="scores")]
+    model = sample_files.pruned(keras.Sequential([keras.Input((64,)), *stack]), 0.5)
+    kernel = model.layers[1].kernel.numpy()
+    model.layers[1].kernel.assign(kernel[:, :1] * [1, 1] + 0.02 * kernel * [0, 1])
+    samples = np.random.default_rng(0).standard_normal((400, 64))
+    report = tflite.export(
+        model, tmp_path / "x.tflite", target="auto", precision="int8", samples=samples
+    )
+    assert "target int8" not in report.notes[0]
+    assert any(note.startswith("Not chosen: target int8") for note in report.notes)
 
 
 def test_auto_measures_and_proves_what_it_chose(tmp_path):
@@ -237,27 +285,18 @@ def test_auto_measures_and_proves_what_it_chose(tmp_path):
     assert max(report.proof.errors.values()) < 1e-5
 
 
-def test_auto_takes_the_next_best_where_a_proof_fails(tmp_path, monkeypatch):
+def test_auto_leaves_out_what_fails_its_proof(tmp_path, monkeypatch):
     model = sample_files.dense_network(inputs=256, hidden=256, sparsity=0.9, block=4)
-    ranks = {"size": 1, "latency": 2}
-    monkeypatch.setattr(
-        auto,
-        "_measure",
-        lambda files: {
-            name: {"bytes": ranks[name], "time": 1, "memory": 1} for name in files if name in ranks
-        },
-    )
-    prove = proof.prove
 
     def fails_for_size(built, origin, target):
         if target == "size":
             raise tflite.ExportError("XNNPACK is off.")
-        return prove(built, origin, target)
+        return proof.prove(built, origin, target)
 
-    monkeypatch.setattr(proof, "prove", fails_for_size)
+    monkeypatch.setattr(auto, "prove", fails_for_size)
     report = tflite.export(model, tmp_path / "x.tflite", target="auto")
     assert report.notes[0].startswith("Chosen: target latency")
-    assert "Not chosen: target size. XNNPACK is off." in report.notes
+    assert "Not among the candidates: target size. XNNPACK is off." in report.notes
     assert {each.computed for each in report.inspection.weights} == {stored_weight.SPARSE}
 
 

@@ -1,0 +1,101 @@
+"""`sentence(origin, integers) -> str`: the layer in which full integers lose most of an answer."""
+
+import keras
+import numpy as np
+from ai_edge_litert import schema_py_generated as schema
+
+from keras_lottery.exporters.tflite.conversion import names
+from keras_lottery.exporters.tflite.format import flatbuffer, levels
+
+# A few examples show where errors come from.
+_EXAMPLES = 4
+
+
+def sentence(origin, integers):
+    """Says where a file of integers loses most.
+
+    Args:
+        origin: The `Source`.
+        integers: The same model in full integers, a flatbuffer whose tensors have the names of the
+            float32 one, as `integer.quantized` leaves them.
+
+    Returns:
+        A sentence that names the layer, or "" where no tensor can be compared.
+    """
+    ours, theirs = _tensors(integers, origin), _tensors(origin.dense, origin)
+    errors = {
+        name: _error(ours[name], theirs[name])
+        for name in ours.keys() & theirs.keys()
+        if theirs[name].dtype.kind == "f" and np.ptp(theirs[name]) > 0
+    }
+    model = flatbuffer.read(integers)
+    main = model.subgraphs[0]
+    worst = ("", 0.0, 0.0)
+    for operator in main.operators:
+        title = levels.title(main.tensors[operator.outputs[0]])
+        inputs = [levels.title(main.tensors[i]) for i in operator.inputs if i >= 0]
+        before = max((errors.get(each, 0.0) for each in inputs), default=0.0)
+        # What the other file has no name for is taken to be as far off as its inputs.
+        after = errors.setdefault(title, before)
+        if after - before > worst[1] - worst[2]:
+            worst = title, after, before
+    title, after, before = worst
+    if not title:
+        return ""
+    layer = names.layer_of(title, origin.layers)
+    where = f"the layer {layer!r}" if layer else repr(title)
+    return (
+        f"Most of it is lost in {where}: the channels of its output are off by {after:.0%} of "
+        f"their range on average, those of its inputs by {before:.0%}. target='size' computes in "
+        "float32, also with int8 weights."
+    )
+
+
+def _error(got, wanted):
+    """The error of the channels, as fractions of their ranges, on average; at most one of each."""
+    if got.shape != wanted.shape:
+        return 0.0
+    got, wanted = (each.reshape(-1, each.shape[-1]) for each in (got, wanted))
+    ranges, errors = np.ptp(wanted, axis=0), np.abs(got - wanted).max(axis=0)
+    alive = ranges > 0
+    return float(np.minimum(errors[alive] / ranges[alive], 1).mean()) if alive.any() else 0.0
+
+
+def _tensors(data, origin):
+    """Name -> values of every tensor that is computed, real values, on a few examples."""
+    from ai_edge_litert.interpreter import Interpreter, OpResolverType
+
+    from keras_lottery.exporters.tflite.runtimes import interpreter as runtime
+
+    interpreter = Interpreter(
+        model_content=data,
+        experimental_op_resolver_type=OpResolverType.BUILTIN_WITHOUT_DEFAULT_DELEGATES,
+        experimental_preserve_all_tensors=True,
+        num_threads=1,
+    )
+    interpreter.allocate_tensors()
+    model = flatbuffer.read(data)
+    main = model.subgraphs[0]
+    found = {}
+    arrays = keras.tree.flatten(origin.compared())
+    for first in range(0, min(_EXAMPLES, len(arrays[0])), origin.batch):
+        chosen = np.minimum(np.arange(first, first + origin.batch), len(arrays[0]) - 1)
+        for detail, array in zip(interpreter.get_input_details(), arrays, strict=True):
+            stored = runtime.stored(array[chosen], detail["dtype"], *detail["quantization"])
+            interpreter.set_tensor(detail["index"], stored)
+        interpreter.invoke()
+        for operator in main.operators:
+            for index in operator.outputs[operator.outputs >= 0]:
+                tensor = main.tensors[index]
+                if tensor.type in (schema.TensorType.FLOAT32, schema.TensorType.INT8):
+                    scale = _scale(tensor)
+                    values = runtime.real(interpreter.get_tensor(int(index)), *scale)
+                    found.setdefault(levels.title(tensor), []).append(values)
+    return {name: np.stack(values) for name, values in found.items()}
+
+
+def _scale(tensor):
+    parameters = tensor.quantization
+    if parameters is None or parameters.scale is None or not np.size(parameters.scale):
+        return 0.0, 0
+    return float(parameters.scale[0]), int(parameters.zeroPoint[0])

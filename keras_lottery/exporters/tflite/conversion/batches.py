@@ -1,0 +1,77 @@
+"""`gathered(samples) -> arrays`: what an export is given as samples, also where that is batches."""
+
+from collections.abc import Iterable, Mapping
+
+import keras
+import numpy as np
+
+# More examples than any proof needs: what gives more is taken for endless.
+_MOST_EXAMPLES = 1_000_000
+
+
+def gathered(samples):
+    """Samples as arrays with all examples along their first axis.
+
+    Args:
+        samples: Arrays in any structure, which are returned as they are; or a `tf.data.Dataset`, a
+            `keras.utils.PyDataset`, or a generator of batches as for `model.fit`: of a tuple
+            `(x, y)` or `(x, y, weights)` only `x` counts.
+
+    Returns:
+        Arrays in the structure of one batch, or `samples`.
+
+    Raises:
+        ValueError: There is no end to the batches, none at all, or they differ in structure or
+            shape.
+    """
+    batches = _batches(samples)
+    if batches is None:
+        return samples
+    parts, count = [], 0
+    for batch in batches:
+        inputs = batch[0] if isinstance(batch, tuple) and batch else batch
+        arrays = keras.tree.map_structure(_array, inputs)
+        parts.append(arrays)
+        count += len(keras.tree.flatten(arrays)[0])
+        if count > _MOST_EXAMPLES:
+            raise _endless()
+    if not parts:
+        raise ValueError("`samples` has no batch; it needs one example or more.")
+    try:
+        return keras.tree.map_structure(lambda *arrays: np.concatenate(arrays), *parts)
+    except (TypeError, ValueError) as error:
+        raise ValueError(
+            f"`samples` has batches that do not go together: {error} Each must have the structure "
+            "and, but for the number of examples, the shapes of the first."
+        ) from error
+
+
+def _batches(samples):
+    """The batches one by one; `None` for what is no source of batches."""
+    if isinstance(samples, keras.utils.PyDataset):
+        if samples.num_batches is None:
+            raise _endless()
+        return (samples[number] for number in range(samples.num_batches))
+    if hasattr(samples, "as_numpy_iterator") and hasattr(samples, "cardinality"):
+        if int(samples.cardinality()) == -1:
+            raise _endless()
+        return iter(samples.as_numpy_iterator())
+    collections = (list, tuple, Mapping, str, bytes)
+    if isinstance(samples, Iterable) and not isinstance(samples, collections):
+        return None if hasattr(samples, "shape") else iter(samples)
+    return None
+
+
+def _array(part):
+    if not np.ndim(part):
+        raise ValueError(
+            "`samples` must be an array with the examples along its first axis, a list or dict of "
+            f"such arrays, or give batches of them; received a {type(part).__name__} for a batch."
+        )
+    return np.asarray(part)
+
+
+def _endless():
+    return ValueError(
+        "`samples` has no end: give a part of it, for example 100 batches with dataset.take(100)."
+    )
