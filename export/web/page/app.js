@@ -11,6 +11,9 @@ const $ = (id) => document.getElementById(id);
 /** The last input and what the chosen model said: `null` while the pad is empty. */
 export let latest = null;
 
+/** What the answer's place says while there is nothing to answer. */
+const EMPTY = 'Draw, or take an example: the answer appears here.';
+
 let metadata; // of the models, as `export.web.build` describes it
 const models = []; // {run, ...} in the order of metadata.models
 let ready = false; // whether all of them are loaded
@@ -101,6 +104,7 @@ function listen() {
   $('undo').addEventListener('click', () => pad.undo());
   $('example').addEventListener('click', showExample);
   $('measure').addEventListener('click', measure);
+  $('remove').addEventListener('click', removeOffline);
   $('models').addEventListener('change', (event) => choose(Number(event.target.value)));
 }
 
@@ -174,9 +178,9 @@ async function answer() {
     bar.classList.toggle('best', digit === latest?.digit);
     bar.querySelector('.percent').textContent = latest ? percent(p) : '';
   });
-  $('digit').textContent = latest?.digit ?? '–';
+  $('digit').textContent = latest?.digit ?? '';
   // Until then it says that something is being loaded, or what went wrong.
-  if (ready) $('status').textContent = latest ? sentence(latest) : '';
+  if (ready) $('status').textContent = latest ? sentence(latest) : EMPTY;
 }
 
 function sentence({probabilities, digit}) {
@@ -239,6 +243,20 @@ async function keepOffline(loader) {
   await navigator.serviceWorker.register(`service-worker.js?loader=${loader}`);
   await navigator.serviceWorker.ready;
   $('offline').textContent = 'It works without a network now.';
+  $('remove').hidden = false;
+}
+
+/** Takes back what `keepOffline` did: the worker, and the files it kept for this page. */
+async function removeOffline() {
+  const registration = await navigator.serviceWorker.getRegistration('./');
+  if (registration) {
+    const prefix = `keras-lottery ${registration.scope} `;
+    const names = (await caches.keys()).filter((name) => name.startsWith(prefix));
+    await registration.unregister();
+    await Promise.all(names.map((name) => caches.delete(name)));
+  }
+  $('offline').textContent = 'Nothing of it is kept on this device.';
+  $('remove').hidden = true;
 }
 
 function percent(fraction) {

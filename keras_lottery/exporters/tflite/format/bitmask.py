@@ -18,10 +18,14 @@ HEAD = np.array([2, 1, 0, 0, 1] + [0] * 11, np.uint8)
 _DECODE_BYTES = 280
 
 
+def stored_bytes(weight):
+    """The bytes of an int8 weight's mask and table."""
+    return -(-weight.values.size // 8) + HEAD.size + np.count_nonzero(weight.values)
+
+
 def cost(weight):
     """What an int8 weight takes at most as a bitmask, with the operators that decode it."""
-    live = np.count_nonzero(weight.values)
-    return -(-weight.values.size // 8) + live + _DECODE_BYTES * len(weight.operators)
+    return stored_bytes(weight) - HEAD.size + _DECODE_BYTES * len(weight.operators)
 
 
 def store(model, weight):

@@ -155,7 +155,7 @@ def choose(weight):
     if sparse >= dense:
         reason = f"{dense:,} bytes, against {sparse:,} stored sparsely"
         return Choice(weight.values, None, dense, reason)
-    reason = f"{sparse:,} bytes, against {dense:,} stored densely"
+    reason = storage.against(plan.bytes, sparse, dense, "stored densely")
     if connected:
         reason += "; as a convolution, which alone XNNPACK unpacks from int8"
     return Choice(values, plan, sparse, reason)

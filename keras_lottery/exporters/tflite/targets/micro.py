@@ -13,7 +13,7 @@ from ai_edge_litert import schema_py_generated as schema
 from keras_lottery.exporters.tflite.errors import ExportError
 from keras_lottery.exporters.tflite.format import bitmask, edit, levels
 from keras_lottery.exporters.tflite.format.graph import Graph
-from keras_lottery.exporters.tflite.rewriting import weights
+from keras_lottery.exporters.tflite.rewriting import storage, weights
 from keras_lottery.exporters.tflite.targets import integer, size
 
 # The built-in operators of its Python interpreter, the smallest of its usual sets, in October 2026.
@@ -80,7 +80,8 @@ def encode(model):
             reasons[name] = f"{dense:,} bytes; its zero is not stored as zero"
         elif cost < dense:
             bitmask.store(model, weight)
-            reasons[name] = f"{cost:,} bytes, against {dense:,} stored densely"
+            stored = bitmask.stored_bytes(weight)
+            reasons[name] = storage.against(stored, cost, dense, "stored densely")
         else:
             reasons[name] = f"{dense:,} bytes, against {cost:,} as a bitmask"
     edit.share_buffers(model)

@@ -86,7 +86,8 @@ def choose(model, weight, precision):
         narrow = smallest(storage.choices(weight.values.reshape(shape), 0, precision, beside))
         rewriting = sum(dense_as_conv.cost(each, shape[0]) for _, each in weight.operators)
         if narrow.bytes + rewriting < best.bytes:
-            reason = f"{_reason(narrow, choices)}; as a convolution its indices are narrower"
+            reason = _reason(narrow, choices, rewriting)
+            reason += "; as a convolution its indices are narrower"
             return Choice(narrow, shape, narrow.bytes + rewriting, reason)
     return Choice(best, None, best.bytes, reason)
 
@@ -163,12 +164,11 @@ def smallest(choices):
     return min(choices, key=lambda choice: choice.bytes)
 
 
-def _reason(best, choices):
-    if best.plan is None:
-        rival = smallest([choice for choice in choices if choice.plan is not None])
-        return f"{best.bytes:,} bytes, against {rival.bytes:,} stored sparsely"
-    rival = smallest([choice for choice in choices if choice.plan is None])
-    return f"{best.bytes:,} bytes, against {rival.bytes:,} stored densely"
+def _reason(best, choices, rewriting=0):
+    sparsely = best.plan is None
+    rival = smallest([choice for choice in choices if (choice.plan is not None) == sparsely])
+    how = "stored sparsely" if sparsely else "stored densely"
+    return storage.against(best.stored_bytes, best.bytes + rewriting, rival.bytes, how)
 
 
 def _convolution_shape(weight):
