@@ -21,12 +21,13 @@ FLAGS = flags.FLAGS
 
 TARGETS = ("size", "latency")
 
-# Okabe and Ito's palette: told apart by colour-blind readers; the markers help in print.
+# Okabe and Ito's palette: told apart by colour-blind readers; the markers help in print. Last
+# whether the sparsities stand below the points.
 _LINES = {
-    "dense": ("dense", "black", "*"),
-    "weights()": ("single weights", "#0072B2", "o"),
-    "blocks(4)": ("blocks of 1x4", "#D55E00", "s"),
-    "blocks(16)": ("blocks of 1x16", "#009E73", "^"),
+    "dense": ("dense", "black", "*", False),
+    "weights()": ("single weights", "#0072B2", "o", False),
+    "blocks(4)": ("blocks of 1x4", "#D55E00", "s", True),
+    "blocks(16)": ("blocks of 1x16", "#009E73", "^", True),
 }
 
 
@@ -171,7 +172,7 @@ def timed(points, folder, seconds):
 
 
 def draw(points, title, path):
-    """Draws accuracy against bytes, and accuracy against latency.
+    """Draws accuracy against bytes, and accuracy against latency, sparsities at the points.
 
     Args:
         points: `Point`s with latencies.
@@ -188,15 +189,9 @@ def draw(points, title, path):
     figure.suptitle(title, x=0.01, ha="left", fontsize="medium")
     left, right = figure.subplots(1, 2, sharey=True)
     for name in dict.fromkeys(point.granularity for point in points):
-        label, colour, marker = _LINES[name]
         series = [point for point in points if point.granularity == name]
-        accuracies = [100 * point.accuracy for point in series]
-        style = {"color": colour, "marker": marker, "label": label}
-        if name == "dense":
-            # One point, where the lines begin: on top of theirs.
-            style |= {"zorder": 3, "markersize": 10, "linestyle": "none"}
-        left.plot([point.bytes / 1024 for point in series], accuracies, **style)
-        right.plot([1e6 * point.latency for point in series], accuracies, **style)
+        _draw_series(left, name, series, [point.bytes / 1024 for point in series])
+        _draw_series(right, name, series, [1e6 * point.latency for point in series])
     left.set_ylabel("Test accuracy, %")
     left.set_xlabel("File for size, KiB")
     right.set_xlabel("File for latency, median us (XNNPACK, one thread, this machine)")
@@ -210,6 +205,29 @@ def draw(points, title, path):
     left.legend(frameon=False)
     figure.savefig(path, dpi=150)
     return figure
+
+
+def _draw_series(axes, name, points, positions):
+    """Draws points from left to right, with their sparsities at them."""
+    label, colour, marker, below = _LINES[name]
+    # Rounds may take longer than the one before: in their order the line would go back.
+    order = sorted(range(len(points)), key=lambda i: positions[i])
+    style = {"color": colour, "marker": marker, "label": label}
+    if name == "dense":
+        # One point, where the lines begin: on top of theirs.
+        style |= {"zorder": 3, "markersize": 10, "linestyle": "none"}
+    axes.plot([positions[i] for i in order], [100 * points[i].accuracy for i in order], **style)
+    for i in order:
+        axes.annotate(
+            f"{100 * points[i].sparsity:.3g} %",
+            (positions[i], 100 * points[i].accuracy),
+            xytext=(0, -7 if below else 7),
+            textcoords="offset points",
+            ha="center",
+            va="top" if below else "bottom",
+            fontsize=6.5,
+            color=colour,
+        )
 
 
 def main(argv):

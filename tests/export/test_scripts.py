@@ -6,6 +6,7 @@ import sys
 import zipfile
 
 import keras
+import numpy as np
 import pytest
 
 import keras_lottery as kl
@@ -254,6 +255,19 @@ def test_benchmark(run, folder):
     assert "1.00x" in dense
     assert dense.rstrip().endswith("%")
     assert "failed to prepare" in int8
+
+
+def test_benchmark_of_images_of_ones_own(run, folder, tmp_path):
+    digits = datasets.load("digits", limit=20)
+    np.save(tmp_path / "x.npy", digits.x_test)
+    np.save(tmp_path / "y.npy", digits.y_test)
+    arguments = ["--seconds=0.05", "--runtimes=XNNPACK", folder / "dense.tflite"]
+    ours = run("benchmark_tflite", f"--images={tmp_path}", *arguments)
+    theirs = run("benchmark_tflite", "--dataset=digits", "--examples=20", *arguments)
+    assert ours[0] == theirs[0] == 0
+    assert ours[1].split()[-1] == theirs[1].split()[-1]
+    code, _, _ = run("benchmark_tflite", f"--images={tmp_path}", "--dataset=digits", *arguments)
+    assert "--dataset has no use beside it" in code
 
 
 def test_benchmark_has_no_use_for_examples_of_no_data_set(run, folder):
