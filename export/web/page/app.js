@@ -45,8 +45,7 @@ function choose(i) {
   const {sparsity, mask} = metadata.models[i];
   alive = decodeMask(mask);
   const kept = percent(1 - sparsity);
-  $('summary').textContent =
-    `${metadata.network} with ${kept} of its weights, running on this device.`;
+  $('summary').textContent = `${metadata.network} with ${kept} of its weights.`;
   const {tiles, height, width} = mask;
   const [left, all] = [countAlive(mask, alive), tiles * height * width].map(number);
   $('tiles-caption').textContent =
