@@ -56,7 +56,7 @@ def _held(graph):
     """The operators that XNNPACK can hold channels first, by their `id`, if nothing forbids it."""
     held = {}
     for operator in graph.subgraph.operators:
-        if graph.output(operator) < 0:
+        if graph.producer.get(graph.output(operator)) is not operator:
             continue
         opens, fits = xnnpack.fits(graph, operator)
         if fits and (opens or _sources(graph, operator, held) is not None):
@@ -79,9 +79,9 @@ def _stretches(graph, held) -> Iterable[list[schema.OperatorT]]:
             leader[key] = key = leader[leader[key]]
         return key
 
-    spoilt = set()
+    spoilt, read = set(), {}
     for operator in graph.subgraph.operators:
-        if graph.output(operator) < 0:
+        if graph.producer.get(graph.output(operator)) is not operator:
             continue
         opens, fits = xnnpack.fits(graph, operator)
         if not fits or opens:
@@ -94,8 +94,10 @@ def _stretches(graph, held) -> Iterable[list[schema.OperatorT]]:
             continue
         for index, source in zip(inputs, sources, strict=True):
             leader[first(id(source))] = first(id(operator))
-            if any(id(reader) not in held for reader in xnnpack.readers(graph, index)):
-                spoilt.add(id(source))
+            read[index] = source
+    for index, source in read.items():
+        if any(id(reader) not in held for reader in xnnpack.readers(graph, index)):
+            spoilt.add(id(source))
     spoilt = {first(key) for key in spoilt}
     stretches = {}
     for key, operator in held.items():

@@ -290,6 +290,8 @@ def _leaks(graph, inside):
     outputs = {int(index) for index in graph.subgraph.outputs}
     for operator in inside:
         index = graph.output(operator)
+        if graph.producer.get(index) is not operator:
+            continue  # Two write the same tensor: damage, and not to be read through for each.
         found = readers(graph, index)
         outside = [reader for reader in found if id(reader) not in members]
         if ends(graph, operator) and len(outside) == len(found):
@@ -302,13 +304,10 @@ def _leaks(graph, inside):
 
 def readers(graph: Graph, index: int) -> list[schema.OperatorT]:
     """What reads a tensor, past a PAD."""
-    found = []
-    for reader in graph.consumers.get(index, []):
-        if graph.name(reader) == "PAD":
-            found += graph.consumers.get(graph.output(reader), [])
-        else:
-            found.append(reader)
-    return found
+    direct = graph.consumers.get(index, [])
+    found = [reader for reader in direct if graph.name(reader) != "PAD"]
+    padded = {graph.output(reader) for reader in direct if graph.name(reader) == "PAD"}
+    return found + [reader for output in padded for reader in graph.consumers.get(output, [])]
 
 
 def _storage_failures(graph, zeros):
