@@ -21,13 +21,13 @@ FLAGS = flags.FLAGS
 
 TARGETS = ("size", "latency")
 
-# Okabe and Ito's palette: told apart by colour-blind readers; the markers help in print. Last
-# whether the sparsities stand below the points.
+# Okabe and Ito's palette: told apart by colour-blind readers; the markers help in print. Last where
+# the sparsities stand from the points, in points of type.
 _LINES = {
-    "dense": ("dense", "black", "*", False),
-    "weights()": ("single weights", "#0072B2", "o", False),
-    "blocks(4)": ("blocks of 1x4", "#D55E00", "s", True),
-    "blocks(16)": ("blocks of 1x16", "#009E73", "^", True),
+    "dense": ("dense", "black", "*", (0, 10), "center"),
+    "weights()": ("single weights", "#0072B2", "o", (0, 9), "center"),
+    "blocks(4)": ("blocks of 1x4", "#D55E00", "s", (-6, 0), "right"),
+    "blocks(16)": ("blocks of 1x16", "#009E73", "^", (6, -3), "left"),
 }
 
 
@@ -200,34 +200,32 @@ def draw(points, title, path):
         axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
         axes.xaxis.set_major_formatter("{x:g}")
         axes.xaxis.set_minor_locator(NullLocator())
+        axes.margins(x=0.1)
         axes.grid(alpha=0.3)
         axes.spines[["top", "right"]].set_visible(False)
-    left.legend(frameon=False)
+    left.legend(frameon=False, title="Lines join the best from left to right")
     figure.savefig(path, dpi=150)
     return figure
 
 
 def _draw_series(axes, name, points, positions):
-    """Draws points from left to right, with their sparsities at them."""
-    label, colour, marker, below = _LINES[name]
-    # Rounds may take longer than the one before: in their order the line would go back.
-    order = sorted(range(len(points)), key=lambda i: positions[i])
+    """Draws points with their sparsities, and a line through those that none to the left beats."""
+    label, colour, marker, offset, ha = _LINES[name]
+    best, found = 0.0, {"best": [], "beaten": []}
+    for position, point in sorted(zip(positions, points, strict=True), key=lambda pair: pair[0]):
+        place = (position, 100 * point.accuracy)
+        found["best" if point.accuracy > best else "beaten"].append(place)
+        best = max(best, point.accuracy)
+        text = f"{100 * point.sparsity:.3g} %"
+        style = {"textcoords": "offset points", "ha": ha, "va": "center", "fontsize": 6.5}
+        axes.annotate(text, place, xytext=offset, color=colour, **style)
     style = {"color": colour, "marker": marker, "label": label}
     if name == "dense":
         # One point, where the lines begin: on top of theirs.
         style |= {"zorder": 3, "markersize": 10, "linestyle": "none"}
-    axes.plot([positions[i] for i in order], [100 * points[i].accuracy for i in order], **style)
-    for i in order:
-        axes.annotate(
-            f"{100 * points[i].sparsity:.3g} %",
-            (positions[i], 100 * points[i].accuracy),
-            xytext=(0, -7 if below else 7),
-            textcoords="offset points",
-            ha="center",
-            va="top" if below else "bottom",
-            fontsize=6.5,
-            color=colour,
-        )
+    axes.plot(*zip(*found["best"], strict=True), **style)
+    if found["beaten"]:
+        axes.scatter(*zip(*found["beaten"], strict=True), color=colour, marker=marker)
 
 
 def main(argv):
