@@ -2,9 +2,11 @@
 
   python -m export.benchmark_tflite dense.tflite sparse.tflite
   python -m export.benchmark_tflite --dataset=mnist --runtimes=XNNPACK *.tflite
+  python -m export.benchmark_tflite --images=DIR a.tflite b.tflite
 
 Each file is loaded in a process of its own, whose growth is its memory, and timed in turns with the
-others, on one thread. A file that cannot be run is listed with the reason.
+others, on one thread. A file that cannot be run is listed with the reason. DIR holds images of
+one's own: a folder for each class with its pictures or arrays in it, or x.npy and y.npy.
 """
 
 import sys
@@ -12,7 +14,7 @@ from pathlib import Path
 
 from absl import app, flags
 
-from export import data_flags
+from export import data_flags, own_images
 
 FLAGS = flags.FLAGS
 
@@ -83,6 +85,16 @@ def rows(files, measurements, dataset=None):
     return result
 
 
+def unfit_settings():
+    """What is wrong with the flags, on one line; empty if nothing is."""
+    if FLAGS.images is None:
+        return data_flags.unfit()
+    for flag in ("dataset", "data_dir", "download"):
+        if FLAGS[flag].present:
+            return f"--images brings the examples; --{flag} has no use beside it."
+    return ""
+
+
 def main(argv):
     """Measures the files that the command line names, and prints a table."""
     files = argv[1:]
@@ -92,7 +104,7 @@ def main(argv):
         sys.exit(f"benchmark_tflite: there is no file {missing[0]}.")
     if len({Path(file).name for file in files}) < len(files):
         sys.exit("benchmark_tflite: two files have the same name; the table could not tell them.")
-    if unfit := data_flags.unfit():
+    if unfit := unfit_settings():
         sys.exit(f"benchmark_tflite: {unfit}")
     from experiments import quiet
 
@@ -101,7 +113,10 @@ def main(argv):
     from keras_lottery.exporters.tflite.runtimes import measure
 
     try:
-        dataset = data_flags.load()
+        if FLAGS.images is not None:
+            dataset = own_images.load(FLAGS.images, FLAGS.examples)
+        else:
+            dataset = data_flags.load()
     except (OSError, ValueError) as error:
         sys.exit(f"benchmark_tflite: {error}")
     measurements = measure.measure(files, seconds=FLAGS.seconds, runtimes=FLAGS.runtimes)
@@ -113,6 +128,11 @@ def main(argv):
 if __name__ == "__main__":
     data_flags.define(default=None)
     flags.adopt_module_key_flags(data_flags)
+    flags.DEFINE_string(
+        "images",
+        None,
+        "Folder of images or arrays of your own to classify, in place of --dataset.",
+    )
     flags.DEFINE_float("seconds", 10.0, "How long to time in each runtime.", lower_bound=0)
     flags.DEFINE_multi_enum(
         "runtimes",

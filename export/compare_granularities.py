@@ -21,12 +21,13 @@ FLAGS = flags.FLAGS
 
 TARGETS = ("size", "latency")
 
-# Okabe and Ito's palette: told apart by colour-blind readers; the markers help in print.
+# Okabe and Ito's palette: told apart by colour-blind readers; the markers help in print. Last where
+# the sparsities stand from the points, in points of type.
 _LINES = {
-    "dense": ("dense", "black", "*"),
-    "weights()": ("single weights", "#0072B2", "o"),
-    "blocks(4)": ("blocks of 1x4", "#D55E00", "s"),
-    "blocks(16)": ("blocks of 1x16", "#009E73", "^"),
+    "dense": ("dense", "black", "*", (0, 10), "center"),
+    "weights()": ("single weights", "#0072B2", "o", (0, 9), "center"),
+    "blocks(4)": ("blocks of 1x4", "#D55E00", "s", (-6, 0), "right"),
+    "blocks(16)": ("blocks of 1x16", "#009E73", "^", (6, -3), "left"),
 }
 
 
@@ -171,7 +172,7 @@ def timed(points, folder, seconds):
 
 
 def draw(points, title, path):
-    """Draws accuracy against bytes, and accuracy against latency.
+    """Draws accuracy against bytes, and accuracy against latency, sparsities at the points.
 
     Args:
         points: `Point`s with latencies.
@@ -188,15 +189,9 @@ def draw(points, title, path):
     figure.suptitle(title, x=0.01, ha="left", fontsize="medium")
     left, right = figure.subplots(1, 2, sharey=True)
     for name in dict.fromkeys(point.granularity for point in points):
-        label, colour, marker = _LINES[name]
         series = [point for point in points if point.granularity == name]
-        accuracies = [100 * point.accuracy for point in series]
-        style = {"color": colour, "marker": marker, "label": label}
-        if name == "dense":
-            # One point, where the lines begin: on top of theirs.
-            style |= {"zorder": 3, "markersize": 10, "linestyle": "none"}
-        left.plot([point.bytes / 1024 for point in series], accuracies, **style)
-        right.plot([1e6 * point.latency for point in series], accuracies, **style)
+        _draw_series(left, name, series, [point.bytes / 1024 for point in series])
+        _draw_series(right, name, series, [1e6 * point.latency for point in series])
     left.set_ylabel("Test accuracy, %")
     left.set_xlabel("File for size, KiB")
     right.set_xlabel("File for latency, median us (XNNPACK, one thread, this machine)")
@@ -205,11 +200,32 @@ def draw(points, title, path):
         axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
         axes.xaxis.set_major_formatter("{x:g}")
         axes.xaxis.set_minor_locator(NullLocator())
+        axes.margins(x=0.1)
         axes.grid(alpha=0.3)
         axes.spines[["top", "right"]].set_visible(False)
-    left.legend(frameon=False)
+    left.legend(frameon=False, title="Lines join the best from left to right")
     figure.savefig(path, dpi=150)
     return figure
+
+
+def _draw_series(axes, name, points, positions):
+    """Draws points with their sparsities, and a line through those that none to the left beats."""
+    label, colour, marker, offset, ha = _LINES[name]
+    best, found = 0.0, {"best": [], "beaten": []}
+    for position, point in sorted(zip(positions, points, strict=True), key=lambda pair: pair[0]):
+        place = (position, 100 * point.accuracy)
+        found["best" if point.accuracy > best else "beaten"].append(place)
+        best = max(best, point.accuracy)
+        text = f"{100 * point.sparsity:.3g} %"
+        style = {"textcoords": "offset points", "ha": ha, "va": "center", "fontsize": 6.5}
+        axes.annotate(text, place, xytext=offset, color=colour, **style)
+    style = {"color": colour, "marker": marker, "label": label}
+    if name == "dense":
+        # One point, where the lines begin: on top of theirs.
+        style |= {"zorder": 3, "markersize": 10, "linestyle": "none"}
+    axes.plot(*zip(*found["best"], strict=True), **style)
+    if found["beaten"]:
+        axes.scatter(*zip(*found["beaten"], strict=True), color=colour, marker=marker)
 
 
 def main(argv):

@@ -8,7 +8,6 @@ Exits with 1 if a file cannot be read, or some runtime would compute it wrongly 
 """
 
 import sys
-from pathlib import Path
 
 from absl import app, flags
 
@@ -29,15 +28,16 @@ def main(argv):
 
     quiet.import_tensorflow()
     from keras_lottery.exporters import tflite
-    from keras_lottery.exporters.tflite import report
+    from keras_lottery.exporters.tflite import inspection, report
+    from keras_lottery.exporters.tflite.format.names import printable
     from keras_lottery.exporters.tflite.runtimes import measure
 
     sound = True
     for path in argv[1:]:
         try:
-            found = report.of(Path(path).read_bytes(), path=path)
+            found = report.of(inspection.contents_of(path), path=path)
         except (OSError, tflite.FlatbufferError) as error:
-            print(f"inspect_tflite: {path}: {error}", file=sys.stderr)
+            print(f"inspect_tflite: {printable(f'{path}: {error}')}", file=sys.stderr)
             sound = False
             continue
         if FLAGS.measure:

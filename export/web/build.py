@@ -16,6 +16,7 @@ import gzip
 import hashlib
 import json
 import os
+import re
 import shutil
 import sys
 from base64 import b64encode
@@ -28,6 +29,7 @@ HERE = Path(__file__).parent
 PACKAGES = HERE / "node_modules" / "@litertjs"
 # One build of the runtime for browsers with relaxed SIMD, one for the others. The threaded and JSPI
 # builds are for large models and for mixing in the GPU: neither helps one digit at a time.
+_MODEL_FILE = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]*\.tflite")
 RUNTIMES = ("litert_wasm_internal", "litert_wasm_compat_internal")
 
 
@@ -41,10 +43,11 @@ def build(models, output):
     Raises:
         FileNotFoundError: A model is missing, or LiteRT.js is not installed.
         FileExistsError: `output` holds something that is not an earlier build.
-        ValueError: `metadata.json` is no JSON, or LiteRT.js has changed: see `copy_runtime`.
+        ValueError: `metadata.json` is no JSON, or names a file that is none beside it; or LiteRT.js
+            has changed: see `copy_runtime`.
     """
     models, output = Path(models), Path(output)
-    metadata = json.loads((models / "metadata.json").read_text())
+    metadata = read_metadata(models)
     for model in metadata["models"]:
         model["bytes"] = (models / model["file"]).stat().st_size
     if output.exists() and not (output / "files.js").exists():
@@ -57,6 +60,31 @@ def build(models, output):
         (folder / "metadata.json").write_text(json.dumps(metadata))
         copy_runtime(folder)
         _list_for_offline(folder)
+
+
+def read_metadata(models):
+    """What `metadata.json` says of the models beside it, whoever wrote it.
+
+    Raises:
+        FileNotFoundError: The file, or one that it names, is missing.
+        ValueError: It is no such JSON, or a name in it is not that of a plain file beside it.
+    """
+    metadata = json.loads((models / "metadata.json").read_text())
+    entries = metadata.get("models") if isinstance(metadata, dict) else None
+    if not isinstance(entries, list) or not all(isinstance(entry, dict) for entry in entries):
+        raise ValueError('metadata.json has no list of "models"')
+    for entry in entries:
+        name = entry.get("file")
+        # Nothing in it can lead to another folder, or be a file of the page.
+        if not isinstance(name, str) or not _MODEL_FILE.fullmatch(name):
+            raise ValueError(
+                f"metadata.json names the file {name!r}; it must be the name of a .tflite file "
+                "beside it, of letters, digits and _ . -"
+            )
+        file = models / name
+        if file.is_symlink() or (file.exists() and not file.is_file()):
+            raise ValueError(f"{name} in {models} is no plain file")
+    return metadata
 
 
 @contextlib.contextmanager
@@ -135,7 +163,7 @@ def main(argv):
         sys.exit(f"Unexpected {argv[1]!r}: every setting is a flag. See --help.")
     try:
         build(FLAGS.models, FLAGS.output)
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         sys.exit(f"build: {error}")
     size = sum(path.stat().st_size for path in Path(FLAGS.output).rglob("*.tflite"))
     print(f"{FLAGS.output}: the page, with {size:,} bytes of models")

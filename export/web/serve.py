@@ -5,14 +5,22 @@ Any static HTTPS host will do in its place. The two isolation headers give the p
 """
 
 import functools
+import ipaddress
 import os
+import re
 import sys
+from http import HTTPStatus
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from urllib.parse import urlsplit
 
 from absl import app, flags
 
 HEADERS = {
+    "Content-Security-Policy": (
+        "default-src 'self'; script-src 'self' 'wasm-unsafe-eval'; base-uri 'none'; "
+        "frame-ancestors 'none'"
+    ),
     "Cross-Origin-Opener-Policy": "same-origin",
     "Cross-Origin-Embedder-Policy": "require-corp",
     "Cache-Control": "no-cache",
@@ -22,7 +30,7 @@ HEADERS = {
 
 
 class PageHandler(SimpleHTTPRequestHandler):
-    """Static files with isolation headers; `name.gz` goes out for `name` if accepted."""
+    """The plain files of one folder with isolation headers; `name.gz` for `name` if accepted."""
 
     extensions_map = SimpleHTTPRequestHandler.extensions_map | {
         ".js": "text/javascript",
@@ -32,12 +40,45 @@ class PageHandler(SimpleHTTPRequestHandler):
     }
     compressed = False
 
+    def send_head(self):
+        """The file to send, opened; an error's answer for what this page does not have."""
+        self.compressed = False
+        # A page of another name could be led to this address, and would then read along.
+        if not self._is_for_this_server():
+            self.send_error(HTTPStatus.MISDIRECTED_REQUEST)
+            return None
+        try:
+            inside = self._is_inside(self.translate_path(self.path))
+        except ValueError:  # a path with a NUL, or of no text
+            inside = False
+        if not inside:
+            self.compressed = False
+            self.send_error(HTTPStatus.NOT_FOUND)
+            return None
+        return super().send_head()
+
+    def list_directory(self, path):
+        """Lists nothing."""
+        self.send_error(HTTPStatus.NOT_FOUND)
+
     def translate_path(self, path):
         """The file to send; notes whether it is the gzipped one."""
         file = super().translate_path(path)
-        accepted = "gzip" in self.headers.get("Accept-Encoding", "")
+        accepted = accepts_gzip(self.headers.get("Accept-Encoding", ""))
         self.compressed = accepted and os.path.isfile(f"{file}.gz")
         return f"{file}.gz" if self.compressed else file
+
+    def _is_for_this_server(self):
+        host = urlsplit(f"//{self.headers.get('Host', '')}").hostname or ""
+        try:
+            ipaddress.ip_address(host)
+        except ValueError:
+            return host in ("localhost", self.server.name)
+        return True
+
+    def _is_inside(self, file):
+        folder = os.path.realpath(self.directory)
+        return os.path.commonpath([folder, os.path.realpath(file)]) == folder
 
     def guess_type(self, path):
         """The type of what a gzipped file holds."""
@@ -55,6 +96,26 @@ class PageHandler(SimpleHTTPRequestHandler):
         """Keeps the terminal for what matters: the address."""
 
 
+class PageServer(ThreadingHTTPServer):
+    """A server that knows by which name it was asked to listen."""
+
+    name = "localhost"
+
+
+def accepts_gzip(header):
+    """Whether an `Accept-Encoding` header takes gzip.
+
+    >>> accepts_gzip("br, gzip;q=0.5"), accepts_gzip("gzip;q=0, *"), accepts_gzip("*")
+    (True, False, True)
+    """
+    weights = {}
+    for entry in header.lower().split(","):
+        name, *settings = (part.strip() for part in entry.split(";"))
+        quality = next((each[2:] for each in settings if each.startswith("q=")), "1")
+        weights[name] = not re.fullmatch(r"0(\.0*)?", quality)
+    return weights.get("gzip", weights.get("*", False))
+
+
 def make_server(folder, host="localhost", port=0):
     """A server for `folder`, not yet running; port 0 takes a free one (`server.server_port`).
 
@@ -63,7 +124,9 @@ def make_server(folder, host="localhost", port=0):
     """
     if not (Path(folder) / "index.html").exists():
         raise FileNotFoundError(f"no page in {folder}; `python -m export.web.build` makes one")
-    return ThreadingHTTPServer((host, port), functools.partial(PageHandler, directory=str(folder)))
+    server = PageServer((host, port), functools.partial(PageHandler, directory=str(folder)))
+    server.name = host.lower()
+    return server
 
 
 def main(argv):

@@ -50,8 +50,10 @@ def to_mnist(ink):
     scale = BOX / max(box.shape)
     small = _shares(box.shape[0], scale) @ box @ _shares(box.shape[1], scale).T
     at = np.arange(BOX) + 0.5
-    top = CENTRE - int(small.sum(1) @ at / small.sum())
-    left = CENTRE - int(small.sum(0) @ at / small.sum())
+    # As near to the middle as keeps the whole digit in the field.
+    height, width = (1 + np.flatnonzero(small.any(axis=axis)).max() for axis in (1, 0))
+    top = np.clip(CENTRE - int(small.sum(1) @ at / small.sum()), 0, FIELD - height)
+    left = np.clip(CENTRE - int(small.sum(0) @ at / small.sum()), 0, FIELD - width)
     wide = np.pad(small, FIELD)[FIELD - top :, FIELD - left :]
     return np.minimum(wide[:FIELD, :FIELD], 1)
 

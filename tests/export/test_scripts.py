@@ -3,8 +3,10 @@
 import json
 import re
 import sys
+import zipfile
 
 import keras
+import numpy as np
 import pytest
 
 import keras_lottery as kl
@@ -172,6 +174,49 @@ def test_a_model_of_a_class_that_keras_does_not_know(run, tmp_path):
     assert "\n" not in code
 
 
+def rewritten(model, path, change):
+    """Saves a model as a `.keras` file whose configuration is changed."""
+    model.save(path)
+    with zipfile.ZipFile(path) as archive:
+        content = {name: archive.read(name) for name in archive.namelist()}
+    content["config.json"] = change(content["config.json"].decode()).encode()
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+        for name, data in content.items():
+            archive.writestr(name, data)
+
+
+def test_a_model_that_unpacks_to_more_than_its_bound_is_refused_unread(run, tmp_path, monkeypatch):
+    with zipfile.ZipFile(tmp_path / "M.keras", "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("config.json", bytes(2**27))
+    monkeypatch.setattr(keras.saving, "load_model", lambda path: pytest.fail("it is read"))
+    code, _, _ = run(
+        "export_ticket", f"--model={tmp_path / 'M.keras'}", f"--output={tmp_path / 'F.tflite'}"
+    )
+    assert re.search(r"unpacks to 134,217,728 bytes; at most \d+,\d+,\d+ are read", code)
+    assert "\n" not in code
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda text: "[" * 100_000 + "]" * 100_000, "nests what it describes too deeply"),
+        (lambda text: text.replace('"units": 3', '"units": 3000000000000000'), "memory|read"),
+        (lambda text: text.replace('"units": 3', '"units": 3000000000000'), "memory|read"),
+        (lambda text: text.replace('"layers"', '"players"'), "M.keras"),
+        (lambda text: "{", "Expecting"),
+    ],
+)
+def test_a_model_that_cannot_be_loaded_is_one_line(run, tmp_path, change, message):
+    model = keras.Sequential([keras.Input((4,)), keras.layers.Dense(3)])
+    rewritten(model, tmp_path / "M.keras", change)
+    code, _, _ = run(
+        "export_ticket", f"--model={tmp_path / 'M.keras'}", f"--output={tmp_path / 'F.tflite'}"
+    )
+    assert re.search(message, code)
+    assert "\n" not in code
+    assert not (tmp_path / "F.tflite").exists()
+
+
 def test_what_auto_weighs():
     assert export_ticket.weights_of(None) is None
     assert export_ticket.weights_of(["bytes=2", "memory=0.5"]) == {"bytes": 2, "memory": 0.5}
@@ -210,6 +255,19 @@ def test_benchmark(run, folder):
     assert "1.00x" in dense
     assert dense.rstrip().endswith("%")
     assert "failed to prepare" in int8
+
+
+def test_benchmark_of_images_of_ones_own(run, folder, tmp_path):
+    digits = datasets.load("digits", limit=20)
+    np.save(tmp_path / "x.npy", digits.x_test)
+    np.save(tmp_path / "y.npy", digits.y_test)
+    arguments = ["--seconds=0.05", "--runtimes=XNNPACK", folder / "dense.tflite"]
+    ours = run("benchmark_tflite", f"--images={tmp_path}", *arguments)
+    theirs = run("benchmark_tflite", "--dataset=digits", "--examples=20", *arguments)
+    assert ours[0] == theirs[0] == 0
+    assert ours[1].split()[-1] == theirs[1].split()[-1]
+    code, _, _ = run("benchmark_tflite", f"--images={tmp_path}", "--dataset=digits", *arguments)
+    assert "--dataset has no use beside it" in code
 
 
 def test_benchmark_has_no_use_for_examples_of_no_data_set(run, folder):

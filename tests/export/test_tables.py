@@ -92,6 +92,23 @@ def test_granularities_are_compared(tmp_path):
     assert [line.get_label() for line in figure.axes[0].lines] == ["dense", "blocks of 1x4"]
 
 
+def test_a_figures_lines_go_up_and_right_only_and_points_tell_their_sparsity(tmp_path):
+    points = [
+        compare_granularities.Point("weights()", r, zeros, accuracy, size, size, latency, {})
+        for r, zeros, accuracy, size, latency in [
+            (1, 0.5, 0.95, 900, 3e-6),
+            (2, 0.75, 0.93, 700, 5e-6),
+            (3, 0.875, 0.94, 800, 4e-6),
+        ]
+    ]
+    left, right = compare_granularities.draw(points, "digits", tmp_path / "figure.png").axes
+    assert left.lines[0].get_ydata() == pytest.approx([93, 94, 95])
+    assert right.lines[0].get_ydata() == pytest.approx([95])
+    assert right.collections[0].get_offsets().tolist() == [[pytest.approx(4), 94], [5, 93]]
+    for axes in (left, right):
+        assert sorted(text.get_text() for text in axes.texts) == ["50 %", "75 %", "87.5 %"]
+
+
 @pytest.mark.long
 def test_tfmots_route_makes_a_file(model, tmp_path):
     data = size_table.tfmot_file(model)

@@ -11,6 +11,9 @@ const $ = (id) => document.getElementById(id);
 /** The last input and what the chosen model said: `null` while the pad is empty. */
 export let latest = null;
 
+/** What the answer's place says while there is nothing to answer. */
+const EMPTY = 'Draw, or take an example: the answer appears here.';
+
 let metadata; // of the models, as `export.web.build` describes it
 const models = []; // {run, ...} in the order of metadata.models
 let ready = false; // whether all of them are loaded
@@ -42,8 +45,7 @@ function choose(i) {
   const {sparsity, mask} = metadata.models[i];
   alive = decodeMask(mask);
   const kept = percent(1 - sparsity);
-  $('summary').textContent =
-    `${metadata.network} with ${kept} of its weights, running on this device.`;
+  $('summary').textContent = `${metadata.network} with ${kept} of its weights.`;
   const {tiles, height, width} = mask;
   const [left, all] = [countAlive(mask, alive), tiles * height * width].map(number);
   $('tiles-caption').textContent =
@@ -101,6 +103,7 @@ function listen() {
   $('undo').addEventListener('click', () => pad.undo());
   $('example').addEventListener('click', showExample);
   $('measure').addEventListener('click', measure);
+  $('remove').addEventListener('click', removeOffline);
   $('models').addEventListener('change', (event) => choose(Number(event.target.value)));
 }
 
@@ -174,9 +177,9 @@ async function answer() {
     bar.classList.toggle('best', digit === latest?.digit);
     bar.querySelector('.percent').textContent = latest ? percent(p) : '';
   });
-  $('digit').textContent = latest?.digit ?? '–';
+  $('digit').textContent = latest?.digit ?? '';
   // Until then it says that something is being loaded, or what went wrong.
-  if (ready) $('status').textContent = latest ? sentence(latest) : '';
+  if (ready) $('status').textContent = latest ? sentence(latest) : EMPTY;
 }
 
 function sentence({probabilities, digit}) {
@@ -239,6 +242,20 @@ async function keepOffline(loader) {
   await navigator.serviceWorker.register(`service-worker.js?loader=${loader}`);
   await navigator.serviceWorker.ready;
   $('offline').textContent = 'It works without a network now.';
+  $('remove').hidden = false;
+}
+
+/** Takes back what `keepOffline` did: the worker, and the files it kept for this page. */
+async function removeOffline() {
+  const registration = await navigator.serviceWorker.getRegistration('./');
+  if (registration) {
+    const prefix = `keras-lottery ${registration.scope} `;
+    const names = (await caches.keys()).filter((name) => name.startsWith(prefix));
+    await registration.unregister();
+    await Promise.all(names.map((name) => caches.delete(name)));
+  }
+  $('offline').textContent = 'Nothing of it is kept on this device.';
+  $('remove').hidden = true;
 }
 
 function percent(fraction) {

@@ -74,26 +74,35 @@ function eachOverlap(length, scale, visit) {
 }
 
 /**
- * The 20x20 image moved, by whole pixels, so that its centre of mass is in the middle of the field.
- * Of a shape with nearly all its mass at one end, what would leave the field is cut off.
+ * The 20x20 image moved, by whole pixels, so that its centre of mass is in the middle of the field,
+ * or as near to it as keeps the whole image in the field: no digit of MNIST needs that, but a shape
+ * with nearly all its mass at one end does.
  */
 function centre(small) {
   let mass = 0;
   let massX = 0;
   let massY = 0;
+  let [width, height] = [0, 0];
   small.forEach((value, i) => {
+    if (value === 0) return;
+    width = Math.max(width, (i % BOX) + 1);
+    height = Math.max(height, Math.floor(i / BOX) + 1);
     mass += value;
     massX += value * ((i % BOX) + 0.5);
     massY += value * (Math.floor(i / BOX) + 0.5);
   });
-  const left = CENTRE - Math.floor(massX / mass);
-  const top = CENTRE - Math.floor(massY / mass);
+  const left = inside(CENTRE - Math.floor(massX / mass), width);
+  const top = inside(CENTRE - Math.floor(massY / mass), height);
   const field = new Float32Array(FIELD * FIELD);
   small.forEach((value, i) => {
+    if (value === 0) return;
     const column = left + (i % BOX);
     const row = top + Math.floor(i / BOX);
-    if (value === 0 || column < 0 || column >= FIELD || row < 0 || row >= FIELD) return;
     field[row * FIELD + column] = Math.min(value, 1);
   });
   return field;
+}
+
+function inside(begin, length) {
+  return Math.max(0, Math.min(FIELD - length, begin));
 }

@@ -4,26 +4,35 @@
  *
  * The page registers it as `service-worker.js?loader=litert/wasm/<build>.js`. The build writes
  * `files.js`, which sets `kept = {version, files}`; a new version is a new cache, and takes over at
- * once: the page then reloads itself.
+ * once: the page then reloads itself. Requests for anything but the page's own files pass it by, and
+ * caches of other pages at this address are left alone. The page's button Remove unregisters it.
  */
 
 /* global kept */
 importScripts('files.js');
 
-const PREFIX = 'keras-lottery-';
+const PREFIX = `keras-lottery ${self.registration.scope} `;
 const CACHE = PREFIX + kept.version;
+const LOADER = new URL(self.location.href).searchParams.get('loader');
+const OWN = new Set(ownFiles().map((file) => new URL(file, self.registration.scope).href));
 
 self.addEventListener('install', (event) => event.waitUntil(install()));
 self.addEventListener('activate', (event) => event.waitUntil(activate()));
 self.addEventListener('fetch', (event) => {
-  if (event.request.method === 'GET') event.respondWith(answer(event.request));
+  const {method, url} = event.request;
+  const [file] = url.split(/[?#]/);
+  if (method === 'GET' && OWN.has(file)) event.respondWith(answer(event.request));
 });
 
+function ownFiles() {
+  // The address by which a worker is registered is no secret of the page's.
+  if (!/^litert\/wasm\/\w+\.js$/.test(LOADER)) throw new Error(`${LOADER} is no loader`);
+  return ['./', ...kept.files, LOADER, LOADER.replace(/\.js$/, '.wasm')];
+}
+
 async function install() {
-  const loader = new URL(self.location.href).searchParams.get('loader');
-  const urls = ['./', ...kept.files, loader, loader.replace(/\.js$/, '.wasm')];
   const cache = await caches.open(CACHE);
-  await cache.addAll(urls.map((url) => new Request(url, {cache: 'no-cache'})));
+  await cache.addAll([...OWN].map((url) => new Request(url, {cache: 'no-cache'})));
   await self.skipWaiting();
 }
 
@@ -35,6 +44,6 @@ async function activate() {
 }
 
 async function answer(request) {
-  const cache = await caches.open(CACHE);
-  return (await cache.match(request, {ignoreSearch: true})) ?? fetch(request);
+  const found = await caches.match(request, {cacheName: CACHE, ignoreSearch: true});
+  return found ?? fetch(request);
 }

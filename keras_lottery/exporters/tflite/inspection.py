@@ -1,15 +1,19 @@
 """Reads any `.tflite` file: what its weights cost, how they are computed, and what is wrong."""
 
+import errno
 import gzip
 import math
+import os
+import stat
+from collections import Counter
 from dataclasses import dataclass
 from os import PathLike
-from pathlib import Path
 
 from keras_lottery.exporters.tflite import stored_weight
+from keras_lottery.exporters.tflite.contents import Contents
 from keras_lottery.exporters.tflite.format import bitmask, flatbuffer
 from keras_lottery.exporters.tflite.format.graph import Graph
-from keras_lottery.exporters.tflite.runtimes import defects, xnnpack
+from keras_lottery.exporters.tflite.runtimes import channels_first, defects, xnnpack
 from keras_lottery.exporters.tflite.runtimes.defects import Defect
 from keras_lottery.exporters.tflite.runtimes.xnnpack import SparsePath
 from keras_lottery.exporters.tflite.stored_weight import StoredWeight
@@ -50,10 +54,15 @@ class Inspection:
 
     @property
     def sparsity(self) -> float:
-        """The fraction of zeros in all weights together."""
-        sizes = [math.prod(w.shape) for w in self.weights]
-        zeros = [w.sparsity * size for w, size in zip(self.weights, sizes, strict=True)]
-        return sum(zeros) / sum(sizes) if sum(sizes) else 0.0
+        """The fraction of zeros in all weights of known types together."""
+        known = [(w.sparsity, math.prod(w.shape)) for w in self.weights if w.sparsity is not None]
+        size = sum(size for _, size in known)
+        return sum(sparsity * size for sparsity, size in known) / size if size else 0.0
+
+    @property
+    def unknown(self) -> int:
+        """How many weights are of a type that this package does not know, so their zeros too."""
+        return sum(w.sparsity is None for w in self.weights)
 
 
 def inspect(file: str | PathLike | bytes) -> Inspection:
@@ -77,34 +86,54 @@ def inspect(file: str | PathLike | bytes) -> Inspection:
     keras_lottery.exporters.tflite.errors.FlatbufferError: Not a TensorFlow Lite file: it has
     b'9a, ' where b'TFL3' belongs.
     """
-    data = Path(file).read_bytes() if isinstance(file, (str, PathLike)) else file
+    data = contents_of(file) if isinstance(file, (str, PathLike)) else file
     model = flatbuffer.read(data)
+    contents = Contents(model)
     sparse_path = xnnpack.sparse_path(model)
-    weights, found, names, other_bytes = [], [], [], 0
+    sparse_in_xnnpack = frozenset(sparse_path.weights if sparse_path and sparse_path.taken else ())
+    weights, found, operators, other_bytes = [], [], Counter(), 0
     for subgraph in model.subgraphs:
         graph = Graph(model, subgraph)
-        names += [graph.name(operator) for operator in subgraph.operators]
+        operators.update(graph.name(operator) for operator in subgraph.operators)
         encoded = _encoded(graph)
-        weights += [stored_weight.decoded(graph, *pair) for pair in encoded]
-        parts = {index for pair in encoded for index in pair[1:]}
+        weights += [stored_weight.decoded(graph, *trio) for trio in encoded]
+        parts = {index for trio in encoded for index in trio}
         for index, tensor in enumerate(subgraph.tensors):
             if index in parts or not (graph.is_constant(index) or tensor.sparsity):
                 continue
             if not stored_weight.is_weight(graph, index):
-                other_bytes += flatbuffer.length(model.buffers[tensor.buffer])
+                other_bytes += graph.buffer(index).size
                 continue
-            weights.append(stored_weight.of(graph, index, sparse_path))
+            weights.append(stored_weight.of(graph, index, contents, sparse_in_xnnpack))
             if tensor.sparsity is not None:
-                found += [d for d in defects.find(graph, index) if d not in found]
+                found += defects.find(graph, index)
+    found += channels_first.find(model, contents)
     return Inspection(
         weights=tuple(weights),
         other_bytes=other_bytes,
         file_bytes=len(data),
         gzip_bytes=gzipped(data),
-        operators={name: names.count(name) for name in sorted(set(names))},
-        defects=tuple(found),
+        operators=dict(sorted(operators.items())),
+        defects=tuple({(d.kind, d.tensor, d.cause): d for d in found}.values()),
         sparse_path=sparse_path,
     )
+
+
+def contents_of(path: str | PathLike) -> bytes:
+    """The bytes of a file.
+
+    Raises:
+        OSError: It cannot be read, or is no plain file: a folder, a device, a pipe.
+    """
+    # Opening a pipe would wait for someone to write into it, and a device may never end.
+    with open(path, "rb", opener=_without_waiting) as file:
+        if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
+            raise OSError(errno.EINVAL, "Not a plain file", str(path))
+        return file.read()
+
+
+def _without_waiting(path, how):
+    return os.open(path, how | getattr(os, "O_NONBLOCK", 0))
 
 
 def gzipped(data: bytes) -> int:
@@ -116,8 +145,9 @@ def gzipped(data: bytes) -> int:
 def _encoded(graph):
     """`(decoded, mask, table)` tensors of the operators that decode weights at each run."""
     decoders = [op for op in graph.subgraph.operators if graph.name(op) == bitmask.DECODE]
-    return [
-        (int(operator.outputs[i]), graph.input(operator, 2 * i), graph.input(operator, 2 * i + 1))
+    trios = {
+        graph.output(operator, i): (graph.input(operator, 2 * i), graph.input(operator, 2 * i + 1))
         for operator in decoders
         for i in range(min(len(operator.outputs), len(operator.inputs) // 2))
-    ]
+    }
+    return [(output, *pair) for output, pair in trios.items()]

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from keras_lottery.exporters.tflite import stored_weight, tables
+from keras_lottery.exporters.tflite.format.names import printable
 from keras_lottery.exporters.tflite.inspection import Inspection, gzipped, inspect
 from keras_lottery.exporters.tflite.proof import Proof
 from keras_lottery.exporters.tflite.runtimes import xnnpack
@@ -96,11 +97,11 @@ class Report:
     notes: Sequence[str] = ()
 
     def __str__(self):
-        return _render(self, tables.text, "")
+        return _render(self, tables.text, "", str)
 
     def markdown(self) -> str:
         """The report as Markdown."""
-        return _render(self, tables.markdown, "## ")
+        return _render(self, tables.markdown, "## ", tables.escaped)
 
     def json(self) -> str:
         """The report as JSON, every attribute and the totals that its tables show."""
@@ -108,6 +109,7 @@ class Report:
         inspected = self.inspection
         content["inspection"] |= {
             "sparsity": inspected.sparsity,
+            "unknown": inspected.unknown,
             "entropy_bytes": inspected.entropy_bytes,
             "dense_bytes": inspected.dense_bytes,
         }
@@ -191,30 +193,33 @@ def expectations(inspected: Inspection) -> list[str]:
     return sentences
 
 
-def _render(report, table, heading):
+def _render(report, table, heading, words):
+    """The report; `words` makes what is no table fit for where it is shown."""
     inspected = report.inspection
+    reasons = [f"{printable(name)}: {why}" for name, why in report.reasons.items()]
     sections = [
         ("Size", table(("", "bytes", "gzipped", "of dense"), _size_rows(report))),
         ("Weights", table(*_weight_table(report))),
-        ("Why stored so", "\n".join(f"- {name}: {why}" for name, why in report.reasons.items())),
-        ("What the runtime does", "\n".join(f"- {s}" for s in expectations(inspected))),
-        ("XNNPACK's sparse 1x1 convolutions", _sparse_path(inspected.sparse_path)),
-        ("Defects", _defects(inspected.defects)),
+        ("Why stored so", words("\n".join(f"- {reason}" for reason in reasons))),
+        ("What the runtime does", words("\n".join(f"- {s}" for s in expectations(inspected)))),
+        ("XNNPACK's sparse 1x1 convolutions", words(_sparse_path(inspected.sparse_path))),
+        ("Defects", words(_defects(inspected.defects))),
         ("Proof", _proof(report)),
         ("Measured on this machine", _measured(report, table)),
-        ("Notes", "\n".join(f"- {note}" for note in report.notes)),
+        ("Notes", words("\n".join(f"- {note}" for note in report.notes))),
     ]
     parts = [f"{heading}{name}\n\n{body}" for name, body in sections if body]
-    return "\n\n".join([_title(report), *parts]) + "\n"
+    return "\n\n".join([words(_title(report)), *parts]) + "\n"
 
 
 def _title(report):
     inspected = report.inspection
     asked = ", ".join(part for part in (report.target, report.precision) if part)
-    count = len(inspected.weights)
+    count = len(inspected.weights) - inspected.unknown
+    unknown = f"; {inspected.unknown} more of types unknown to it" if inspected.unknown else ""
     return (
-        f"{report.path or 'This file'}{f' ({asked})' if asked else ''}: "
-        f"{inspected.sparsity:.1%} of the values in {count} weights are zero"
+        f"{printable(report.path) or 'This file'}{f' ({asked})' if asked else ''}: "
+        f"{inspected.sparsity:.1%} of the values in {count} weights are zero{unknown}"
     )
 
 
@@ -250,7 +255,7 @@ def _weight_table(report):
             # The converter joins the names of what it merged into one operator.
             found.name.split(";")[0],
             "x".join(map(str, found.shape)),
-            f"{found.sparsity:.1%}",
+            "unknown" if found.sparsity is None else f"{found.sparsity:.1%}",
             found.dtype,
             found.encoding,
             tables.number(found.stored_bytes),

@@ -1,25 +1,48 @@
 """One weight as a file stores it: what it costs, and how the runtime computes with it."""
 
+from collections.abc import Collection
 from dataclasses import dataclass
 
 import numpy as np
 from ai_edge_litert import schema_py_generated as schema
 
+from keras_lottery.exporters.tflite.contents import Contents, entropy_bits
 from keras_lottery.exporters.tflite.errors import FlatbufferError
 from keras_lottery.exporters.tflite.format import bitmask, flatbuffer, levels
 from keras_lottery.exporters.tflite.format.graph import Graph
+from keras_lottery.exporters.tflite.format.names import printable
 from keras_lottery.exporters.tflite.rewriting import weights
-from keras_lottery.exporters.tflite.runtimes.xnnpack import SparsePath
 
-# What weights are made of; constants of other types are shapes, axes and tables.
+# What weights are made of.
 _WEIGHT_TYPES = {
+    schema.TensorType.FLOAT64: "float64",
     schema.TensorType.FLOAT32: "float32",
     schema.TensorType.FLOAT16: "float16",
+    schema.TensorType.BFLOAT16: "bfloat16",
+    schema.TensorType.FLOAT8_E4M3FN: "float8_e4m3fn",
+    schema.TensorType.FLOAT8_E5M2: "float8_e5m2",
     schema.TensorType.INT16: "int16",
     schema.TensorType.INT8: "int8",
     schema.TensorType.UINT8: "uint8",
     schema.TensorType.INT4: "int4",
+    schema.TensorType.UINT4: "uint4",
+    schema.TensorType.INT2: "int2",
 }
+
+# What shapes, axes, lookup tables and texts are made of. A type that is in neither is unknown.
+_OTHER_TYPES = (
+    schema.TensorType.INT32,
+    schema.TensorType.INT64,
+    schema.TensorType.UINT16,
+    schema.TensorType.UINT32,
+    schema.TensorType.UINT64,
+    schema.TensorType.BOOL,
+    schema.TensorType.STRING,
+    schema.TensorType.COMPLEX64,
+    schema.TensorType.COMPLEX128,
+    schema.TensorType.RESOURCE,
+    schema.TensorType.VARIANT,
+)
 
 _INDEX_TYPES = {
     schema.SparseIndexVector.Int32Vector: "int32",
@@ -29,6 +52,9 @@ _INDEX_TYPES = {
 
 # Operators whose weights XNNPACK copies into an order of its own.
 _PACKED = ("FULLY_CONNECTED", "CONV_2D", "DEPTHWISE_CONV_2D", "TRANSPOSE_CONV")
+
+# How many bits of a byte are one.
+_ONES = np.unpackbits(np.arange(256, dtype=np.uint8)[:, None], axis=1).sum(axis=1, dtype=np.int64)
 
 # How the runtime computes with a weight.
 DENSE = "dense"
@@ -46,8 +72,8 @@ class StoredWeight:
     Attributes:
         name: Of the tensor in the file.
         shape: Its dense shape, output channels first.
-        dtype: Of the stored values.
-        sparsity: The fraction of zeros.
+        dtype: Of the stored values; `"type 99"`, say, for one that this package does not know.
+        sparsity: The fraction of zeros; None for values of an unknown type.
         encoding: `"dense"`, or levels, blocks and index width of the sparse storage.
         value_bytes: Bytes of the stored values.
         index_bytes: Bytes of the indices or the bitmask beside them.
@@ -65,7 +91,7 @@ class StoredWeight:
     name: str
     shape: tuple[int, ...]
     dtype: str
-    sparsity: float
+    sparsity: float | None
     encoding: str
     value_bytes: int
     index_bytes: int
@@ -81,33 +107,47 @@ class StoredWeight:
         return self.value_bytes + self.index_bytes
 
 
-def of(graph: Graph, index: int, sparse_path: SparsePath | None) -> StoredWeight:
+def of(
+    graph: Graph, index: int, contents: Contents, sparse_in_xnnpack: Collection[str]
+) -> StoredWeight:
     """What the constant `index` costs, and how it is computed.
+
+    Args:
+        graph: The subgraph it is in.
+        index: Its tensor's index.
+        contents: Of the same model.
+        sparse_in_xnnpack: Names of the weights that XNNPACK computes sparsely.
 
     Raises:
         FlatbufferError: Values, indices and shape contradict each other.
     """
     tensor = graph.tensor(index)
-    values = flatbuffer.stored(graph.model, tensor)
-    if tensor.sparsity is not None:
-        levels.check(tensor, values.size)
-    size = levels.size(tensor)
-    alive = values[values != _zero(tensor)]
-    if alive.size > size:
-        raise FlatbufferError(f"{levels.title(tensor)!r} has {values.size} values for {size}.")
+    known = tensor.type in _WEIGHT_TYPES
+    value_bytes, index_bytes = graph.buffer(index).size, _index_bytes(tensor)
+    sparsity, entropy_bytes = None, value_bytes + index_bytes
+    if known or tensor.sparsity is not None:
+        content, size = contents.of(tensor), levels.size(tensor)
+        if tensor.sparsity is not None:
+            levels.check(tensor, content.stored)
+        if content.alive > size:
+            raise FlatbufferError(
+                f"{levels.title(tensor)!r} has {content.stored} values for {size}."
+            )
+        sparsity = 1 - content.alive / size if size else 0.0
+        entropy_bytes = _entropy_bytes(content.alive, size, content.value_bits)
     use = next(iter(graph.uses(index)), None)
     return StoredWeight(
-        name=levels.title(tensor),
+        name=printable(levels.title(tensor)),
         shape=levels.shape(tensor),
-        dtype=_WEIGHT_TYPES.get(tensor.type, f"type {tensor.type}"),
-        sparsity=1 - alive.size / size if size else 0.0,
+        dtype=_dtype(tensor),
+        sparsity=sparsity,
         encoding=_encoding(tensor),
-        value_bytes=flatbuffer.length(graph.model.buffers[tensor.buffer]),
-        index_bytes=_index_bytes(tensor),
-        dense_bytes=flatbuffer.dense_bytes(tensor),
-        entropy_bytes=_entropy_bytes(alive, size),
+        value_bytes=value_bytes,
+        index_bytes=index_bytes,
+        dense_bytes=flatbuffer.dense_bytes(tensor) if known else value_bytes,
+        entropy_bytes=entropy_bytes,
         operator="" if use is None else graph.name(use.operator),
-        computed=_computed(graph, tensor, use, sparse_path),
+        computed=_computed(graph, tensor, use, sparse_in_xnnpack),
         memory=_memory(graph, index, use),
     )
 
@@ -120,37 +160,26 @@ def decoded(graph: Graph, output: int, mask: int, table: int) -> StoredWeight:
     """
     tensor = graph.tensor(output)
     size, dense_bytes = levels.size(tensor), flatbuffer.dense_bytes(tensor)
-    mask_bytes, table_bytes = (_bytes(graph, index) for index in (mask, table))
+    mask_bytes, table_bytes = graph.buffer(mask), graph.buffer(table)
     values = table_bytes[bitmask.HEAD.size :]
-    alive = int(np.unpackbits(mask_bytes).sum())
+    alive = int(_ONES @ np.bincount(mask_bytes, minlength=256))
     if alive > size or alive > values.size:
         raise FlatbufferError(f"{levels.title(tensor)!r} has a mask of {alive} weights.")
     readers = graph.consumers.get(output, [])
     return StoredWeight(
-        name=levels.title(tensor),
+        name=printable(levels.title(tensor)),
         shape=levels.shape(tensor),
-        dtype=_WEIGHT_TYPES.get(tensor.type, f"type {tensor.type}"),
+        dtype=_dtype(tensor),
         sparsity=1 - alive / size if size else 0.0,
         encoding="bitmask",
         value_bytes=values.size,
         index_bytes=mask_bytes.size + table_bytes.size - values.size,
         dense_bytes=dense_bytes,
-        entropy_bytes=_entropy_bytes(values[:alive], size),
+        entropy_bytes=_entropy_bytes(alive, size, entropy_bits(np.bincount(values[:alive]))),
         operator=graph.name(readers[0]) if readers else "",
         computed=DECODED,
         memory=mask_bytes.size + table_bytes.size + dense_bytes,
     )
-
-
-def _zero(tensor):
-    """The integer that stands for zero; the values of a sparse tensor are stored around none."""
-    points = None if tensor.quantization is None else tensor.quantization.zeroPoint
-    return points[0] if tensor.sparsity is None and points is not None and len(points) == 1 else 0
-
-
-def _bytes(graph, index):
-    data = graph.model.buffers[graph.tensor(index).buffer].data if index >= 0 else None
-    return np.zeros(0, np.uint8) if data is None else np.asarray(data, np.uint8)
 
 
 def is_weight(graph: Graph, index: int) -> bool:
@@ -159,7 +188,7 @@ def is_weight(graph: Graph, index: int) -> bool:
     shape = levels.shape(tensor)
     if tensor.sparsity is not None:
         return True
-    if tensor.type not in _WEIGHT_TYPES or len(shape) < 2:
+    if tensor.type in _OTHER_TYPES or len(shape) < 2:
         return False
     # A kernel of one output has one long axis too, as an initial state or a scale may have.
     return sum(size > 1 for size in shape) > 1 or any(
@@ -200,25 +229,18 @@ def _index_bytes(tensor):
     return sum(vector.nbytes for vector in vectors)
 
 
-def _entropy_bytes(alive, size):
-    if alive.dtype.kind == "f":
-        value_bits = 8.0 * alive.nbytes
-    elif alive.itemsize == 1:
-        value_bits = _entropy_bits(np.bincount(alive.view(np.uint8)))
-    else:
-        value_bits = _entropy_bits(np.unique(alive, return_counts=True)[1])
-    return int(np.ceil((_entropy_bits(np.array([alive.size, size - alive.size])) + value_bits) / 8))
+def _dtype(tensor):
+    return _WEIGHT_TYPES.get(tensor.type, f"type {tensor.type}")
 
 
-def _entropy_bits(counts):
-    """Bits to write down a sequence in which each symbol occurs as often as `counts` says."""
-    counts = counts[counts > 0]
-    return float(-(counts * np.log2(counts / counts.sum())).sum()) if counts.size else 0.0
+def _entropy_bytes(alive, size, value_bits):
+    bits = entropy_bits(np.array([alive, size - alive])) + value_bits
+    return int(np.ceil(bits / 8))
 
 
-def _computed(graph, tensor, use, sparse_path):
+def _computed(graph, tensor, use, sparse_in_xnnpack):
     through = () if use is None else use.through
-    if sparse_path and sparse_path.taken and levels.title(tensor) in sparse_path.weights:
+    if levels.title(tensor) in sparse_in_xnnpack:
         return SPARSE_WITHOUT_AVX
     if tensor.sparsity is None:
         return DENSE
@@ -230,7 +252,7 @@ def _computed(graph, tensor, use, sparse_path):
 
 def _memory(graph, index, use):
     tensor = graph.tensor(index)
-    held = [flatbuffer.length(graph.model.buffers[tensor.buffer]) + _index_bytes(tensor)]
+    held = [graph.buffer(index).size + _index_bytes(tensor)]
     if use is not None:
         held += [flatbuffer.dense_bytes(graph.tensor(copy)) for copy in use.copies]
         native = tensor.sparsity is not None and not use.through

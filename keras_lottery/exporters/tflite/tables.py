@@ -3,6 +3,10 @@
 import re
 from collections.abc import Sequence
 
+from keras_lottery.exporters.tflite.format.names import printable
+
+_ENTITIES = {"&": "&amp;", "<": "&lt;", ">": "&gt;"}
+_MARKUP = re.compile(r"[&<>\\`|\[\]]")
 _NUMBER = re.compile(r"([0-9][0-9,.]*( ?%)?)?")
 
 
@@ -14,7 +18,7 @@ def text(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     a.tflite  1,024
     b.tflite     64
     """
-    cells = [tuple(header), *map(tuple, rows)]
+    cells = [tuple(map(printable, row)) for row in (header, *rows)]
     widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
     right = [_is_numeric(column[1:]) for column in zip(*cells, strict=True)]
     lines = []
@@ -37,9 +41,18 @@ def markdown(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     """
     right = [_is_numeric(column) for column in zip(*rows, strict=True)] or [False] * len(header)
     lines = [header, *rows]
-    cells = ["| " + " | ".join(cell.replace("|", "\\|") for cell in row) + " |" for row in lines]
+    cells = ["| " + " | ".join(escaped(printable(cell)) for cell in row) + " |" for row in lines]
     rule = "|" + "|".join("--:" if numeric else "---" for numeric in right) + "|"
     return "\n".join([cells[0], rule, *cells[1:]])
+
+
+def escaped(text: str) -> str:
+    """Text that Markdown shows as it is: no HTML, links, pictures or ends of a cell in it.
+
+    >>> escaped("<img src=x> [a|b]")
+    '&lt;img src=x&gt; \\\\[a\\\\|b\\\\]'
+    """
+    return _MARKUP.sub(lambda found: _ENTITIES.get(found[0], f"\\{found[0]}"), text)
 
 
 def number(value: int) -> str:

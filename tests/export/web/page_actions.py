@@ -36,7 +36,7 @@ def run(driver, code, *arguments):
 def latest(driver):
     """The answer to what is on the pad now: input, probabilities and digit."""
     run(driver, FRAME + FRAME)  # answers are given frame by frame
-    wait(driver, lambda: driver.find_element("id", "status").text)
+    wait(driver, lambda: "sure it is" in driver.find_element("id", "status").text)
     found = run(driver, LATEST + "return {...latest, pixels: Array.from(latest.pixels)};")
     found["pixels"] = np.reshape(found["pixels"], (28, 28)).astype(np.float32)
     return found

@@ -87,6 +87,46 @@ def test_damaged_metadata_is_said_on_one_line(tiny, tmp_path, monkeypatch):
         build.main(["build"])
 
 
+@pytest.mark.parametrize(
+    "name",
+    [
+        "../escaped.tflite",
+        "/tmp/escaped.tflite",
+        "folder/a.tflite",
+        "..\\a.tflite",
+        "index.html",
+        "service-worker.js",
+        ".tflite",
+        "a\n.tflite",
+        None,
+        ["a.tflite"],
+    ],
+)
+def test_nothing_is_written_where_metadata_leads_elsewhere(tiny, tmp_path, name):
+    metadata = json.loads((tiny / "metadata.json").read_text())
+    metadata["models"][0]["file"] = name
+    (tiny / "metadata.json").write_text(json.dumps(metadata))
+    before = sorted(tmp_path.rglob("*"))
+    with pytest.raises(ValueError, match=r"the name of a \.tflite file beside it"):
+        build.build(tiny, tmp_path / "dist")
+    assert sorted(tmp_path.rglob("*")) == before
+
+
+@pytest.mark.parametrize("content", ["[]", "3", '{"models": 3}', '{"models": ["a.tflite"]}', "{}"])
+def test_metadata_of_another_form(tiny, tmp_path, content):
+    (tiny / "metadata.json").write_text(content)
+    with pytest.raises(ValueError, match='no list of "models"'):
+        build.build(tiny, tmp_path / "dist")
+
+
+def test_a_model_that_is_a_link_is_not_followed(tiny, tmp_path):
+    (tmp_path / "secret").write_text("secret")
+    (tiny / "a.tflite").unlink()
+    (tiny / "a.tflite").symlink_to(tmp_path / "secret")
+    with pytest.raises(ValueError, match="no plain file"):
+        build.build(tiny, tmp_path / "dist")
+
+
 def test_foreign_folder_is_not_replaced(tiny, tmp_path):
     output = tmp_path / "holiday"
     output.mkdir()

@@ -100,6 +100,18 @@ def test_small_digits_look_like_mnist():
     assert 0.08 < dataset.x_train.mean() < 0.17  # MNIST has 0.13
 
 
+@pytest.mark.parametrize("turns", range(4))
+def test_a_shape_with_its_mass_at_one_end_stays_whole(turns):
+    ink = np.zeros((200, 100))
+    ink[:20] = 1
+    ink[20:, 45:55] = 0.1
+    ink = np.rot90(ink, turns)
+    [image] = to_mnist(ink)
+    np.testing.assert_allclose(image.sum(), ink.sum() / 100, rtol=1e-5)
+    assert box(image) == ((20, 10) if turns % 2 == 0 else (10, 20))
+    np.testing.assert_allclose(small_digits.to_mnist(ink), image, atol=1e-6)
+
+
 def test_empty_pad():
     assert to_mnist(np.zeros((5, 5))) == [None]
 

@@ -154,8 +154,8 @@ def test_undo_clear_and_escape(page, size):
         latest(page)
         clear()
         wait(page, lambda: run(page, LATEST + "return latest === null;"))
-        assert page.find_element("id", "digit").text == "\N{EN DASH}"
-        assert page.find_element("id", "status").text == ""
+        assert page.find_element("id", "digit").text == ""
+        assert "the answer appears here" in page.find_element("id", "status").text
         assert page.find_element("id", "status").get_attribute("aria-busy") == "false"
 
 
@@ -178,6 +178,8 @@ def test_fits_the_screen(page, size):
     assert page.execute_script(f"return {root}.scrollWidth <= {root}.clientWidth")
     seen = page.execute_script("return document.getElementById('bars').getBoundingClientRect()")
     assert seen["bottom"] <= size["height"]  # pad and answer without scrolling
+    row = page.execute_script("return document.querySelector('.model').getBoundingClientRect()")
+    assert row["top"] + row["height"] / 2 <= size["height"]  # and where the comparison begins
     for button in page.find_elements("tag name", "button"):
         assert min(button.size.values()) >= 44
 
@@ -235,6 +237,22 @@ def test_installable(driver, site):
     found = page.execute_cdp_cmd("Page.getInstallabilityErrors", {})["installabilityErrors"]
     # The profile of a test is as private as a private window, where nothing can be installed.
     assert [e for e in found if e["errorId"] != "in-incognito"] == []
+
+
+def test_what_is_kept_can_be_removed_and_is_this_pages_own(driver, dist):
+    with serving(dist) as site:
+        page = open_page(driver, site, SIZES["phone"])
+        run(page, "await (await caches.open('keras-lottery of another page')).add('./style.css')")
+        wait(page, lambda: "without a network" in page.find_element("id", "offline").text)
+        open_page(driver, site, SIZES["phone"])
+        asked = "return (await fetch('./not-of-this-page.json')).status"
+        assert run(page, asked) == 404
+        kept = run(page, "return await caches.keys()")
+        assert len(kept) == 2
+        click(page, "remove")
+        wait(page, lambda: "Nothing of it is kept" in page.find_element("id", "offline").text)
+        assert run(page, "return await caches.keys()") == ["keras-lottery of another page"]
+        assert run(page, "return (await navigator.serviceWorker.getRegistrations()).length") == 0
 
 
 def test_works_offline_after_the_first_load(driver, dist, models):

@@ -18,15 +18,14 @@ HEAD = np.array([2, 1, 0, 0, 1] + [0] * 11, np.uint8)
 _DECODE_BYTES = 280
 
 
+def stored_bytes(weight):
+    """The bytes of an int8 weight's mask and table."""
+    return -(-weight.values.size // 8) + HEAD.size + np.count_nonzero(weight.values)
+
+
 def cost(weight):
     """What an int8 weight takes at most as a bitmask, with the operators that decode it."""
-    values = -(-weight.values.size // 8) + np.count_nonzero(weight.values)
-    return values + _DECODE_BYTES * len(weight.operators)
-
-
-def stored(weight):
-    """Bytes of the mask, the values and the head of their table, as a report lists them."""
-    return -(-weight.values.size // 8) + np.count_nonzero(weight.values) + HEAD.size
+    return stored_bytes(weight) - HEAD.size + _DECODE_BYTES * len(weight.operators)
 
 
 def store(model, weight):

@@ -8,6 +8,7 @@ import copy
 from collections.abc import Iterator
 
 import flatbuffers
+import ml_dtypes
 import numpy as np
 from ai_edge_litert import schema_py_generated as schema
 
@@ -24,6 +25,7 @@ MAX_DENSE_BYTES = 2**31
 
 # More than any memory holds, and few enough to calculate with.
 MOST_VALUES = 2**48
+MOST_AXES = 32
 
 _DTYPES = {
     schema.TensorType.FLOAT32: "<f4",
@@ -38,6 +40,16 @@ _DTYPES = {
     schema.TensorType.UINT32: "<u4",
     schema.TensorType.UINT64: "<u8",
     schema.TensorType.BOOL: "?",
+    schema.TensorType.BFLOAT16: ml_dtypes.bfloat16,
+    schema.TensorType.FLOAT8_E4M3FN: ml_dtypes.float8_e4m3fn,
+    schema.TensorType.FLOAT8_E5M2: ml_dtypes.float8_e5m2,
+}
+
+# Integers of less than a byte, the first in the lowest bits: how many bits, and whether signed.
+PACKED = {
+    schema.TensorType.INT4: (4, True),
+    schema.TensorType.UINT4: (4, False),
+    schema.TensorType.INT2: (2, True),
 }
 
 
@@ -88,8 +100,9 @@ def length(buffer: schema.BufferT) -> int:
 
 def dense_bytes(tensor: schema.TensorT) -> int:
     """The bytes of a tensor when dense; zero for types without a fixed width."""
-    if tensor.type == schema.TensorType.INT4:
-        return (levels.size(tensor) + 1) // 2
+    if tensor.type in PACKED:
+        bits, _ = PACKED[tensor.type]
+        return -(-levels.size(tensor) * bits // 8)
     return levels.size(tensor) * np.dtype(_DTYPES.get(tensor.type, "V0")).itemsize
 
 
@@ -105,20 +118,38 @@ def stored(model: schema.ModelT, tensor: schema.TensorT) -> np.ndarray:
     """The values of a constant as the file has them: 1-D, of a sparse tensor only those in it.
 
     Raises:
-        FlatbufferError: NumPy has no such type (strings, bfloat16), or bytes are missing.
+        FlatbufferError: NumPy has no such type (strings, or one of a later schema), or bytes are
+            missing.
     """
     data = model.buffers[tensor.buffer].data
     data = np.zeros(0, np.uint8) if data is None else np.asarray(data, np.uint8)
-    if tensor.type == schema.TensorType.INT4:
-        # Two to a byte, the first in the low half.
-        pairs = np.stack([data << 4, data], axis=-1).view(np.int8) >> 4
-        return pairs.reshape(-1)[: levels.size(tensor)]
+    if tensor.type in PACKED:
+        return unpacked(data, tensor.type).reshape(-1)[: levels.size(tensor)]
     if tensor.type not in _DTYPES:
         raise FlatbufferError(f"{levels.title(tensor)!r} has no NumPy type: {tensor.type}.")
     dtype = np.dtype(_DTYPES[tensor.type])
     if data.size % dtype.itemsize:
         raise FlatbufferError(f"{levels.title(tensor)!r} has {data.size} bytes of {dtype} values.")
     return data.view(dtype)
+
+
+def unpacked(data: np.ndarray, kind: int) -> np.ndarray:
+    """The integers that share bytes.
+
+    Args:
+        data: The bytes, uint8, `(count,)`.
+        kind: A `schema.TensorType` of `PACKED`.
+
+    Returns:
+        An array `(count, integers in a byte)`, int8 or uint8.
+
+    >>> unpacked(np.array([0x2F], np.uint8), schema.TensorType.INT4).tolist()
+    [[-1, 2]]
+    """
+    bits, signed = PACKED[kind]
+    # Each is moved to the top of a byte, and back with its sign.
+    high = np.stack([data << (8 - bits - low) for low in range(0, 8, bits)], axis=-1)
+    return high.view(np.int8 if signed else np.uint8) >> (8 - bits)
 
 
 def dense(model: schema.ModelT, tensor: schema.TensorT) -> np.ndarray:
@@ -184,8 +215,12 @@ def _fill(model, data):
                 tensor.sparsity.traversalOrder = _present(tensor.sparsity.traversalOrder)
                 tensor.sparsity.blockMap = _present(tensor.sparsity.blockMap)
                 tensor.sparsity.dimMetadata = tensor.sparsity.dimMetadata or []
+    behind = 0
     for buffer in model.buffers:
         if buffer.offset > 1:
+            behind += buffer.size
+            if behind > len(data):
+                raise FlatbufferError("Damaged: it describes more than its bytes can hold.")
             buffer.data = np.frombuffer(data, np.uint8, buffer.size, buffer.offset)
             buffer.offset = buffer.size = 0
 
@@ -200,6 +235,8 @@ def _check(model):
         for tensor in subgraph.tensors:
             if tensor.buffer >= len(model.buffers):
                 raise FlatbufferError(f"{levels.title(tensor)!r} is in no buffer.")
+            if tensor.shape is not None and len(tensor.shape) > MOST_AXES:
+                raise FlatbufferError(f"{levels.title(tensor)!r} has {len(tensor.shape)} axes.")
             if min(levels.shape(tensor), default=0) < 0 or levels.size(tensor) > MOST_VALUES:
                 raise FlatbufferError(f"{levels.title(tensor)!r} has shape {levels.shape(tensor)}.")
         for operator in subgraph.operators:
@@ -208,6 +245,7 @@ def _check(model):
             if operator.largeCustomOptionsOffset > 1:
                 raise FlatbufferError("Custom options behind the flatbuffer are not supported.")
         for holder in (subgraph, *subgraph.operators):
-            for index in (*holder.inputs, *holder.outputs):
-                if not -1 <= index < len(subgraph.tensors):
-                    raise FlatbufferError(f"An operator has no such tensor: {index}.")
+            for indices in (holder.inputs, holder.outputs):
+                wrong = indices[(indices < -1) | (indices >= len(subgraph.tensors))]
+                if wrong.size:
+                    raise FlatbufferError(f"An operator has no such tensor: {wrong[0]}.")

@@ -2,10 +2,12 @@
 
 from dataclasses import dataclass
 
+import numpy as np
 from ai_edge_litert import schema_py_generated as schema
 
 from keras_lottery.exporters.tflite.errors import FlatbufferError
 from keras_lottery.exporters.tflite.format import flatbuffer
+from keras_lottery.exporters.tflite.format.names import printable
 
 _NAMES = {code: name for name, code in vars(schema.BuiltinOperator).items() if name[0] != "_"}
 
@@ -41,18 +43,16 @@ class Graph:
         self.subgraph = subgraph
         self.producer: dict[int, schema.OperatorT] = {}
         self.consumers: dict[int, list[schema.OperatorT]] = {}
+        self._names = [_name(code) for code in model.operatorCodes]
         for operator in subgraph.operators:
             for index in operator.outputs[operator.outputs >= 0]:
                 self.producer[int(index)] = operator
-            for index in operator.inputs[operator.inputs >= 0]:
-                self.consumers.setdefault(int(index), []).append(operator)
+            for index in dict.fromkeys(operator.inputs[operator.inputs >= 0].tolist()):
+                self.consumers.setdefault(index, []).append(operator)
 
     def name(self, operator: schema.OperatorT) -> str:
         """The operator's name in the schema, or the one its author gave to a custom operator."""
-        code = self.model.operatorCodes[operator.opcodeIndex]
-        if self.is_custom(operator):
-            return (code.customCode or b"CUSTOM").decode(errors="replace")
-        return _NAMES.get(_builtin(code), f"operator {_builtin(code)}")
+        return self._names[operator.opcodeIndex]
 
     def is_custom(self, operator: schema.OperatorT) -> bool:
         """Whether a runtime has the operator only if its app brings it."""
@@ -64,12 +64,27 @@ class Graph:
         return self.model.operatorCodes[operator.opcodeIndex].version
 
     def tensor(self, index: int) -> schema.TensorT:
-        """The tensor of an index."""
+        """The tensor of an index.
+
+        Raises:
+            FlatbufferError: It is -1: an operator lacks an input or an output that it must have.
+        """
+        if index < 0:
+            raise FlatbufferError("Damaged: an operator lacks a tensor that it must have.")
         return self.subgraph.tensors[index]
+
+    def buffer(self, index: int) -> np.ndarray:
+        """The bytes that the file has for a tensor, uint8; none for one that is computed."""
+        data = self.model.buffers[self.tensor(index).buffer].data
+        return np.zeros(0, np.uint8) if data is None else np.asarray(data, np.uint8)
 
     def input(self, operator: schema.OperatorT, position: int) -> int:
         """Index of the tensor an operator reads at `position`, or -1 where it reads none."""
         return int(operator.inputs[position]) if position < len(operator.inputs) else -1
+
+    def output(self, operator: schema.OperatorT, position: int = 0) -> int:
+        """Index of the tensor an operator writes at `position`, or -1 where it writes none."""
+        return int(operator.outputs[position]) if position < len(operator.outputs) else -1
 
     def options(self, operator: schema.OperatorT, kind: type):
         """The operator's options, checked to be those of its kind."""
@@ -83,23 +98,29 @@ class Graph:
 
     def uses(self, index: int) -> list[Use]:
         """Where a constant is computed with, past the operators that only unwrap it."""
-        found, pending, seen = [], [(index, (), ())], {index}
+        found, pending = [], [(index, (), ())]
         while pending:
             current, through, copies = pending.pop()
             for operator in self.consumers.get(current, []):
-                name = self.name(operator)
-                if name not in _UNWRAPPING:
-                    found.append(Use(through, copies, operator))
-                    continue
+                output = self.output(operator)
                 # A damaged file may hold a loop, or thousands of ways to the same tensor.
-                for output in {int(output) for output in operator.outputs} - seen - {-1}:
-                    seen.add(output)
-                    pending.append((output, (*through, name), (*copies, output)))
+                if (
+                    len(through) == len(_UNWRAPPING)
+                    or self.name(operator) not in _UNWRAPPING
+                    or self.input(operator, 0) != current
+                    or self.producer.get(output) is not operator
+                ):
+                    found.append(Use(through, copies, operator))
+                else:
+                    through_it = (*through, self.name(operator))
+                    pending.append((output, through_it, (*copies, output)))
         return found
 
     def source(self, index: int) -> int | None:
         """The constant that a tensor unwraps, or the tensor itself if constant; otherwise None."""
         for _ in range(1 + len(_UNWRAPPING)):
+            if index < 0:
+                return None
             if self.is_constant(index):
                 return index
             operator = self.producer.get(index)
@@ -107,6 +128,12 @@ class Graph:
                 return None
             index = self.input(operator, 0)
         return None
+
+
+def _name(code):
+    if _builtin(code) != schema.BuiltinOperator.CUSTOM:
+        return _NAMES.get(_builtin(code), f"operator {_builtin(code)}")
+    return printable((code.customCode or b"CUSTOM").decode(errors="replace"), most=100)
 
 
 def _builtin(code):

@@ -24,7 +24,7 @@ def size(tensor: schema.TensorT) -> int:
 
 
 def title(tensor: schema.TensorT) -> str:
-    """A tensor's name as text, for tables and errors."""
+    """A tensor's name as text, to compare; to be shown it is `names.printable`."""
     return (tensor.name or b"").decode(errors="replace")
 
 
@@ -122,7 +122,7 @@ def _csr_entries(tensor, level, parents, length):
     indices = np.zeros(0, np.uint8) if indices is None else np.asarray(indices)
     if segments is None or len(segments) != parents + 1:
         raise FlatbufferError(f"{title(tensor)!r} lacks its {parents + 1} segments.")
-    falls = (np.diff(np.asarray(segments, np.int64)) < 0).any()
+    falls = (segments[1:] < segments[:-1]).any()
     if falls or segments[0] != 0 or segments[-1] != indices.size:
         raise FlatbufferError(f"{title(tensor)!r}: segments do not cover {indices.size} indices.")
     if indices.size and not 0 <= int(indices.min()) <= int(indices.max()) < length:

@@ -62,14 +62,14 @@ class Storage:
     beside: float = 0
 
     @property
-    def stored(self):
-        """Bytes of its values and indices, as a report lists them."""
+    def stored_bytes(self):
+        """What its values and indices take."""
         return self.plan.bytes if self.plan else self.values.nbytes
 
     @property
     def bytes(self):
         """What the weight takes in the file, with the operators that unpack it."""
-        total = self.stored + self.beside
+        total = self.stored_bytes + self.beside
         if self.plan:
             total += SPARSITY_BYTES + OPERATOR_BYTES
         if self.precision != "float32":

@@ -11,6 +11,7 @@ from ai_edge_litert import schema_py_generated as schema
 
 from keras_lottery.exporters.tflite.format import levels
 from keras_lottery.exporters.tflite.format.graph import Graph
+from keras_lottery.exporters.tflite.format.names import printable
 
 # The version of FULLY_CONNECTED with which LiteRT takes its sparse kernels, and XNNPACK leaves it.
 SPARSE_VERSION = 8
@@ -47,9 +48,14 @@ def find(graph: Graph, index: int) -> list[Defect]:
     Raises:
         FlatbufferError: The tensor's sparsity contradicts itself.
     """
+    # All that the looks below ask of a use.
+    alike = {
+        (use.through, use.operator.opcodeIndex, _is_hybrid(graph, index, use)): use
+        for use in graph.uses(index)
+    }
     return [
         defect
-        for use in graph.uses(index)
+        for use in alike.values()
         for look in (_undensified, _claimed, _undelegated, _indivisible, _overflowing)
         if (defect := look(graph, index, use)) is not None
     ]
@@ -63,7 +69,7 @@ def _undensified(graph, index, use):
         return None
     return Defect(
         "never unpacked",
-        levels.title(graph.tensor(index)),
+        printable(levels.title(graph.tensor(index))),
         f"{first} reads the compressed bytes as if they were dense: there is no DENSIFY before it.",
         {
             "LiteRT, XNNPACK": "NaN or noise",
@@ -82,7 +88,7 @@ def _claimed(graph, index, use):
         return None
     return Defect(
         "claimed by XNNPACK",
-        levels.title(graph.tensor(index)),
+        printable(levels.title(graph.tensor(index))),
         f"FULLY_CONNECTED of version {graph.version(use.operator)} with sparse int8 weights and "
         f"float inputs: XNNPACK leaves only version {SPARSE_VERSION} to the kernel that knows "
         "sparse weights.",
@@ -104,7 +110,7 @@ def _undelegated(graph, index, use):
         return None
     return Defect(
         "refused by XNNPACK",
-        levels.title(graph.tensor(index)),
+        printable(levels.title(graph.tensor(index))),
         f"{name} with int8 weights behind DENSIFY: XNNPACK claims it and then cannot prepare it.",
         {
             "LiteRT, XNNPACK": "does not load",
@@ -124,7 +130,7 @@ def _indivisible(graph, index, use):
     axis, width = next(iter(cut.items()))
     return Defect(
         "cut off",
-        levels.title(tensor),
+        printable(levels.title(tensor)),
         f"Blocks of {width} along an axis of {shape[axis]}: the last {shape[axis] % width} "
         "columns were dropped when the file was made, whatever weights they held.",
         {"every runtime": "silently wrong, unless those weights were all zero"},
@@ -143,7 +149,7 @@ def _overflowing(graph, index, use):
         return None
     return Defect(
         "too many blocks",
-        levels.title(tensor),
+        printable(levels.title(tensor)),
         f"{inputs} inputs in blocks of {width}, {fullest} of them in one row: the kernel's table "
         f"has one byte for each, up to {_COLUMNS} columns and {MOST_BLOCKS} blocks in a row.",
         {"LiteRT, built-in kernels": "silently wrong"},

@@ -1,22 +1,29 @@
 """Whether XNNPACK will compute a file's 1x1 convolutions sparsely, and if not, exactly why.
 
 XNNPACK holds sparse networks channels first, and only where a whole stretch of the network can be
-held so: one kind of convolution opens it, a global average pooling ends it, and everything between
-has a channels-first kernel. The conditions are those of `xnn_subgraph_rewrite_for_nchw` in
+held so: one kind of convolution opens it, a reduction or DEPTH_TO_SPACE ends it, and everything
+between has a channels-first kernel. The conditions are those of `xnn_subgraph_rewrite_for_nchw` in
 XNNPACK's `src/subgraph.c`, and of its delegate in TensorFlow Lite.
 """
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from ai_edge_litert import schema_py_generated as schema
 
+from keras_lottery.exporters.tflite.contents import Contents
 from keras_lottery.exporters.tflite.format import flatbuffer, levels
 from keras_lottery.exporters.tflite.format.graph import Graph
+from keras_lottery.exporters.tflite.format.names import printable
 
 # Up to this fraction of zeros XNNPACK computes densely.
 ZEROS_NEEDED = 2 / 3
 
 CPU_NEEDED = "an ARM CPU, WebAssembly or an x86 CPU without AVX"
+
+# What XNNPACK reduces statically; it has no such form of REDUCE_MAX and the others.
+REDUCTIONS = ("MEAN", "SUM")
+_NO_END = "nothing ends the convolutions: no reduction of a feature map, no DEPTH_TO_SPACE"
 
 _UNARY = (
     "ABS CEIL ELU EXP FLOOR GELU HARD_SWISH LEAKY_RELU LOG LOGISTIC NEG RELU RELU6 RELU_0_TO_1 "
@@ -66,55 +73,107 @@ def sparse_path(model: schema.ModelT) -> SparsePath | None:
     pointwise = [operator for operator in operators if _is_pointwise(graph, operator)]
     if not any(_is_over_an_image(graph, operator) for operator in pointwise):
         return None
-    ends = [operator for operator in operators if _is_global_mean(graph, operator)]
-    if not ends:
-        return SparsePath((), 0.0, ("no global average pooling ends the convolutions",), ())
-    return max((_stretch(graph, end) for end in ends), key=lambda p: (p.taken, len(p.weights)))
+    last = [operator for operator in operators if ends(graph, operator)]
+    if not last:
+        return SparsePath((), 0.0, (_NO_END,), ())
+    contents = Contents(model)
+    paths = [_path(graph, stretch, contents) for stretch in _stretches(graph, last)]
+    return max(paths, key=lambda path: (path.taken, len(path.weights)))
 
 
-def _stretch(graph, end):
-    """Walks up from a global average pooling to the convolutions that open its stretch.
+@dataclass
+class _Stretch:
+    """Operators, by their `id`, to be held channels first, and what keeps XNNPACK from it."""
 
-    XNNPACK gives up at the first obstacle; this goes on, to name them all.
+    inside: dict[int, schema.OperatorT]
+    structure: list[str]
+
+
+def _stretches(graph, last):
+    """Walks up from the ends to the convolutions that open their stretches.
+
+    XNNPACK gives up at the first obstacle; this goes on, to name them all. Each operator is visited
+    once: ends whose walks meet share a stretch.
     """
-    inside, structure, pending = {id(end): end}, [], [end]
-    failed = set()
-    while pending:
-        below = pending.pop()
-        for index in _activations(graph, below):
-            operator, padding = _producer(graph, index)
-            if operator is None:
-                if id(below) not in failed:
-                    structure.append(
-                        f"{_name(graph, index)}: no 3x3 convolution follows this input"
-                    )
-                continue
-            if id(operator) in inside:
-                continue
-            inside[id(operator)] = operator
-            opens, failure = _role(graph, operator, padding)
-            if failure:
-                failed.add(id(operator))
-                structure.append(f"{_output_name(graph, operator)}: {failure}")
-            if not opens:
-                pending.append(operator)
-    structure += _leaks(graph, inside.values())
-    pointwise = [operator for operator in inside.values() if _is_pointwise(graph, operator)]
-    sources = [graph.source(graph.input(operator, 1)) for operator in pointwise]
-    tensors = [graph.tensor(source) for source in sources]
-    zeros = _zeros(graph.model, tensors)
+    stretch_of = {}
+    for end in last:
+        if id(end) in stretch_of:
+            continue
+        stretch = _Stretch({id(end): end}, [])
+        stretch_of[id(end)] = stretch
+        # An operator, and whether it is held channels first itself.
+        pending = [(end, True)]
+        while pending:
+            below, held = pending.pop()
+            for index in activations(graph, below):
+                operator, padding = _producer(graph, index)
+                if operator is None:
+                    if held:
+                        failure = f"{_name(graph, index)}: no 3x3 convolution follows this input"
+                        stretch.structure.append(failure)
+                    continue
+                met = stretch_of.get(id(operator))
+                if met is stretch or (not held and ends(graph, operator)):
+                    continue
+                if met is not None:
+                    stretch = _merged(stretch, met, stretch_of)
+                    continue
+                opens, failure = _role(graph, operator, padding)
+                if failure:
+                    name = _name(graph, graph.output(operator))
+                    stretch.structure.append(f"{name}: {failure}")
+                    if graph.name(operator) == "DEPTH_TO_SPACE":
+                        continue  # It ends a stretch of its own.
+                stretch.inside[id(operator)] = operator
+                stretch_of[id(operator)] = stretch
+                if not opens:
+                    pending.append((operator, failure is None))
+    return list({id(stretch): stretch for stretch in stretch_of.values()}.values())
+
+
+def _merged(one, other, stretch_of):
+    """Both as one, the smaller in the larger, so that no operator moves often."""
+    small, large = sorted((one, other), key=lambda stretch: len(stretch.inside))
+    large.inside |= small.inside
+    large.structure += small.structure
+    stretch_of.update(dict.fromkeys(small.inside, large))
+    return large
+
+
+def _path(graph, stretch, contents):
+    inside = stretch.inside.values()
+    found = zeros(graph, inside, contents)
     return SparsePath(
-        tuple(levels.title(tensor) for tensor in tensors),
-        zeros,
-        tuple(dict.fromkeys(structure)),
-        tuple(_storage_failures(graph, zeros)),
+        tuple(levels.title(tensor) for tensor in _kernels(graph, inside)),
+        found,
+        tuple(dict.fromkeys([*stretch.structure, *_leaks(graph, inside)])),
+        tuple(_storage_failures(graph, found)),
     )
+
+
+def zeros(graph: Graph, operators: Iterable[schema.OperatorT], contents: Contents) -> float:
+    """The fraction of zeros in the kernels of the 1x1 convolutions among some operators."""
+    tensors = _kernels(graph, operators)
+    size = sum(levels.size(tensor) for tensor in tensors)
+    return 1 - sum(contents.of(tensor).alive for tensor in tensors) / size if size else 0.0
+
+
+def fits(graph: Graph, operator: schema.OperatorT) -> tuple[bool, bool]:
+    """Whether an operator opens a stretch, and whether it has a place in any."""
+    padding = _merged_padding(graph, graph.input(operator, 0))
+    opens, failure = _role(graph, operator, padding)
+    return opens, failure is None or ends(graph, operator)
+
+
+def _kernels(graph, operators):
+    pointwise = [operator for operator in operators if _is_pointwise(graph, operator)]
+    return [graph.tensor(graph.source(graph.input(operator, 1))) for operator in pointwise]
 
 
 def _role(graph, operator, padding):
     """`(opens the stretch, None)`, or `(False, why it cannot be held channels first)`."""
     name = graph.name(operator)
-    output = graph.tensor(int(operator.outputs[0]))
+    output = graph.tensor(graph.output(operator))
     if output.type != schema.TensorType.FLOAT32:
         return False, "it does not compute in float"
     if name in ("CONV_2D", "DEPTHWISE_CONV_2D"):
@@ -128,11 +187,21 @@ def _role(graph, operator, padding):
     if name == "DEPTHWISE_CONV_2D":
         return False, _depthwise_failure(graph, operator, padding)
     if name in ("ADD", "MUL"):
-        ranks = {len(levels.shape(graph.tensor(int(i)))) for i in _activations(graph, operator)}
-        return False, None if ranks == {4} else f"{name} of inputs that are not feature maps"
-    if name in _UNARY or name == "RESIZE_BILINEAR" or _is_global_mean(graph, operator):
+        return False, _elementwise_failure(graph, operator)
+    if name in REDUCTIONS and ends(graph, operator):
+        return False, None
+    if name in _UNARY or name == "RESIZE_BILINEAR":
         return False, None if len(levels.shape(output)) == 4 else f"{name} of no feature map"
     return False, f"{name} has no channels-first kernel"
+
+
+def _elementwise_failure(graph, operator):
+    computed = activations(graph, operator)
+    if len(computed) < len(operator.inputs):
+        return f"{graph.name(operator)} with a constant"
+    if {len(levels.shape(graph.tensor(index))) for index in computed} != {4}:
+        return f"{graph.name(operator)} of inputs that are not feature maps"
+    return None
 
 
 def _convolution_role(graph, operator, padding):
@@ -188,9 +257,7 @@ def _producer(graph, index):
     convolution is that of the PAD before it.
     """
     operator = graph.producer.get(index)
-    if operator is None:
-        return None, None
-    return operator, _merged_padding(graph, graph.input(operator, 0))
+    return operator, operator and _merged_padding(graph, graph.input(operator, 0))
 
 
 def _merged_padding(graph, index):
@@ -199,15 +266,15 @@ def _merged_padding(graph, index):
     if pad is None or graph.name(pad) != "PAD" or len(graph.consumers.get(index, [])) != 1:
         return None
     amounts = graph.input(pad, 1)
-    if not graph.is_constant(amounts):
+    if not graph.is_constant(amounts) or levels.shape(graph.tensor(amounts)) != (4, 2):
         return None
     amounts = flatbuffer.dense(graph.model, graph.tensor(amounts)).tolist()
-    if len(amounts) != 4 or amounts[0] != [0, 0] or amounts[3] != [0, 0]:
+    if amounts[0] != [0, 0] or amounts[3] != [0, 0]:
         return None
     return tuple(amounts[1]), tuple(amounts[2])
 
 
-def _activations(graph, operator):
+def activations(graph: Graph, operator: schema.OperatorT) -> list[int]:
     """The inputs of an operator that are computed, past a PAD that is merged into it."""
     if graph.name(operator) in ("CONV_2D", "DEPTHWISE_CONV_2D"):
         index = graph.input(operator, 0)
@@ -222,17 +289,25 @@ def _leaks(graph, inside):
     members = {id(operator) for operator in inside}
     outputs = {int(index) for index in graph.subgraph.outputs}
     for operator in inside:
-        index = int(operator.outputs[0])
-        readers = list(graph.consumers.get(index, []))
-        if _is_global_mean(graph, operator):
+        index = graph.output(operator)
+        if graph.producer.get(index) is not operator:
+            continue  # Two write the same tensor: damage, and not to be read through for each.
+        found = readers(graph, index)
+        outside = [reader for reader in found if id(reader) not in members]
+        if ends(graph, operator) and len(outside) == len(found):
             continue
-        for reader in readers:
-            if graph.name(reader) == "PAD" and len(reader.outputs):
-                readers += graph.consumers.get(int(reader.outputs[0]), [])
-            elif id(reader) not in members:
-                yield f"{_name(graph, index)}: {graph.name(reader)} reads it as well"
+        for name in dict.fromkeys(graph.name(reader) for reader in outside):
+            yield f"{_name(graph, index)}: {name} reads it as well"
         if index in outputs:
             yield f"{_name(graph, index)}: it is an output of the network as well"
+
+
+def readers(graph: Graph, index: int) -> list[schema.OperatorT]:
+    """What reads a tensor, past a PAD."""
+    direct = graph.consumers.get(index, [])
+    found = [reader for reader in direct if graph.name(reader) != "PAD"]
+    padded = {graph.output(reader) for reader in direct if graph.name(reader) == "PAD"}
+    return found + [reader for output in padded for reader in graph.consumers.get(output, [])]
 
 
 def _storage_failures(graph, zeros):
@@ -243,29 +318,23 @@ def _storage_failures(graph, zeros):
         yield f"{zeros:.1%} of the 1x1 weights are zero; more than two thirds must be"
 
 
-def _zeros(model, tensors):
-    sizes = [levels.size(tensor) for tensor in tensors]
-    alive = [int((flatbuffer.stored(model, tensor) != 0).sum()) for tensor in tensors]
-    return 1 - sum(alive) / sum(sizes) if sum(sizes) else 0.0
-
-
 def _is_pointwise(graph, operator):
     return graph.name(operator) == "CONV_2D" and _kernel(graph, operator)[1:3] == (1, 1)
 
 
 def _is_over_an_image(graph, operator):
     """Whether a convolution has more than one pixel: a Dense layer may be written as one of one."""
-    return levels.shape(graph.tensor(operator.outputs[0]))[1:3] != (1, 1)
+    return levels.shape(graph.tensor(graph.output(operator)))[1:3] != (1, 1)
 
 
-def _is_global_mean(graph, operator):
-    index, axes = graph.input(operator, 0), graph.input(operator, 1)
-    if graph.name(operator) != "MEAN" or not len(operator.outputs):
+def ends(graph: Graph, operator: schema.OperatorT) -> bool:
+    """Whether a stretch can end at an operator; at a reduction it need not."""
+    name, index = graph.name(operator), graph.input(operator, 0)
+    if index < 0 or graph.output(operator) < 0 or len(levels.shape(graph.tensor(index))) != 4:
         return False
-    if index < 0 or not graph.is_constant(axes):
-        return False
-    axes = flatbuffer.dense(graph.model, graph.tensor(axes)).reshape(-1).tolist()
-    return len(levels.shape(graph.tensor(index))) == 4 and sorted(axes) == [1, 2]
+    if name in REDUCTIONS:
+        return graph.is_constant(graph.input(operator, 1))
+    return name == "DEPTH_TO_SPACE"
 
 
 def _kernel(graph, operator):
@@ -277,8 +346,4 @@ def _kernel(graph, operator):
 
 def _name(graph, index):
     # The converter joins the names of what it merged into one operator.
-    return repr(levels.title(graph.tensor(index)).split(";")[0])
-
-
-def _output_name(graph, operator):
-    return _name(graph, int(operator.outputs[0]))
+    return repr(printable(levels.title(graph.tensor(index)).split(";")[0], most=200))

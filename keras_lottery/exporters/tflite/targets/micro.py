@@ -144,4 +144,4 @@ def encode(model):
 
 
 def _described(weight, cost):
-    return storage.described(bitmask.stored(weight), cost)
+    return storage.described(bitmask.stored_bytes(weight), cost)

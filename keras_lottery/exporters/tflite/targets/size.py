@@ -184,8 +184,8 @@ def smallest(choices):
 def _reason(best, choices, rewriting=0):
     dense = best.plan is None
     rival = smallest([choice for choice in choices if (choice.plan is None) != dense])
-    ours = storage.described(best.stored, best.bytes + rewriting)
-    other = storage.described(rival.stored, rival.bytes)
+    ours = storage.described(best.stored_bytes, best.bytes + rewriting)
+    other = storage.described(rival.stored_bytes, rival.bytes)
     return f"{ours}, against {other} stored {'sparsely' if dense else 'densely'}"
 
 

@@ -153,8 +153,40 @@ def test_every_obstacle_is_named(model):
 def test_without_global_pooling(model):
     operators(model, "MEAN")[0].inputs = operators(model, "MEAN")[0].inputs[:1]
     assert xnnpack.sparse_path(model).structure == (
-        "no global average pooling ends the convolutions",
+        "nothing ends the convolutions: no reduction of a feature map, no DEPTH_TO_SPACE",
     )
+
+
+def depth_to_space(model):
+    mean = operators(model, "MEAN")[0]
+    mean.inputs = mean.inputs[:1]
+    return schema.BuiltinOperator.DEPTH_TO_SPACE
+
+
+def a_sum(model):
+    return schema.BuiltinOperator.SUM
+
+
+def mean_over_channels(model):
+    axes = model.subgraphs[0].tensors[operators(model, "MEAN")[0].inputs[1]]
+    axes.shape = np.array([1], np.int32)
+    model.buffers[axes.buffer].data = np.array([3], np.int32).view(np.uint8)
+    return schema.BuiltinOperator.MEAN
+
+
+@pytest.mark.parametrize("change", [depth_to_space, a_sum, mean_over_channels])
+def test_other_ends_of_the_stretch(model, change):
+    end, code = operators(model, "MEAN")[0], change(model)
+    model.operatorCodes.append(schema.OperatorCodeT(builtinCode=code, deprecatedBuiltinCode=code))
+    end.opcodeIndex = len(model.operatorCodes) - 1
+    assert xnnpack.sparse_path(model).taken
+
+
+def test_a_maximum_ends_nothing(model):
+    code = schema.BuiltinOperator.REDUCE_MAX
+    model.operatorCodes.append(schema.OperatorCodeT(builtinCode=code, deprecatedBuiltinCode=code))
+    operators(model, "MEAN")[0].opcodeIndex = len(model.operatorCodes) - 1
+    assert "nothing ends" in xnnpack.sparse_path(model).structure[0]
 
 
 def test_mobilenet_v2_of_keras_does_not_qualify_and_the_report_says_why():

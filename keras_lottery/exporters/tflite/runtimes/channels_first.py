@@ -1,0 +1,130 @@
+"""Finds what XNNPACK computes wrongly where it holds a network channels first.
+
+Measured with LiteRT.js 2.5.3 on files of TensorFlow's own sparse conversion, outputs against those
+of the same file stored densely. The same code runs on ARM; where it sees AVX XNNPACK leaves such
+networks alone, so that no comparison on a PC shows anything. Why a feature map is misread stands in
+`xnn_subgraph_rewrite_for_nchw` in XNNPACK's `src/subgraph.c`: it asks who reads what a stretch
+hands on inside, and not who reads its last feature map.
+"""
+
+from collections.abc import Iterable
+
+from ai_edge_litert import schema_py_generated as schema
+
+from keras_lottery.exporters.tflite.contents import Contents
+from keras_lottery.exporters.tflite.format import flatbuffer, levels
+from keras_lottery.exporters.tflite.format.graph import Graph
+from keras_lottery.exporters.tflite.format.names import printable
+from keras_lottery.exporters.tflite.runtimes import xnnpack
+from keras_lottery.exporters.tflite.runtimes.defects import Defect
+
+_EFFECTS = {
+    "LiteRT.js": "silently wrong",
+    "LiteRT on ARM": "silently wrong by the same code",
+    "LiteRT, x86 with AVX": "correct",
+}
+
+
+def find(model: schema.ModelT, contents: Contents) -> list[Defect]:
+    """The defects of a model's first subgraph, the one that XNNPACK rewrites.
+
+    Args:
+        model: What `flatbuffer.read` returned.
+        contents: Of the same model.
+
+    Raises:
+        FlatbufferError: Operators or weights contradict themselves.
+    """
+    if not model.subgraphs:
+        return []
+    graph = Graph(model, model.subgraphs[0])
+    if not any(graph.name(operator) == "DENSIFY" for operator in graph.subgraph.operators):
+        return []
+    if not any(xnnpack.ends(graph, operator) for operator in graph.subgraph.operators):
+        return []
+    held = _held(graph)
+    return [
+        Defect("misread by XNNPACK", _written(graph, operator), cause, _EFFECTS)
+        for stretch in _stretches(graph, held)
+        if xnnpack.zeros(graph, stretch, contents) > xnnpack.ZEROS_NEEDED
+        for operator in stretch
+        if (cause := _cause(graph, operator, held)) is not None
+    ]
+
+
+def _held(graph):
+    """The operators that XNNPACK can hold channels first, by their `id`, if nothing forbids it."""
+    held = {}
+    for operator in graph.subgraph.operators:
+        if graph.producer.get(graph.output(operator)) is not operator:
+            continue
+        opens, fits = xnnpack.fits(graph, operator)
+        if fits and (opens or _sources(graph, operator, held) is not None):
+            held[id(operator)] = operator
+    return held
+
+
+def _sources(graph, operator, held):
+    """The operators whose outputs it reads; None where one is not held channels first."""
+    found = [graph.producer.get(index) for index in xnnpack.activations(graph, operator)]
+    return found if found and all(id(source) in held for source in found) else None
+
+
+def _stretches(graph, held) -> Iterable[list[schema.OperatorT]]:
+    """What is held together, without the stretches that XNNPACK finds a reason against."""
+    leader = {key: key for key in held}
+
+    def first(key):
+        while leader[key] != key:
+            leader[key] = key = leader[leader[key]]
+        return key
+
+    spoilt, read = set(), {}
+    for operator in graph.subgraph.operators:
+        if graph.producer.get(graph.output(operator)) is not operator:
+            continue
+        opens, fits = xnnpack.fits(graph, operator)
+        if not fits or opens:
+            continue
+        inputs = xnnpack.activations(graph, operator)
+        sources = [graph.producer.get(index) for index in inputs]
+        if id(operator) not in held:
+            # One input is held, another is not: that forbids the whole.
+            spoilt.update(id(source) for source in sources if id(source) in held)
+            continue
+        for index, source in zip(inputs, sources, strict=True):
+            leader[first(id(source))] = first(id(operator))
+            read[index] = source
+    for index, source in read.items():
+        if any(id(reader) not in held for reader in xnnpack.readers(graph, index)):
+            spoilt.add(id(source))
+    spoilt = {first(key) for key in spoilt}
+    stretches = {}
+    for key, operator in held.items():
+        if first(key) not in spoilt:
+            stretches.setdefault(first(key), []).append(operator)
+    return stretches.values()
+
+
+def _cause(graph, operator, held):
+    name, index = graph.name(operator), graph.output(operator)
+    readers = xnnpack.readers(graph, index)
+    if not xnnpack.ends(graph, operator) and not any(id(reader) in held for reader in readers):
+        by = " and ".join(dict.fromkeys(graph.name(reader) for reader in readers))
+        return (
+            "XNNPACK writes this feature map channels first where it computes 1x1 convolutions "
+            f"sparsely, and {by or 'the caller'} reads it channels last."
+        )
+    if name in ("ADD", "MUL"):
+        shapes = {levels.shape(graph.tensor(i)) for i in xnnpack.activations(graph, operator)}
+        if len(shapes) > 1 and any(shape[1:3] == (1, 1) for shape in shapes):
+            return f"{name} of a feature map and a number for each channel, held channels first."
+    if name in xnnpack.REDUCTIONS:
+        axes = graph.tensor(graph.input(operator, 1))
+        if levels.size(axes) == 1 and int(flatbuffer.dense(graph.model, axes).flat[0]) in (1, 2):
+            return f"{name} over one of height and width alone, held channels first."
+    return None
+
+
+def _written(graph, operator):
+    return printable(levels.title(graph.tensor(graph.output(operator))))
