@@ -1,7 +1,7 @@
 """`describe(data) -> str | None`: what a file is that is no ticket, by its first bytes.
 
-A ticket begins with the length of its header in eight bytes. The header is limited, so that the
-last four of these are zero, and none of the beginnings below can be a ticket's.
+A ticket begins with the length of its header in eight bytes, of which the first may be anything
+and the last four are zero, as the header is limited; then comes a brace.
 """
 
 import mmap
@@ -44,6 +44,8 @@ def describe(data: bytes | mmap.mmap) -> str | None:
     >>> describe(b"a text")
     'a text'
     """
+    if data[4:9] == b"\0\0\0\0{":
+        return None
     if data[4:8] == b"TFL3":
         return "a TFLite file"
     if data[:4] == _ZIP:

@@ -11,8 +11,6 @@ from keras_lottery import (
     left_out,
     listing,
     masking,
-    optimizer_state,
-    rewinding,
     trainers,
     variables,
 )
@@ -24,7 +22,8 @@ from keras_lottery.core import pruned as pruned_actions
 from keras_lottery.core.granularity import Granularity
 from keras_lottery.core.kernel import Kernel, check_seed
 from keras_lottery.core.prune import prune
-from keras_lottery.snapshot import Snapshot, State
+from keras_lottery.rewinding import Training
+from keras_lottery.snapshot import State
 from keras_lottery.watch import Watch
 
 
@@ -84,19 +83,19 @@ class Lottery:
         self.model = model
         self.seed = seed
         self._kernels = variables.prunable(model, include, exclude)
-        self._names = {id(variable): name for name, variable in variables.named(model).items()}
         if masks is not None:
             masking.refuse_misfits(masks, self._kernels)
         self.pruned = lookup.get(pruned_actions, pruned)
         self._watch = Watch(model, self._kernels, optimizer)
         self._attachment = Attachment(self, self._kernels, self.holds, self._watch)
+        self._training = Training(model, self._watch, self._attachment)
         self._attachment.refuse_others()
         trainers.build_optimizer(model)
         self._state = State(
             masks={name: np.ones(kernel.shape, bool) for name, kernel in self._kernels.items()},
             held={},
             previous={},
-            point=Snapshot.take(self._variables(), self._watch.optimizers(), step=0, ours=[]),
+            point=self._training.save(step=0),
             draws=0,
         )
         self.attach()
@@ -311,7 +310,7 @@ class Lottery:
         dead = {name: ~(mask & masks[name]) for name, mask in self._state.masks.items()}
         self._state.masks = {name: np.array(masks[name]) for name in self._kernels}
         self._state.held = held
-        self._reset_slots(dead)
+        self._training.reset_slots(self._kernels, dead)
         self._write_masks()
         self.enforce()
 
@@ -349,13 +348,6 @@ class Lottery:
         by kernel name."""
         return adapters.revived_by_adapters(self.model, self._kernels, self._state.masks)
 
-    def _reset_slots(self, where: Mapping[str, np.ndarray]) -> None:
-        """Give the optimizers' slots of some weights their initial value."""
-        for name, kernel in self._kernels.items():
-            if where[name].any():
-                for optimizer in self._watch.optimizers():
-                    optimizer_state.reset_slots(optimizer, kernel, where[name], self.model)
-
     def _write_masks(self) -> None:
         for name, kernel in self._kernels.items():
             kernel.constraint.write(self._state.masks[name], self._state.held.get(name))
@@ -368,11 +360,8 @@ class Lottery:
         Args:
             step: How many training steps came before, for the record.
         """
-        self._fill()
         self.check()
-        self._state.point = Snapshot.take(
-            self._variables(), self._watch.optimizers(), step, self._attachment.variable_ids
-        )
+        self._state.point = self._training.save(step)
 
     def rewind(self, kept: str | Callable[[Kernel], np.ndarray] = "rewind") -> None:
         """Put every variable back to the rewind point: kernels masked, all else as it was, the
@@ -389,13 +378,11 @@ class Lottery:
         """
         action = lookup.get(kept_actions, kept)
         self._require_attached()
-        self._refuse_what_cannot_go_back()
-        rewinding.refuse_unknown_variables(self._state.point, self._variables())
+        self._training.refuse_what_cannot_go_back(self._state.point)
         starts = {record.name: action(record) for record in self.records()}
         self._state.draws += 1
-        rewinding.restore_variables(self.model, self._state.point, self._variables(), starts)
-        self.rewind_optimizer()
-        rewinding.restore_averages(self._state.point, self._watch.optimizers(), self._variables())
+        self._training.restore(self._state.point, starts)
+        self._forget_the_pruned()
         self.enforce()
 
     def rewind_optimizer(self) -> None:
@@ -405,24 +392,15 @@ class Lottery:
             ValueError: If the model was compiled anew since a rewind point that was saved during
                 training.
         """
-        self._refuse_what_cannot_go_back()
-        rewinding.restore_optimizers(
-            self._state.point,
-            self._watch.optimizers(),
-            self._variables(),
-            self._attachment.variable_ids,
-            self.model,
-        )
+        self._training.refuse_optimizers_that_cannot(self._state.point)
+        self._training.restore_optimizers(self._state.point)
+        self._forget_the_pruned()
+
+    def _forget_the_pruned(self) -> None:
+        """Slots at a rewind point after step 0 know weights that were alive then."""
         if self._state.point.step:
-            self._reset_slots({name: ~mask for name, mask in self._state.masks.items()})
-
-    def _refuse_what_cannot_go_back(self) -> None:
-        rewinding.refuse_unknown_optimizers(self._state.point, self._watch.optimizers())
-
-    def _variables(self) -> dict[str, keras.Variable]:
-        """The model's variables by name: those there were at the beginning keep theirs."""
-        named = variables.named(self.model)
-        return {self._names.get(id(variable), name): variable for name, variable in named.items()}
+            dead = {name: ~mask for name, mask in self._state.masks.items()}
+            self._training.reset_slots(self._kernels, dead)
 
     def records(self) -> Iterator[Kernel]:
         """The record of every kernel, as criteria take it."""

@@ -29,16 +29,16 @@ class Trainers:
 def find(kernels: Iterable[keras.Variable]) -> Trainers:
     """All models and optimizers in this process that can train one of these kernels."""
     wanted = {id(kernel) for kernel in kernels}
+    types = _subtypes(keras.Model) | _subtypes(keras.optimizers.Optimizer)
+    # By the exact type: `isinstance` would ask lazy modules and proxies for theirs.
+    candidates = [found for found in gc.get_objects() if type(found) in types]
     models, optimizers = [], []
-    model_types, optimizer_types = _subtypes(keras.Model), _subtypes(keras.optimizers.Optimizer)
-    for found in gc.get_objects():
-        # By the exact type: `isinstance` would ask lazy modules and proxies for theirs.
-        if type(found) in model_types and getattr(found, "compiled", False):
-            if wanted.intersection(map(id, found.variables)):
-                models.append(found)
-        elif type(found) in optimizer_types:
+    for found in candidates:
+        if isinstance(found, keras.optimizers.Optimizer):
             if wanted.intersection(map(id, keras_internals.variables_trained_by(found))):
                 optimizers.append(found)
+        elif getattr(found, "compiled", False) and wanted.intersection(map(id, found.variables)):
+            models.append(found)
     return Trainers(models, optimizers)
 
 

@@ -86,6 +86,21 @@ def test_foreign_and_damaged_files(tmp_path):
         assert str(tmp_path / name) in str(caught.value)
 
 
+@pytest.mark.parametrize("length", [0x380, 0x480, 0x580])
+def test_a_header_whose_length_begins_as_a_pickle_does(length):
+    """Little-endian, 0x380 is written as 80 03."""
+
+    def file(text):
+        data = ticket_file.encode({"kernel": np.ones(3, bool)}, {}, {"text": text})
+        return data, int.from_bytes(data[:8], "little")
+
+    _, empty = file("")
+    data, written = file("x" * (length - empty))
+    assert written == length
+    masks, _, _ = ticket_file.decode(data)
+    assert masks["kernel"].all()
+
+
 @pytest.mark.parametrize("path", ["", b"", 0, None, "/dev/null", "\ud800"])
 def test_a_path_that_names_no_file_is_refused(path):
     with pytest.raises(TicketError):

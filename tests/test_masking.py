@@ -173,7 +173,7 @@ class Watch(keras.callbacks.Callback):
         self.looks += 1
 
 prune = kl.Prune(kl.schedules.geometric(0.5, every=1), rewind=kl.rewind.to_start(), pruned=PRUNED)
-prune._adopt(model)
+prune.lottery = kl.Lottery(model, pruned=PRUNED)
 start = {name: kernel.numpy() for name, kernel in prune.lottery._kernels.items()}
 class Held(dict):
     def __missing__(self, name):

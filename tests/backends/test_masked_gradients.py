@@ -51,6 +51,8 @@ def reference_of(model, lottery, optimizer):
     ]
     reference = keras.Sequential([keras.Input(SHAPE), *layers])
     reference.compile(optimizer, "mse")
+    # Built by `fit` on TensorFlow, ScheduleFreeAdamW starts from zeros and not from the weights.
+    reference.optimizer.build(reference.trainable_variables)
     return reference
 
 

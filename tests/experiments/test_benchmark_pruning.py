@@ -27,12 +27,12 @@ def test_a_row_for_every_combination():
 
 
 def test_a_model_is_pruned_in_a_process_of_its_own():
-    result = run("--table=model", "--weights=40000", "--sparsity=0.5,0.8", "--repeats=1")
+    result = run("--table=model", "--weights=40000", "--sparsity=0.5", "--repeats=1")
     assert result.returncode == 0, result.stderr
     rows = [line.split("│")[1:-1] for line in result.stdout.splitlines() if "│" in line]
     rows = [[cell.strip() for cell in row] for row in rows]
     # Rows of 1,000, and one kernel of 400.
-    assert [row[:2] for row in rows] == [["40,400", "50%"], ["40,400", "80%"]]
+    assert [row[:2] for row in rows] == [["40,400", "50%"]]
     assert all(float(row[2]) > 0 for row in rows)
     assert all(float(row[4]) >= float(row[5]) for row in rows)
 

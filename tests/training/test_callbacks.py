@@ -153,7 +153,10 @@ def test_checkpoints_every_few_batches(tmp_path, save_freq):
             np.testing.assert_allclose(one, another, rtol=0, atol=1e-5)
 
 
-@pytest.mark.parametrize("save_freq", [1, 3, 5, 7, 11])
+MORE = [pytest.param(save_freq, marks=pytest.mark.long) for save_freq in (3, 7, 11)]
+
+
+@pytest.mark.parametrize("save_freq", [1, 5, *MORE])
 def test_backups_every_few_batches(tmp_path, save_freq):
     class Backup(keras.callbacks.BackupAndRestore):
         def _save_model(self):

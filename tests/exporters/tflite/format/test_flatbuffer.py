@@ -121,7 +121,7 @@ def mutated(data, rng):
     return bytes(data[: rng.randrange(len(data))] if rng.random() < 0.05 else data)
 
 
-def test_ten_thousand_mutated_files_are_read_or_refused():
+def test_mutated_files_are_read_or_refused():
     files = [
         sample_files.stock_file("float32", inputs=16, hidden=8),
         sample_files.stock_file("float16", inputs=16, hidden=16, block=4),
@@ -129,7 +129,7 @@ def test_ten_thousand_mutated_files_are_read_or_refused():
         sample_files.separable_file(),
     ]
     rng, outcomes = random.Random(0), {"read": 0, "refused": 0}
-    for _ in range(10_000):
+    for _ in range(2_000):
         data = mutated(rng.choice(files), rng)
         try:
             str(report.of(data))
@@ -141,8 +141,8 @@ def test_ten_thousand_mutated_files_are_read_or_refused():
             outcomes["read"] += 1
         except FlatbufferError:
             outcomes["refused"] += 1
-    assert outcomes["refused"] > 5_000
-    assert outcomes["read"] > 1_000
+    assert outcomes["refused"] > 1_000
+    assert outcomes["read"] > 200
 
 
 def test_a_tensor_larger_than_any_memory_is_damage():
