@@ -144,7 +144,7 @@ def _digest(lottery: Lottery) -> str:
         digest.update(np.ascontiguousarray(values).tobytes())
     optimizer = variables.optimizer_of(lottery.model)
     if optimizer is not None:
-        digest.update(str(int(optimizer.iterations)).encode())
+        digest.update(str(trainers.steps_of(optimizer)).encode())
     return digest.hexdigest()
 
 

@@ -2,7 +2,7 @@
 
 import keras
 
-from keras_lottery import variables
+from keras_lottery import trainers, variables
 
 
 class Clock:
@@ -60,4 +60,4 @@ class Clock:
     @property
     def iterations(self) -> int:
         """What the optimizer says that it has done."""
-        return 0 if self._optimizer is None else int(self._optimizer.iterations)
+        return 0 if self._optimizer is None else trainers.steps_of(self._optimizer)

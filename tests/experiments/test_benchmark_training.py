@@ -53,6 +53,7 @@ def test_a_word_that_is_no_flag_is_refused():
     assert "Unexpected '100': every setting is a flag" in error
 
 
+@pytest.mark.long
 def test_masked_gradients_beside_masked_weights_alone():
     rows, error = run(
         "--table=gradients", "--gradient_networks=lenet_300_100", "--batch_sizes=8", "--repeats=15"

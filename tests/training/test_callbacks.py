@@ -137,7 +137,10 @@ def test_csv_logger(tmp_path):
             assert float(our_row[name]) == pytest.approx(float(value), abs=1e-5)
 
 
-@pytest.mark.parametrize("save_freq", [1, 3, 5, 11, 24])
+MORE = [pytest.param(save_freq, marks=pytest.mark.long) for save_freq in (1, 3, 11)]
+
+
+@pytest.mark.parametrize("save_freq", [5, 24, *MORE])
 def test_checkpoints_every_few_batches(tmp_path, save_freq):
     def checkpoint(folder):
         path = folder / "{epoch}-{batch}.keras"
@@ -153,10 +156,7 @@ def test_checkpoints_every_few_batches(tmp_path, save_freq):
             np.testing.assert_allclose(one, another, rtol=0, atol=1e-5)
 
 
-MORE = [pytest.param(save_freq, marks=pytest.mark.long) for save_freq in (3, 7, 11)]
-
-
-@pytest.mark.parametrize("save_freq", [1, 5, *MORE])
+@pytest.mark.parametrize("save_freq", [5, *MORE])
 def test_backups_every_few_batches(tmp_path, save_freq):
     class Backup(keras.callbacks.BackupAndRestore):
         def _save_model(self):
