@@ -74,6 +74,7 @@ def test_a_file_that_is_memory_mapped_is_not_written_into(tmp_path):
     assert path.read_bytes() == b"\1" * 8
 
 
+@pytest.mark.long
 def test_leftovers_of_killed_writers_are_removed_and_nothing_else(tmp_path):
     path = tmp_path / "a (1).ticket"
     kept = [".a (1).ticket.tmp", ".b.ticket.01234567.tmp", ".a (1).ticket.0123456.tmp", "0.tmp"]

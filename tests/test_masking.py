@@ -188,6 +188,7 @@ print("held")
 """
 
 
+@pytest.mark.long
 def test_two_replicas(run_python):
     # (`ema_overwrite_frequency` fails under this strategy in Keras itself.)
     code = MIRRORED.replace("OPTIMIZER", "keras.optimizers.Adam(0.01, use_ema=True)")

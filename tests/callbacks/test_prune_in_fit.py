@@ -183,6 +183,7 @@ print(history.history["sparsity"], prune.lottery.sparsity)
 """
 
 
+@pytest.mark.long
 def test_a_schedule_of_tfmot(run_python):
     """As it is: cubic, every third step from the second, to the eighth."""
     pytest.importorskip("tensorflow_model_optimization", exc_type=ImportError)

@@ -140,15 +140,21 @@ def trainings(tmp_path, data, wholes):
     return make
 
 
+MORE_DEATHS = [
+    *((name, DieAtTheEnd(), 0) for name in SETTINGS if name != "random"),
+    ("steps", between_the_two(3), 3),
+]
+
+
 @pytest.mark.parametrize(
     "settings, death, epochs_left",
     [
         *((name, DieInTraining(3), 3) for name in SETTINGS),
-        *((name, DieAtTheEnd(), 0) for name in SETTINGS),
+        ("random", DieAtTheEnd(), 0),
         ("random", DieInTraining(0), 6),
         ("rewound", between_the_two(0), 6),
-        ("steps", between_the_two(3), 3),
         ("least_change", between_the_two(5), 1),
+        *(pytest.param(*death, marks=pytest.mark.long) for death in MORE_DEATHS),
     ],
 )
 def test_it_ends_as_if_nothing_had_happened(trainings, settings, death, epochs_left):

@@ -102,6 +102,7 @@ print(json.dumps([[schedules.of(s)(step) for step in range(13)] for s in (decay,
 """
 
 
+@pytest.mark.long
 def test_the_schedules_of_tfmot():
     """In a process of its own: importing tfmot turns Keras into Keras 2 for the whole process."""
     if importlib.util.find_spec("tensorflow_model_optimization") is None:

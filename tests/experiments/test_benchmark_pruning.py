@@ -4,6 +4,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 ROOT = Path(__file__).parents[2]
 
 
@@ -26,6 +28,7 @@ def test_a_row_for_every_combination():
     ]
 
 
+@pytest.mark.long
 def test_a_model_is_pruned_in_a_process_of_its_own():
     result = run("--table=model", "--weights=40000", "--sparsity=0.5", "--repeats=1")
     assert result.returncode == 0, result.stderr

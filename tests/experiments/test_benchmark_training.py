@@ -32,11 +32,17 @@ def test_a_row_for_every_way_with_ratios_to_fit_and_to_the_loop():
     assert float(rows[3][6]) > 0
 
 
+ALL = "lenet_300_100, conv2, conv4, resnet20"
+MORE = [
+    pytest.param(flag, ALL, marks=pytest.mark.long)
+    for flag in ("--networks=conv6", "--gradient_networks=alexnet")
+]
+
+
 @pytest.mark.parametrize(
     ("flag", "known"),
     [
-        ("--networks=conv6", "lenet_300_100, conv2, conv4, resnet20"),
-        ("--gradient_networks=alexnet", "lenet_300_100, conv2, conv4, resnet20"),
+        *MORE,
         ("--masked_networks=lenet_300_100,foo", "lenet_300_100, conv4"),
     ],
 )

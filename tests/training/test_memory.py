@@ -118,6 +118,7 @@ for name, source in sources.items():
 
 @pytest.mark.skipif(not TENSORFLOW, reason="TensorFlow's memory")
 @pytest.mark.skipif(not Path("/proc/self/clear_refs").exists(), reason="Linux tells the peak")
+@pytest.mark.long
 def test_training_takes_the_memory_of_the_data_once(run_python):
     """Beside the caller's own array, and the peak included."""
     peaks = dict(line.split() for line in run_python(PEAKS).splitlines())

@@ -108,6 +108,7 @@ def test_an_interrupt_ends_training_after_its_chunk():
     assert int(model.optimizer.iterations) == 8 + 12
 
 
+@pytest.mark.long
 def test_a_long_training_of_a_dense_network_is_compiled():
     x, y = tiny.samples(count=40)
     model, other = tiny.dense(), tiny.dense()

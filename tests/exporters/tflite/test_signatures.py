@@ -59,6 +59,7 @@ def test_the_same_model_gives_the_same_bytes(target, precision, tmp_path):
     assert signature == {"inputs": ["input"], "outputs": ["dense_1", "dense_2"]}
 
 
+@pytest.mark.long
 def test_the_same_model_gives_the_same_bytes_in_another_process(tmp_path):
     model = unnamed()
     model.save(tmp_path / "m.keras")
