@@ -48,7 +48,8 @@ class Attachment:
             ValueError: If another `Lottery` is attached to the model.
         """
         homes = self._homes_now()
-        if len(self._masked()) == len(self._kernels) and _same(homes, self._homes):
+        attached = len(self._masked()) == len(self._kernels)
+        if attached and _same(homes, self._homes):
             return False
         self.detach()
         self.refuse_others()
@@ -63,7 +64,7 @@ class Attachment:
         if keras.backend.backend() == "jax":
             keras_internals.after_compile(self._model, self._lottery.attach)
         gradients.mask_while_attached(self._lottery)
-        self._watch.begin()
+        self._watch.begin(again=attached)
         self._retrace()
         return True
 

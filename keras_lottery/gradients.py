@@ -26,21 +26,22 @@ _attached: weakref.WeakSet = weakref.WeakSet()
 
 def mask_while_attached(lottery) -> None:
     """Mask the gradients of a `Lottery`'s kernels from now on, in whatever optimizer."""
-    if not _attached:
-        _stand_in_the_door()
+    if lottery not in _attached:
+        # Called too when the `Lottery` is lost with its model, without having been detached.
+        weakref.finalize(lottery, _leave_the_door_if_unused).atexit = False
     _attached.add(lottery)
+    _stand_in_the_door()
 
 
 def stop_masking(lottery) -> None:
     """Leave the gradients of a `Lottery`'s kernels alone again."""
     _attached.discard(lottery)
-    if not _attached:
-        _leave_the_door()
+    _leave_the_door_if_unused()
 
 
 def _stand_in_the_door() -> None:
     original = keras_internals.BASE_OPTIMIZER.apply
-    if hasattr(original, "unmasked"):  # The last Lottery was not detached but lost.
+    if hasattr(original, "unmasked"):
         return
 
     @functools.wraps(original)
@@ -61,9 +62,13 @@ def _stand_in_the_door() -> None:
     keras_internals.BASE_OPTIMIZER.apply = apply
 
 
-def _leave_the_door() -> None:
+def _leave_the_door_if_unused() -> None:
     current = keras_internals.BASE_OPTIMIZER.apply
-    keras_internals.BASE_OPTIMIZER.apply = getattr(current, "unmasked", current)
+    # A wrapper that somebody else has put around ours has its attributes, and stays.
+    is_ours = hasattr(current, "unmasked") and current.__wrapped__ is current.unmasked
+    # The length of the set may count a `Lottery` that is being lost.
+    if is_ours and not list(_attached):
+        keras_internals.BASE_OPTIMIZER.apply = current.unmasked
 
 
 def mask_of(variable):

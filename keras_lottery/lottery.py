@@ -109,7 +109,9 @@ class Lottery:
             self.set_masks(masks)
 
     @classmethod
-    def from_zeros(cls, model: keras.Model, include=None, exclude=None, seed=0) -> "Lottery":
+    def from_zeros(
+        cls, model: keras.Model, include=None, exclude=None, seed=0, optimizer=()
+    ) -> "Lottery":
         """The masks that a pruned model lost when it was stripped, or saved and loaded again.
 
         So work on a pruned model goes on: `Lottery.from_zeros(keras.models.load_model(path))`. What
@@ -117,7 +119,7 @@ class Lottery:
         """
         kernels = variables.prunable(model, include, exclude)
         masks = {name: array(kernel) != 0 for name, kernel in kernels.items()}
-        return cls(model, include, exclude, seed=seed, masks=masks)
+        return cls(model, include, exclude, seed=seed, masks=masks, optimizer=optimizer)
 
     @staticmethod
     def of(model: keras.Model) -> "Lottery | None":
