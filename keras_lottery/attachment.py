@@ -48,7 +48,7 @@ class Attachment:
             ValueError: If another `Lottery` is attached to the model.
         """
         homes = self._homes_now()
-        attached = len(self._masked()) == len(self._kernels)
+        attached = self.is_attached()
         if attached and _same(homes, self._homes):
             return False
         self.detach()
@@ -67,6 +67,10 @@ class Attachment:
         self._watch.begin(again=attached)
         self._retrace()
         return True
+
+    def is_attached(self) -> bool:
+        """Whether every kernel carries its mask."""
+        return len(self._masked()) == len(self._kernels)
 
     def detach(self) -> None:
         """Give every kernel its own constraint back, and the optimizers their own variables."""

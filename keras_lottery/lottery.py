@@ -228,6 +228,12 @@ class Lottery:
         """Note that an optimizer steps, or traces a step, in which it sees the masks."""
         self._watch.note(optimizer)
 
+    def meet(self, model: keras.Model) -> None:
+        """Take notice of a model that is about to train the kernels, as a whole around them."""
+        self._watch.meet(model)
+        if self._attachment.is_attached():
+            self.attach()
+
     def _require_attached(self) -> None:
         self._fill()
         self._attachment.require()

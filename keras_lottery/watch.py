@@ -44,6 +44,11 @@ class Watch:
         around = [reference() for reference in self._around]
         return [self._model, *(model for model in around if model is not None)]
 
+    def meet(self, model: keras.Model) -> None:
+        """A model trains the kernels from now on, which may have been compiled since."""
+        if not any(model is known for known in self.models()):
+            self._around.append(weakref.ref(model))
+
     def optimizers(self) -> list[keras.optimizers.Optimizer]:
         """The optimizers that are known to train the kernels, now."""
         own = [optimizer for model in self.models() for optimizer in trainers.optimizers_of(model)]
@@ -56,9 +61,10 @@ class Watch:
         the variables of an optimizer that holds masks from now on: it is given more of them.
         """
         retraced = {
-            id(model.optimizer)
+            id(optimizer)
             for model in self.models()
             if keras_internals.has_train_function(model)
+            for optimizer in trainers.optimizers_of(model)
         }
         if keras.backend.backend() == "jax":
             retraced |= set(map(id, self.optimizers()))

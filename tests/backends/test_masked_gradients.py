@@ -199,6 +199,8 @@ import keras, numpy as np, keras_lottery as kl
 
 BASE = next(c for c in reversed(keras.optimizers.Optimizer.__mro__) if hasattr(c, "apply"))
 original = BASE.apply
+TRAINER = next(c for c in keras.Model.__mro__ if "make_train_function" in vars(c))
+making = TRAINER.make_train_function
 
 def make():
     model = keras.Sequential([keras.Input((6,)), keras.layers.Dense(4)])
@@ -215,8 +217,10 @@ plain = keras.optimizers.Adam(0.01)
 plain.build(models[0].trainable_variables)
 first.detach()
 assert BASE.apply is not original  # the other's masks are still there
+assert TRAINER.make_train_function is not making
 second.detach()
 assert BASE.apply is original
+assert TRAINER.make_train_function is making
 assert set(vars(models[0].optimizer)) == set(vars(plain))
 assert len(models[0].optimizer.variables) == len(plain.variables)
 assert "compile" not in vars(models[0])
