@@ -174,6 +174,11 @@ class Lottery:
         print(listing.table(self._state.masks, left_out.reasons(self.model, self._kernels)))
 
     @property
+    def attached(self) -> bool:
+        """Whether every kernel carries its mask."""
+        return self._attachment.is_attached()
+
+    @property
     def holds(self) -> bool:
         """Whether pruned weights are held at values of their own, rather than zero."""
         return self.pruned is not pruned_actions.zero
@@ -231,7 +236,7 @@ class Lottery:
     def meet(self, model: keras.Model) -> None:
         """Take notice of a model that is about to train the kernels, as a whole around them."""
         self._watch.meet(model)
-        if self._attachment.is_attached():
+        if self.attached:
             self.attach()
 
     def _require_attached(self) -> None:

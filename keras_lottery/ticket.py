@@ -100,7 +100,7 @@ class Ticket:
         Raises:
             MaskError: If the masks are attached and do not hold.
         """
-        if Lottery.of(lottery.model) is lottery:
+        if lottery.attached:
             lottery.check()
         masks, held, point = lottery.masks, lottery.state.held, lottery.state.point
         values = {
