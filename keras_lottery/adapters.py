@@ -26,7 +26,8 @@ def neutral(name: str, variable: keras.Variable) -> np.ndarray:
 def revived_by_adapters(
     model: keras.Model, kernels: Mapping[str, keras.Variable], masks: Mapping[str, np.ndarray]
 ) -> dict[str, int]:
-    """How many pruned weights are not zero in the kernel that a layer really computes with.
+    """How many pruned weights have another value than they are held at in the kernel that a layer
+    really computes with.
 
     Args:
         model: The kernels' model.
@@ -47,7 +48,7 @@ def revived_by_adapters(
             stored = keras_internals.stored_kernel(layer)
             if stored is kernel:
                 used = array(layer.kernel if hasattr(layer, "kernel") else layer.embeddings)
-                count = int(np.count_nonzero(used[~masks[name]]))
+                count = int(np.count_nonzero((used != array(kernel))[~masks[name]]))
                 if count:
                     found[name] = count
     return found

@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 import keras
 
-from keras_lottery import variables
+from keras_lottery import left_out, variables
 from keras_lottery.core import lookup
 from keras_lottery.lottery import Lottery
 
@@ -20,6 +20,8 @@ def adopt(
     """Go on from the masks that are on a model, or make some.
 
     A cell of a notebook that is run twice goes on; one that was changed would not do what it says.
+    Masks stay on the kernels that they were made for, with a warning where layers were frozen or
+    unfrozen since.
 
     Args:
         model: The model.
@@ -46,8 +48,10 @@ def adopt(
                 raise ValueError(
                     f"The model {model.name!r} has masks already, made with another {what}: "
                     f"{theirs} there, {ours} here. Give the same, or use `strip(model)` to take "
-                    "them off."
+                    "them off. (Layers that were frozen or unfrozen since make a difference, too.)"
                 )
+    else:
+        left_out.warn_of_changes(model, attached.names, include, exclude)
     attached.attach()
     attached.check()
     return attached

@@ -48,7 +48,8 @@ class Attachment:
             ValueError: If another `Lottery` is attached to the model.
         """
         homes = self._homes_now()
-        if len(self._masked()) == len(self._kernels) and _same(homes, self._homes):
+        attached = self.is_attached()
+        if attached and _same(homes, self._homes):
             return False
         self.detach()
         self.refuse_others()
@@ -63,9 +64,13 @@ class Attachment:
         if keras.backend.backend() == "jax":
             keras_internals.after_compile(self._model, self._lottery.attach)
         gradients.mask_while_attached(self._lottery)
-        self._watch.begin()
+        self._watch.begin(again=attached)
         self._retrace()
         return True
+
+    def is_attached(self) -> bool:
+        """Whether every kernel carries its mask."""
+        return len(self._masked()) == len(self._kernels)
 
     def detach(self) -> None:
         """Give every kernel its own constraint back, and the optimizers their own variables."""

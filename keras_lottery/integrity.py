@@ -81,9 +81,9 @@ def adapters_message(revived: Mapping[str, int], masks: Mapping[str, np.ndarray]
         f"{name!r} ({count} of {np.count_nonzero(~masks[name])})" for name, count in revived.items()
     ]
     return (
-        "The masks do not reach what LoRA adds: pruned weights are not zero in the kernel that is "
-        f"computed with, {', '.join(counts)}. The stored kernel keeps its mask; merging the "
-        "adapters would lose it."
+        "The masks do not reach what LoRA adds: pruned weights have other values in the kernel "
+        f"that is computed with, {', '.join(counts)}. The stored kernel keeps its mask; merging "
+        "the adapters would lose it."
     )
 
 

@@ -15,6 +15,10 @@ BASE_OPTIMIZER = next(
     base for base in reversed(keras.optimizers.Optimizer.__mro__) if hasattr(base, "apply")
 )
 
+# The class whose `make_train_function` every `fit` begins with, while the variables have their
+# values.
+TRAINER = next(base for base in keras.Model.__mro__ if "make_train_function" in vars(base))
+
 
 def variables_trained_by(optimizer: keras.optimizers.Optimizer) -> list[keras.Variable]:
     """The variables that an optimizer was built over, in its order; none before it is built."""

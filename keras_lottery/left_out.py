@@ -93,6 +93,41 @@ def warn(
         )
 
 
+def warn_of_changes(
+    model: keras.Model,
+    masked: Collection[str],
+    include: variables.Selector | None,
+    exclude: variables.Selector | None,
+) -> None:
+    """Warn of kernels that would be chosen now and were not when the masks were made, and of masked
+    ones that were frozen since.
+
+    Args:
+        model: A built `keras.Model`.
+        masked: The names of the kernels that are masked.
+        include: What chose them.
+        exclude: Likewise.
+    """
+    candidates = variables.candidates(model)
+    chosen = variables.prunable(model, include, exclude)
+    came = [name for name in chosen if name not in masked and candidates[name].trainable]
+    if came:
+        warnings.warn(
+            f"The masks stay on the kernels of the first fit. {_listed(came, candidates)} became "
+            "trainable, or were built, since and are left dense. To prune them too, `strip` the "
+            "model and give a new `Prune`, after `Lottery.from_zeros(model)`.",
+            stacklevel=3,
+        )
+    frozen = [name for name in masked if name in candidates and not candidates[name].trainable]
+    if include is None and 0 < len(frozen) < len(masked):
+        warnings.warn(
+            f"The masks stay on the kernels of the first fit. {_listed(frozen, candidates)} were "
+            "frozen since, and will be pruned all the same: to keep them as they are, `strip` the "
+            "model and give a new `Prune`, after `Lottery.from_zeros(model)`.",
+            stacklevel=3,
+        )
+
+
 def _listed(names: Iterable[str], candidates: Mapping[str, keras.Variable]) -> str:
     names = list(names)
     more = f" and {len(names) - _LISTED} more" if len(names) > _LISTED else ""

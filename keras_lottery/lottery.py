@@ -108,7 +108,9 @@ class Lottery:
             self.set_masks(masks)
 
     @classmethod
-    def from_zeros(cls, model: keras.Model, include=None, exclude=None, seed=0) -> "Lottery":
+    def from_zeros(
+        cls, model: keras.Model, include=None, exclude=None, seed=0, optimizer=()
+    ) -> "Lottery":
         """The masks that a pruned model lost when it was stripped, or saved and loaded again.
 
         So work on a pruned model goes on: `Lottery.from_zeros(keras.models.load_model(path))`. What
@@ -116,7 +118,7 @@ class Lottery:
         """
         kernels = variables.prunable(model, include, exclude)
         masks = {name: array(kernel) != 0 for name, kernel in kernels.items()}
-        return cls(model, include, exclude, seed=seed, masks=masks)
+        return cls(model, include, exclude, seed=seed, masks=masks, optimizer=optimizer)
 
     @staticmethod
     def of(model: keras.Model) -> "Lottery | None":
@@ -169,6 +171,11 @@ class Lottery:
     def summary(self) -> None:
         """Print a table of the kernels, with totals, and of what is left dense."""
         print(listing.table(self._state.masks, left_out.reasons(self.model, self._kernels)))
+
+    @property
+    def attached(self) -> bool:
+        """Whether every kernel carries its mask."""
+        return self._attachment.is_attached()
 
     @property
     def holds(self) -> bool:
@@ -224,6 +231,12 @@ class Lottery:
     def note_step(self, optimizer: keras.optimizers.Optimizer) -> None:
         """Note that an optimizer steps, or traces a step, in which it sees the masks."""
         self._watch.note(optimizer)
+
+    def meet(self, model: keras.Model) -> None:
+        """Take notice of a model that is about to train the kernels, as a whole around them."""
+        self._watch.meet(model)
+        if self.attached:
+            self.attach()
 
     def _require_attached(self) -> None:
         self._fill()

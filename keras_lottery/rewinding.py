@@ -6,6 +6,7 @@ import keras
 import numpy as np
 
 from keras_lottery import adapters, assignment, optimizer_state, trainers, variables
+from keras_lottery.arrays import array
 from keras_lottery.attachment import Attachment
 from keras_lottery.snapshot import OptimizerState, Snapshot
 from keras_lottery.watch import Watch
@@ -145,7 +146,8 @@ def _restore_averages(
             if point.step and state is not None and name in state.averages:
                 average.assign(state.averages[name])
             elif name in named:
-                average.assign(named[name])
+                # A copy: JAX donates each array to its step once.
+                average.assign(array(named[name]))
 
 
 def _state_of(optimizer: keras.optimizers.Optimizer, point: Snapshot) -> OptimizerState | None:

@@ -3,8 +3,9 @@
 import keras
 import numpy as np
 
-from keras_lottery import variables
+from keras_lottery import integrity, variables
 from keras_lottery.lottery import Lottery
+from keras_lottery.masking import MaskError
 
 
 def strip(model: keras.Model, *, at_least: float = 0.0) -> keras.Model:
@@ -21,7 +22,8 @@ def strip(model: keras.Model, *, at_least: float = 0.0) -> keras.Model:
 
     Raises:
         ValueError: If the model has no masks, or is denser.
-        MaskError: If a pruned weight does not have the value it is held at.
+        MaskError: If a pruned weight does not have the value it is held at, or another one in the
+            kernel that is computed with, as with LoRA.
 
     Example:
 
@@ -34,6 +36,9 @@ def strip(model: keras.Model, *, at_least: float = 0.0) -> keras.Model:
     if lottery is None:
         raise ValueError(f"The model {model.name!r} has no masks to strip.")
     refuse_denser(model, at_least)
+    revived = lottery.revived_by_adapters()
+    if revived:
+        raise MaskError(integrity.adapters_message(revived, lottery.masks))
     lottery.check()
     lottery.detach()
     return model

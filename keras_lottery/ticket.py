@@ -96,7 +96,12 @@ class Ticket:
             A `Ticket`, whose arrays are read-only: the values are not copied. Where pruned weights
             are held at other values than zero, those are their values in it, and its metadata say
             `"pruned": "freeze"`.
+
+        Raises:
+            MaskError: If the masks are attached and do not hold.
         """
+        if lottery.attached:
+            lottery.check()
         masks, held, point = lottery.masks, lottery.state.held, lottery.state.point
         values = {
             name: np.where(masks[name], value, held[name]) if name in held else value

@@ -37,12 +37,17 @@ class Watch:
         self._around = [weakref.ref(other) for other in found.models if other is not model]
         self._before = weakref.WeakSet(found.optimizers)
         self._masked: weakref.WeakSet = weakref.WeakSet()
-        self._steps: dict[int, int] = {}
+        self._steps: weakref.WeakKeyDictionary = weakref.WeakKeyDictionary()
 
     def models(self) -> list[keras.Model]:
         """The model, and compiled models of which it is a part."""
         around = [reference() for reference in self._around]
         return [self._model, *(model for model in around if model is not None)]
+
+    def meet(self, model: keras.Model) -> None:
+        """A model trains the kernels from now on, which may have been compiled since."""
+        if not any(model is known for known in self.models()):
+            self._around.append(weakref.ref(model))
 
     def optimizers(self) -> list[keras.optimizers.Optimizer]:
         """The optimizers that are known to train the kernels, now."""
@@ -56,9 +61,10 @@ class Watch:
         the variables of an optimizer that holds masks from now on: it is given more of them.
         """
         retraced = {
-            id(model.optimizer)
+            id(optimizer)
             for model in self.models()
             if keras_internals.has_train_function(model)
+            for optimizer in trainers.optimizers_of(model)
         }
         if keras.backend.backend() == "jax":
             retraced |= set(map(id, self.optimizers()))
@@ -76,11 +82,17 @@ class Watch:
             gc.collect()  # They may be what an earlier `compile` left behind.
         return found()
 
-    def begin(self) -> None:
-        """Masks are attached now: steps traced before this do not know them."""
+    def begin(self, *, again: bool) -> None:
+        """Masks are attached now: steps traced before this do not know them.
+
+        Args:
+            again: Whether they were attached until now, elsewhere. Who has stepped without them has
+                not seen them yet.
+        """
+        unseen = {one: self._steps.get(one, 0) for one in self.unmasked()} if again else {}
         self._masked.clear()
-        self._steps = {id(one): trainers.steps_of(one) for one in self.optimizers()}
-        self._steps |= {id(one): trainers.steps_of(one) for one in self._before}
+        for one in [*self.optimizers(), *self._before]:
+            self._steps[one] = unseen.get(one, trainers.steps_of(one))
 
     def note(self, optimizer: keras.optimizers.Optimizer) -> None:
         """An optimizer steps, or traces a step, in which it sees the masks."""
@@ -90,7 +102,7 @@ class Watch:
         """The optimizers that have stepped since the masks were attached, and without them."""
         found = trainers.find(self._kernels).optimizers
         for optimizer in trainers.outermost([*found, *self.optimizers()]):
-            more = trainers.steps_of(optimizer) > self._steps.get(id(optimizer), 0)
+            more = trainers.steps_of(optimizer) > self._steps.get(optimizer, 0)
             if more and self._masked.isdisjoint(trainers.parts(optimizer)):
                 yield optimizer
 

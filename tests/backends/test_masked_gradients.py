@@ -191,28 +191,86 @@ def test_adafactor_is_refused_where_it_would_compute_nothing_over_nothing():
     assert np.all(np.isfinite(as_array(model.layers[0].kernel)))
 
 
-def test_nothing_remains_after_detach(run_python):
-    """In a process of its own: here others may have masks."""
+def test_nothing_remains(run_python):
+    """After `detach`, nor after a `Lottery` was lost. In a process of its own: here others may have
+    masks."""
     printed = run_python(
         """
+import functools, gc, weakref
 import keras, numpy as np, keras_lottery as kl
-original = keras.optimizers.Optimizer.apply
-models = []
-for _ in range(2):
+
+BASE = next(c for c in reversed(keras.optimizers.Optimizer.__mro__) if hasattr(c, "apply"))
+original = BASE.apply
+TRAINER = next(c for c in keras.Model.__mro__ if "make_train_function" in vars(c))
+making = TRAINER.make_train_function
+
+def make():
     model = keras.Sequential([keras.Input((6,)), keras.layers.Dense(4)])
     model.compile(keras.optimizers.Adam(0.01), "mse")
-    models.append(model)
+    return model
+
+def train(model):
+    model.fit(np.ones((4, 6)), np.ones((4, 4)), verbose=0)
+
+# After `detach`.
+models = [make(), make()]
 first, second = map(kl.Lottery, models)
 plain = keras.optimizers.Adam(0.01)
 plain.build(models[0].trainable_variables)
 first.detach()
-assert keras.optimizers.Optimizer.apply is not original  # the other's masks are still there
+assert BASE.apply is not original  # the other's masks are still there
+assert TRAINER.make_train_function is not making
 second.detach()
-assert keras.optimizers.Optimizer.apply is original
+assert BASE.apply is original
+assert TRAINER.make_train_function is making
 assert set(vars(models[0].optimizer)) == set(vars(plain))
 assert len(models[0].optimizer.variables) == len(plain.variables)
 assert "compile" not in vars(models[0])
 assert all(variable.constraint is None for variable in models[0].variables)
+
+# After a `Lottery` was lost with its model, not detached.
+model, other = models = [make(), make()]
+lottery, second = map(kl.Lottery, models)
+lottery.prune(0.5)
+train(model)
+lost = weakref.ref(lottery)
+del model, lottery, models[0]
+keras.backend.clear_session()
+gc.collect()
+assert lost() is None
+assert BASE.apply is not original
+del other, second, models
+gc.collect()
+assert BASE.apply is original
+
+# What others put around the door stays, before ours or after.
+calls = []
+
+def counting(method):
+    @functools.wraps(method)
+    def apply(self, grads, trainable_variables=None):
+        calls.append(1)
+        return method(self, grads, trainable_variables)
+    return apply
+
+BASE.apply = before = counting(original)
+model = make()
+lottery = kl.Lottery(model)
+lottery.prune(0.5)
+BASE.apply = after = counting(BASE.apply)
+train(model)
+assert calls and len(calls) % 2 == 0
+lottery.check()
+lottery.detach()
+assert BASE.apply is after
+train(model)
+assert np.all(keras.ops.convert_to_numpy(model.layers[0].kernel))
+again = kl.Lottery(model)
+again.prune(0.5)
+train(model)
+again.check()
+again.detach()
+assert BASE.apply is after
 print("clean")
 """
     )
