@@ -67,7 +67,7 @@ test: $(VENV)/test.done
 test-long: $(VENV)/test.done
 	$(RUN) pytest -q -m long
 	KERAS_BACKEND=jax $(RUN) pytest -q -n 2 --dist loadfile -m "not long" \
-	  tests/test_lottery.py tests/test_rounds.py tests/test_strip.py tests/training
+	  tests/masks/test_lottery.py tests/masks/test_strip.py tests/search/test_rounds.py tests/training
 
 # A part of test-long, and the same on JAX.
 test-keras: $(VENV)/test.done

@@ -15,8 +15,8 @@ import keras_lottery as kl
 from experiments import summary, training
 from experiments.results import Network
 from experiments.settings import Experiment
-from keras_lottery import variables
 from keras_lottery.core import criteria, lookup, schedules
+from keras_lottery.masks import variables
 
 REWINDING = "rewinding"
 

@@ -11,7 +11,7 @@ import pathlib
 import platform
 from importlib import metadata
 
-from keras_lottery import atomic_file
+from keras_lottery.core import atomic_file
 
 
 class ResultsError(ValueError):

@@ -8,8 +8,7 @@ from collections.abc import Collection, Mapping, Sequence
 
 import keras
 
-from keras_lottery import distribution
-from keras_lottery.training import data, dataset, events, loop
+from keras_lottery.training import data, dataset, distribution, events, loop
 from keras_lottery.training.choice import Choice, obstacle, tensorflow_choice
 from keras_lottery.training.evaluator import evaluator
 from keras_lottery.training.plain import Batches

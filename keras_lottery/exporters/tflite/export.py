@@ -9,7 +9,7 @@ from keras_lottery.exporters.tflite import notes, proof, report, targets
 from keras_lottery.exporters.tflite.conversion import source
 from keras_lottery.exporters.tflite.runtimes import measure as measuring
 from keras_lottery.exporters.tflite.targets import auto, replacement, size
-from keras_lottery.strip import refuse_denser
+from keras_lottery.masks.strip import refuse_denser
 
 # What the target `auto` weighs, if nothing else is said.
 _ALIKE = {"bytes": 1.0, "time": 1.0, "memory": 1.0}

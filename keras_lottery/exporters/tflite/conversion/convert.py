@@ -16,9 +16,9 @@ import warnings
 import keras
 import numpy as np
 
-from keras_lottery import variables
 from keras_lottery.exporters.tflite.conversion import names, reference, static
 from keras_lottery.exporters.tflite.errors import ExportError
+from keras_lottery.masks import variables
 
 
 def convert(model, signature, configure=None):

@@ -1,0 +1,191 @@
+"""Whether the masks hold, and if not, why: the causes that can be seen from here."""
+
+import warnings
+from collections.abc import Iterable, Mapping
+
+import keras
+import numpy as np
+
+from keras_lottery.core.kernel import Kernel
+from keras_lottery.masks import keras_internals, masking, trainers
+from keras_lottery.masks.masking import MaskError
+
+_UNSEEN_STEP = (
+    "A step that was compiled before the masks were made trains these weights: {steppers} stepped "
+    "since, and no step of its was traced with the masks. Make the step (tf.function, jax.jit) "
+    "anew after the masks."
+)
+_DIVERGED = "Weights that are alive are not finite either: training diverged."
+_OVERWRITTEN = (
+    "Something wrote to the weights after the last pruning with values from before it: "
+    "EarlyStopping(restore_best_weights=True), load_weights and set_weights do. Let it start after "
+    "the last pruning, or write before the masks are made."
+)
+
+
+def refuse_detached(lottery, kernels: Mapping[str, keras.Variable]) -> None:
+    """Raise a `MaskError` if a `Lottery` does not mask all of its kernels."""
+    for name, kernel in kernels.items():
+        if masking.lottery_of(kernel) is not lottery:
+            raise MaskError(
+                f"Nothing keeps the pruned weights of {name!r}: its mask was detached, or its "
+                "constraint replaced. Call `attach()`."
+            )
+
+
+def refuse_replaced(model: keras.Model, kernels: Mapping[str, keras.Variable]) -> None:
+    """Raise a `MaskError` if a kernel is no longer a variable of its model."""
+    own = set(map(id, model.variables))
+    gone = [name for name, kernel in kernels.items() if id(kernel) not in own]
+    if gone:
+        raise MaskError(
+            f"The model {model.name!r} no longer has the kernels that were masked: "
+            f"{', '.join(gone)}. `quantize`, or building a layer anew, replaced them: `strip` the "
+            "model before, or make new masks (`Lottery.from_zeros(model)`)."
+        )
+
+
+def refuse_broken(
+    records: Iterable[Kernel],
+    held: Mapping[str, np.ndarray],
+    unseen: Iterable[keras.optimizers.Optimizer],
+) -> None:
+    """Raise a `MaskError` if a pruned weight does not have exactly the value it is held at; -0 is
+    0.
+
+    Args:
+        records: The kernels as they are now.
+        held: What pruned weights are held at by kernel name, where it is not zero.
+        unseen: The optimizers that have stepped without the masks, computed when it is asked for.
+    """
+    for kernel in records:
+        expected = held[kernel.name][~kernel.mask] if kernel.name in held else 0.0
+        broken = int(np.count_nonzero(kernel.current[~kernel.mask] != expected))
+        if broken:
+            raise MaskError(
+                f"{kernel.name!r}: {broken} of {np.count_nonzero(~kernel.mask)} pruned weights "
+                f"have changed (expected {'their held values' if kernel.name in held else 0}). "
+                + _causes(kernel, list(unseen))
+            )
+
+
+def warn_of_adapters(revived: Mapping[str, int], masks: Mapping[str, np.ndarray]) -> None:
+    """Warn of kernels that are computed with adapters, whose product no mask reaches."""
+    if revived:
+        warnings.warn(f"{adapters_message(revived, masks)}", stacklevel=3)
+
+
+def adapters_message(revived: Mapping[str, int], masks: Mapping[str, np.ndarray]) -> str:
+    """What adapters do to masked kernels, with the numbers."""
+    counts = [
+        f"{name!r} ({count} of {np.count_nonzero(~masks[name])})" for name, count in revived.items()
+    ]
+    return (
+        "The masks do not reach what LoRA adds: pruned weights have other values in the kernel "
+        f"that is computed with, {', '.join(counts)}. The stored kernel keeps its mask; merging "
+        "the adapters would lose it."
+    )
+
+
+def warn_of_earlier_steps(optimizers: Iterable[keras.optimizers.Optimizer]) -> None:
+    """Warn of optimizers that have stepped before there were masks, in compiled loops of the
+    user's."""
+    stepped = list(optimizers)
+    if stepped:
+        warnings.warn(
+            f"{_listed(stepped)} stepped already, outside `fit`. A step that is compiled "
+            "(tf.function, jax.jit) was traced before the masks and will not see them: make it "
+            "anew now.",
+            stacklevel=3,
+        )
+
+
+def warn_of_zeros(kernels: Mapping[str, np.ndarray]) -> None:
+    """Warn of kernels that look pruned, where no mask keeps them so."""
+    zeros = {name: values.size - np.count_nonzero(values) for name, values in kernels.items()}
+    # Drawn weights are hardly ever zero; a kernel may well start with nothing else.
+    sparse = [
+        f"{name!r} ({zeros[name]} of {values.size})"
+        for name, values in kernels.items()
+        if values.size / 10 <= zeros[name] < values.size
+    ]
+    if sparse:
+        warnings.warn(
+            f"Weights are exactly zero without a mask that keeps them so: {', '.join(sparse)}. "
+            "Training will bring them back. If they were pruned, put their `Ticket` on the model "
+            "or use `Lottery.from_zeros(model)` before anything else makes masks.",
+            stacklevel=3,
+        )
+
+
+def warn_of_empty(
+    before: Mapping[str, np.ndarray],
+    after: Mapping[str, np.ndarray],
+    asked: Mapping[str, float],
+) -> None:
+    """Warn of kernels whose last weights a pruning has taken, though less than all was asked for.
+
+    Args:
+        before: The masks before the pruning, by kernel name.
+        after: The masks after it.
+        asked: The fraction that was asked for, of all or of what was alive.
+    """
+    emptied = [
+        f"{name!r} (0 of {mask.size})"
+        for name, mask in after.items()
+        if before[name].any() and not mask.any() and asked[name] < 1
+    ]
+    if emptied:
+        warnings.warn(
+            f"The pruning left no weight alive in {', '.join(emptied)}: nothing passes through "
+            "such a kernel any more. Prune less, give it a sparsity of its own (`overrides`), "
+            "leave it out (`exclude`), or use the scope 'layerwise' or 'erdos_renyi'.",
+            stacklevel=3,
+        )
+
+
+def refuse_adafactor(
+    optimizers: Iterable[keras.optimizers.Optimizer],
+    kernels: Mapping[str, keras.Variable],
+    masks: Mapping[str, np.ndarray],
+) -> None:
+    """Raise a `ValueError` for masks with which Keras' Adafactor computes 0 / 0.
+
+    It divides by the product of the mean squares of a row and a column of gradients, which
+    underflows to zero where both have no live weight.
+    """
+    trained = {
+        id(variable)
+        for optimizer in optimizers
+        for part in trainers.parts(optimizer)
+        if isinstance(part, keras.optimizers.Adafactor)
+        for variable in keras_internals.variables_trained_by(part)
+    }
+    for name, kernel in kernels.items():
+        if id(kernel) in trained and _has_empty_cross(masks[name]):
+            raise ValueError(
+                f"These masks leave a row and a column of {name!r} without a live weight, and "
+                "Keras' Adafactor is not finite there: train with another optimizer."
+            )
+
+
+def _has_empty_cross(mask: np.ndarray) -> bool:
+    rows, columns = mask.any(-1), mask.any(-2)
+    alive = mask.any((-2, -1))
+    return bool(np.any(alive & ~rows.all(-1) & ~columns.all(-1)))
+
+
+def _causes(kernel: Kernel, unseen: list[keras.optimizers.Optimizer]) -> str:
+    causes = []
+    if unseen:
+        causes.append(_UNSEEN_STEP.format(steppers=_listed(unseen)))
+    if not np.all(np.isfinite(kernel.current[kernel.mask])):
+        causes.append(_DIVERGED)
+    return " ".join(causes or [_OVERWRITTEN])
+
+
+def _listed(optimizers: Iterable[keras.optimizers.Optimizer]) -> str:
+    return ", ".join(
+        f"{type(optimizer).__name__} ({optimizer.name!r}, {trainers.steps_of(optimizer)} steps)"
+        for optimizer in optimizers
+    )

@@ -1,0 +1,136 @@
+"""Private names of Keras that this package uses, in one room.
+
+Each is behind a function or name of ours, with a test of its own in
+`tests/masks/test_keras_internals.py` that fails first, and says which one, when Keras moves it.
+"""
+
+import functools
+import gc
+from collections.abc import Callable, Iterator
+
+import keras
+
+# The class whose `apply` every optimizer of Keras inherits or ends in.
+BASE_OPTIMIZER = next(
+    base for base in reversed(keras.optimizers.Optimizer.__mro__) if hasattr(base, "apply")
+)
+
+# The class whose `make_train_function` every `fit` begins with, while the variables have their
+# values.
+TRAINER = next(base for base in keras.Model.__mro__ if "make_train_function" in vars(base))
+
+
+def variables_trained_by(optimizer: keras.optimizers.Optimizer) -> list[keras.Variable]:
+    """The variables that an optimizer was built over, in its order; none before it is built."""
+    return list(getattr(optimizer, "_trainable_variables", ()))
+
+
+def slots_by_attribute(
+    optimizer: keras.optimizers.Optimizer,
+) -> dict[str, list[keras.Variable | None]]:
+    """The optimizer's lists of slots, by attribute: each runs parallel to the variables trained."""
+    trained = variables_trained_by(optimizer)
+    lists = {
+        name: list(value)
+        for name, value in vars(optimizer).items()
+        if isinstance(value, list) and len(value) == len(trained) and name != "_trainable_variables"
+    }
+    return {
+        name: slots
+        for name, slots in lists.items()
+        if any(isinstance(slot, keras.Variable) for slot in slots)
+        and all(slot is None or isinstance(slot, keras.Variable) for slot in slots)
+        and name not in ("_variables", "_inner_optimizers")
+    }
+
+
+def averages_of(optimizer: keras.optimizers.Optimizer) -> list[keras.Variable | None]:
+    """The moving averages that an optimizer keeps of the variables it trains; none without EMA."""
+    if not getattr(optimizer, "use_ema", False) or not optimizer.built:
+        return []
+    return list(optimizer._model_variables_moving_average)
+
+
+def own_variables_of(optimizer: keras.optimizers.Optimizer) -> list[keras.Variable]:
+    """The variables of an optimizer itself, without those of optimizers inside it."""
+    return list(optimizer._variables)
+
+
+def track(optimizer: keras.optimizers.Optimizer, variable: keras.Variable) -> None:
+    """Make a variable one of an optimizer's."""
+    if not any(variable is own for own in optimizer._variables):
+        optimizer._track_variable(variable)
+
+
+def untrack(optimizer: keras.optimizers.Optimizer, variable: keras.Variable) -> None:
+    """Make a variable none of an optimizer's."""
+    optimizer._untrack_variable(variable)
+
+
+def is_traced(value) -> bool:
+    """Whether a value is a placeholder of a JAX trace, which stands for an argument of the step."""
+    if keras.backend.backend() != "jax":
+        return False
+    import jax
+
+    return isinstance(value, jax.core.Tracer)
+
+
+def is_in_a_traced_step(optimizer: keras.optimizers.Optimizer) -> bool:
+    """Whether a compiled function of this process may have an optimizer's step in it.
+
+    TensorFlow tells what its traced functions captured. JAX does not, and torch compiles nothing.
+    """
+    if keras.backend.backend() != "tensorflow":
+        return keras.backend.backend() == "jax"
+    handle = optimizer.iterations.value.handle
+    return any(
+        captured is handle
+        for found in gc.get_objects()
+        if type(found).__name__ == "FuncGraph"
+        for captured in found.external_captures
+    )
+
+
+def flat_layers(model: keras.Model) -> Iterator[keras.Layer]:
+    """A model and all layers in it, at any depth."""
+    return iter(model._flatten_layers())
+
+
+def owners_of(variable: keras.Variable, model: keras.Model) -> list[keras.Layer]:
+    """The layers of a model that have a variable as their own.
+
+    Several do where one wraps another, as SpectralNormalization.
+    """
+    return [
+        layer
+        for layer in flat_layers(model)
+        if any(
+            variable is own for own in layer._trainable_variables + layer._non_trainable_variables
+        )
+    ]
+
+
+def has_train_function(model: keras.Model) -> bool:
+    """Whether a model has a train step that was made, and perhaps compiled, before."""
+    return getattr(model, "train_function", None) is not None
+
+
+def stored_kernel(layer: keras.Layer) -> keras.Variable | None:
+    """The variable that a layer with LoRA stores its own kernel or table in."""
+    return getattr(layer, "_kernel", getattr(layer, "_embeddings", None))
+
+
+def after_compile(model: keras.Model, then: Callable[[], None] | None) -> None:
+    """Call `then` whenever a model has been compiled anew; not any more if it is `None`."""
+    vars(model).pop("compile", None)
+    if then is None:
+        return
+    method = type(model).compile
+
+    @functools.wraps(method)
+    def compile_and_tell(*args, **kwargs):
+        method(model, *args, **kwargs)
+        then()
+
+    object.__setattr__(model, "compile", compile_and_tell)

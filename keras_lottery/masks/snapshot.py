@@ -1,0 +1,146 @@
+"""What a `Lottery` remembers: the model at the rewind point, and the state of the masks."""
+
+import dataclasses
+from collections.abc import Collection, Mapping, Sequence
+
+import keras
+import numpy as np
+
+from keras_lottery.masks import optimizer_state, trainers, variables
+from keras_lottery.masks.arrays import array
+
+
+@dataclasses.dataclass(frozen=True)
+class OptimizerState:
+    """The variables of one optimizer at one training step.
+
+    Args:
+        optimizer: The optimizer.
+        values: A dict from name (see `optimizer_state.named`) to value. What an optimizer that was
+            not built yet lacks here begins at its initial value.
+        averages: The moving averages that it keeps of weights, by the name of the variable.
+    """
+
+    optimizer: keras.optimizers.Optimizer
+    values: dict[str, np.ndarray]
+    averages: dict[str, np.ndarray]
+
+
+@dataclasses.dataclass(frozen=True)
+class Snapshot:
+    """Every variable of a model and its optimizers at one training step.
+
+    Args:
+        step: How many training steps came before.
+        values: A dict from variable name (see `variables.named`) to value.
+        optimizers: The state of each optimizer.
+    """
+
+    step: int
+    values: dict[str, np.ndarray]
+    optimizers: list[OptimizerState]
+
+    @classmethod
+    def take(
+        cls,
+        named: Mapping[str, keras.Variable],
+        optimizers: Sequence[keras.optimizers.Optimizer],
+        step: int,
+        ours: Collection[int],
+    ) -> "Snapshot":
+        """Copy the values of a model's and its optimizers' variables.
+
+        Args:
+            named: The variables of a model by name.
+            optimizers: The optimizers that train them, built or not.
+            step: How many training steps came before.
+            ours: The `id` of variables in the optimizers that are not to be part of the snapshot.
+        """
+        names = {id(variable): name for name, variable in named.items()}
+        return cls(
+            step,
+            _values(named),
+            [
+                OptimizerState(
+                    optimizer,
+                    _values(optimizer_state.named(optimizer, names, ours)),
+                    _values(optimizer_state.averages(optimizer, names)),
+                )
+                for optimizer in optimizers
+            ],
+        )
+
+    def moved_to(self, model: keras.Model) -> "Snapshot":
+        """The same values for another model of the same architecture, optimizers included.
+
+        Args:
+            model: A built `keras.Model`. An optimizer of another class than that in the same place
+                here has no state in the result.
+
+        Returns:
+            A `Snapshot` by the names of that model.
+
+        Raises:
+            ValueError: If the architectures differ, naming the first difference.
+        """
+        names = variables.names_in({name: v.shape for name, v in self.values.items()}, model)
+        own = trainers.optimizers_of(model)
+        optimizers = [
+            dataclasses.replace(state, optimizer=optimizer)
+            for state, optimizer in zip(self.optimizers, own, strict=False)
+            if type(state.optimizer) is type(optimizer)
+        ]
+        return dataclasses.replace(self, optimizers=optimizers).renamed(names)
+
+    def renamed(self, names: Mapping[str, str]) -> "Snapshot":
+        """The same state by other names.
+
+        Args:
+            names: A dict from each variable's name here to its other name.
+        """
+        optimizers = [
+            OptimizerState(
+                state.optimizer,
+                _renamed_slots(state.values, names),
+                {names.get(name, name): value for name, value in state.averages.items()},
+            )
+            for state in self.optimizers
+        ]
+        values = {names[name]: value for name, value in self.values.items()}
+        return Snapshot(self.step, values, optimizers)
+
+
+@dataclasses.dataclass
+class State:
+    """All that a `Lottery` knows beside the model.
+
+    Args:
+        masks: Boolean arrays by kernel name, True = alive.
+        held: The values that pruned weights are held at, by kernel name; empty where they are zero.
+        previous: The kernels' values when they were last pruned, by name; empty before that, when
+            those at the rewind point stand for them.
+        point: The rewind point.
+        draws: How many random draws were made, so that no two are alike.
+    """
+
+    masks: dict[str, np.ndarray]
+    held: dict[str, np.ndarray]
+    previous: dict[str, np.ndarray]
+    point: Snapshot
+    draws: int
+
+
+def _values(named: Mapping[str, keras.Variable]) -> dict[str, np.ndarray]:
+    return {name: array(variable) for name, variable in named.items()}
+
+
+def _renamed_slots(
+    values: Mapping[str, np.ndarray], names: Mapping[str, str]
+) -> dict[str, np.ndarray]:
+    """The state of an optimizer by the names that the variables have in another model."""
+
+    def renamed(name):
+        part, attribute, *owner = name.split("/", 2)
+        return "/".join([part, attribute, *(names.get(variable, variable) for variable in owner)])
+
+    return {renamed(name): value for name, value in values.items()}

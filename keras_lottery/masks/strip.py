@@ -1,0 +1,77 @@
+"""`strip`: a plain Keras model out of a pruned one."""
+
+import keras
+import numpy as np
+
+from keras_lottery.masks import integrity, variables
+from keras_lottery.masks.lottery import Lottery
+from keras_lottery.masks.masking import MaskError
+
+
+def strip(model: keras.Model, *, at_least: float = 0.0) -> keras.Model:
+    """Verify the masks of a model and take them off. The zeros stay in its weights.
+
+    Args:
+        model: A model with masks, as `Prune`, `rounds`, `Ticket.apply` or `Lottery` leave it.
+        at_least: The sparsity, in [0, 1], that the masked kernels must have together: that which
+            was asked for, so that no denser model is shipped by mistake, such as one of an earlier
+            epoch. A target of `Prune` is rounded to whole weights in each kernel, and so is this.
+
+    Returns:
+        The same model, plain again.
+
+    Raises:
+        ValueError: If the model has no masks, or is denser.
+        MaskError: If a pruned weight does not have the value it is held at, or another one in the
+            kernel that is computed with, as with LoRA.
+
+    Example:
+
+    >>> model = keras.Sequential([keras.Input((10,)), keras.layers.Dense(5)])
+    >>> Lottery(model).prune(0.5)
+    >>> int((strip(model, at_least=0.5).layers[0].kernel.numpy() == 0).sum())
+    25
+    """
+    lottery = Lottery.of(model)
+    if lottery is None:
+        raise ValueError(f"The model {model.name!r} has no masks to strip.")
+    refuse_denser(model, at_least)
+    revived = lottery.revived_by_adapters()
+    if revived:
+        raise MaskError(integrity.adapters_message(revived, lottery.masks))
+    lottery.check()
+    lottery.detach()
+    return model
+
+
+def refuse_denser(model: keras.Model, at_least: float) -> None:
+    """Raise a `ValueError` if a model is denser than it should be.
+
+    Args:
+        model: A built `keras.Model`. If it has masks, they count; if it has none, the zeros in all
+            kernels that could be pruned.
+        at_least: The sparsity that it should have, in [0, 1].
+
+    Raises:
+        ValueError: If it has less, or `at_least` is no sparsity.
+    """
+    if not 0 <= at_least <= 1:
+        raise ValueError(f"`at_least` is {at_least!r}; a sparsity must be in [0, 1].")
+    if not at_least:
+        return
+    lottery = Lottery.of(model)
+    if lottery is None:
+        kernels = variables.prunable(model)
+        alive = {name: keras.ops.convert_to_numpy(kernel) != 0 for name, kernel in kernels.items()}
+    else:
+        alive = lottery.masks
+    size = sum(mask.size for mask in alive.values())
+    pruned = size - sum(int(np.count_nonzero(mask)) for mask in alive.values())
+    # What is asked for is rounded to whole weights in each kernel.
+    if pruned + len(alive) / 2 < at_least * size:
+        by_kernel = ", ".join(f"{name} {1 - mask.mean():.4g}" for name, mask in alive.items())
+        raise ValueError(
+            f"The model {model.name!r} has a sparsity of {pruned / size:.4g}, less than "
+            f"`at_least={at_least:.4g}`: {by_kernel}. Were these the weights of an epoch before "
+            "the last pruning?"
+        )

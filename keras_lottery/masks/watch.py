@@ -1,0 +1,118 @@
+"""Who trains a model's kernels, and whether every step of theirs sees the masks."""
+
+import gc
+import weakref
+from collections.abc import Iterable, Iterator, Mapping
+
+import keras
+
+from keras_lottery.masks import keras_internals, trainers
+
+
+class Watch:
+    """Keeps an eye on the models and optimizers that train the kernels of one model.
+
+    A step that was compiled before the masks were made runs none of our code. What can be seen is
+    that an optimizer's iterations go on while none of its steps was traced with the masks.
+
+    Args:
+        model: The kernels' model.
+        kernels: The variables that are masked, by name.
+        named: Optimizers that the user named: one, or several.
+
+    Raises:
+        ValueError: If `named` is not an optimizer, or several.
+    """
+
+    def __init__(
+        self,
+        model: keras.Model,
+        kernels: Mapping[str, keras.Variable],
+        named: keras.optimizers.Optimizer | Iterable[keras.optimizers.Optimizer],
+    ):
+        self._model = model
+        self._kernels = list(kernels.values())
+        self._named = _as_list(named)
+        found = trainers.find(self._kernels)
+        self._around = [weakref.ref(other) for other in found.models if other is not model]
+        self._before = weakref.WeakSet(found.optimizers)
+        self._masked: weakref.WeakSet = weakref.WeakSet()
+        self._steps: weakref.WeakKeyDictionary = weakref.WeakKeyDictionary()
+
+    def models(self) -> list[keras.Model]:
+        """The model, and compiled models of which it is a part."""
+        around = [reference() for reference in self._around]
+        return [self._model, *(model for model in around if model is not None)]
+
+    def meet(self, model: keras.Model) -> None:
+        """A model trains the kernels from now on, which may have been compiled since."""
+        if not any(model is known for known in self.models()):
+            self._around.append(weakref.ref(model))
+
+    def optimizers(self) -> list[keras.optimizers.Optimizer]:
+        """The optimizers that are known to train the kernels, now."""
+        own = [optimizer for model in self.models() for optimizer in trainers.optimizers_of(model)]
+        return trainers.outermost([*own, *self._named, *self._masked])
+
+    def outside_fit(self) -> list[keras.optimizers.Optimizer]:
+        """The optimizers that have stepped the kernels already, in compiled loops of the user's.
+
+        The train function of a `fit` is traced anew from here. So is a step on JAX that is given
+        the variables of an optimizer that holds masks from now on: it is given more of them.
+        """
+        retraced = {
+            id(optimizer)
+            for model in self.models()
+            if keras_internals.has_train_function(model)
+            for optimizer in trainers.optimizers_of(model)
+        }
+        if keras.backend.backend() == "jax":
+            retraced |= set(map(id, self.optimizers()))
+
+        def found():
+            return [
+                optimizer
+                for optimizer in trainers.outermost([*self._before, *self.optimizers()])
+                if id(optimizer) not in retraced
+                and trainers.steps_of(optimizer)
+                and keras_internals.is_in_a_traced_step(optimizer)
+            ]
+
+        if found():
+            gc.collect()  # They may be what an earlier `compile` left behind.
+        return found()
+
+    def begin(self, *, again: bool) -> None:
+        """Masks are attached now: steps traced before this do not know them.
+
+        Args:
+            again: Whether they were attached until now, elsewhere. Who has stepped without them has
+                not seen them yet.
+        """
+        unseen = {one: self._steps.get(one, 0) for one in self.unmasked()} if again else {}
+        self._masked.clear()
+        for one in [*self.optimizers(), *self._before]:
+            self._steps[one] = unseen.get(one, trainers.steps_of(one))
+
+    def note(self, optimizer: keras.optimizers.Optimizer) -> None:
+        """An optimizer steps, or traces a step, in which it sees the masks."""
+        self._masked.add(optimizer)
+
+    def unmasked(self) -> Iterator[keras.optimizers.Optimizer]:
+        """The optimizers that have stepped since the masks were attached, and without them."""
+        found = trainers.find(self._kernels).optimizers
+        for optimizer in trainers.outermost([*found, *self.optimizers()]):
+            more = trainers.steps_of(optimizer) > self._steps.get(optimizer, 0)
+            if more and self._masked.isdisjoint(trainers.parts(optimizer)):
+                yield optimizer
+
+
+def _as_list(
+    named: keras.optimizers.Optimizer | Iterable[keras.optimizers.Optimizer],
+) -> list[keras.optimizers.Optimizer]:
+    listed = list(named) if isinstance(named, Iterable) else [named]
+    if not all(isinstance(one, keras.optimizers.Optimizer) for one in listed):
+        raise ValueError(
+            f"`optimizer` must be a Keras optimizer or a list of them, received {named!r}."
+        )
+    return listed

@@ -1,0 +1,61 @@
+"""Sparsity and threshold of every kernel, for TensorBoard."""
+
+import pathlib
+from collections.abc import Callable, Iterable
+
+import keras
+import numpy as np
+
+from keras_lottery.core.kernel import Kernel
+from keras_lottery.masks.lottery import Lottery
+
+
+class LayerLog:
+    """Writes beside `TensorBoard`, as a run of its own named `pruning`.
+
+    The names are `sparsity/<kernel>` and `threshold/<kernel>`, the lowest |score| of a weight that
+    is alive; the steps are epochs.
+
+    Args:
+        callbacks: The callbacks of a `fit`: nothing is written where no `TensorBoard` is among
+            them.
+    """
+
+    def __init__(self, callbacks: Iterable[keras.callbacks.Callback]):
+        boards = [one for one in callbacks if isinstance(one, keras.callbacks.TensorBoard)]
+        self._summary = boards[0].summary if boards else None
+        # A file of ours in TensorBoard's own run would hide what it writes later.
+        self._writers = [
+            board.summary.create_file_writer(str(pathlib.Path(board.log_dir, "pruning")))
+            for board in boards
+        ]
+
+    def write(self, lottery: Lottery, criterion: Callable, epoch: int) -> None:
+        """Write what there is after an epoch.
+
+        Args:
+            lottery: Whose kernels.
+            criterion: What ranks their weights.
+            epoch: The number of the epoch.
+        """
+        if not self._writers:
+            return
+        alive = {record.name: _alive(criterion, record) for record in lottery.records()}
+        thresholds = {name: scores.min() for name, scores in alive.items() if scores.size}
+        groups = {"sparsity": lottery.sparsities, "threshold": thresholds}
+        for writer in self._writers:
+            with writer.as_default():
+                for group, values in groups.items():
+                    for name, value in values.items():
+                        self._summary.scalar(f"{group}/{name}", value, step=epoch)
+            writer.flush()
+
+    def close(self) -> None:
+        """Close the files."""
+        for writer in self._writers:
+            writer.close()
+
+
+def _alive(criterion: Callable, kernel: Kernel) -> np.ndarray:
+    """The sizes of the scores of the weights that are alive."""
+    return np.abs(np.asarray(criterion(kernel))[kernel.mask])

@@ -1,0 +1,83 @@
+"""The schedules of a `Prune`: that of most kernels, and those of some."""
+
+import dataclasses
+from collections.abc import Callable, Mapping
+
+from keras_lottery.core import foresight, schedules
+from keras_lottery.masks import variables
+from keras_lottery.masks.lottery import Lottery
+
+
+@dataclasses.dataclass(frozen=True)
+class Planned:
+    """Schedules by the pattern of `overrides` that they are for; by `None`, that of all others.
+
+    Args:
+        schedules: What each asks for at a step.
+        plans: The same without pauses, see `schedules.plan`.
+    """
+
+    schedules: dict[str | None, schedules.Schedule]
+    plans: dict[str | None, schedules.Schedule]
+
+    @classmethod
+    def of(cls, schedule: Callable, overrides: Mapping[str, Callable] | None) -> "Planned":
+        """The schedules as a user gives them.
+
+        Args:
+            schedule: Of any kind that `schedules.of` takes.
+            overrides: Others, by pattern.
+
+        Raises:
+            ValueError: If one is no schedule.
+        """
+        given = {None: schedule, **(overrides or {})}
+        return cls(
+            {pattern: schedules.of(one) for pattern, one in given.items()},
+            {pattern: schedules.plan(one) for pattern, one in given.items()},
+        )
+
+    def targets(self, first: int, last: int) -> dict[str | None, float]:
+        """The most that each asks for from one step to another."""
+        return {
+            pattern: foresight.most(one, first, last) for pattern, one in self.schedules.items()
+        }
+
+    def courses(self, last: int) -> dict[str | None, foresight.Course]:
+        """Where each leads, and how far by a step."""
+        return {
+            pattern: foresight.course(one, self.plans[pattern], last)
+            for pattern, one in self.schedules.items()
+        }
+
+    def prunes_before(self, step: int) -> bool:
+        """Whether one asks for any pruning before a step."""
+        return step > 0 and any(course.reached for course in self.courses(step - 1).values())
+
+    def achieved(self, lottery: Lottery, served: Mapping[str | None, float]) -> dict:
+        """The highest target of each that prunes no more.
+
+        Args:
+            lottery: Whose kernels.
+            served: What they were pruned to.
+        """
+        patterns = {pattern: pattern for pattern in self.schedules if pattern is not None}
+        own = variables.overridden(patterns, lottery.names)
+        sizes = {name: mask.size for name, mask in lottery.masks.items()}
+        alive = lottery.remaining
+        reached = {}
+        for pattern in self.schedules:
+            names = [name for name in lottery.names if own.get(name) == pattern]
+            size = sum(sizes[name] for name in names)
+            # A target is rounded to whole weights in each kernel.
+            pruned = size - sum(alive[name] for name in names) + len(names) / 2
+            reached[pattern] = max(served.get(pattern, 0.0), pruned / size if size else 1.0)
+        return reached
+
+    def describe(self, unit: str) -> str:
+        """Where the schedule of most kernels leads, in a few words."""
+        course = self.courses(0)[None]
+        others = "".join(f", another in {pattern!r}" for pattern in self.schedules if pattern)
+        if course.endless:
+            return f"from {unit} {course.begin} on without end{others}"
+        return f"to a sparsity of {course.asked:.4g} at {unit} {course.end}{others}"

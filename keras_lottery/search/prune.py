@@ -1,0 +1,351 @@
+"""`Prune`: prune inside `model.fit`."""
+
+import dataclasses
+from collections.abc import Callable, Mapping
+
+import keras
+
+from keras_lottery.core import criteria, lookup, scopes
+from keras_lottery.core import granularity as granularities
+from keras_lottery.core import kept as kept_actions
+from keras_lottery.core import pruned as pruned_actions
+from keras_lottery.core.granularity import Granularity
+from keras_lottery.core.kernel import check_seed
+from keras_lottery.masks import variables
+from keras_lottery.masks.lottery import Lottery
+from keras_lottery.search import neighbours, resuming
+from keras_lottery.search import rewind as policies
+from keras_lottery.search.adoption import adopt
+from keras_lottery.search.announcer import Announcer
+from keras_lottery.search.clock import Clock
+from keras_lottery.search.layer_log import LayerLog
+from keras_lottery.search.planned import Planned
+from keras_lottery.tickets import backup as backups
+from keras_lottery.tickets.ticket import Ticket
+from keras_lottery.training import distribution
+
+# How far ahead `next_event` looks for a change of the schedule, in steps.
+_HORIZON = 128
+
+
+class Prune(keras.callbacks.Callback):
+    """Prunes by a schedule during `model.fit`, and rewinds after each pruning if told to.
+
+    A pruning takes place before the epoch (or step) at which the schedule asks for more than there
+    is, so what a callback sees at the end of an epoch is a trained model. Without a rewind there is
+    a last one at the end of training, if it is due; with one there is none, since it would throw
+    away what was trained.
+
+    Adds `sparsity` to the logs of every epoch: that with which it was trained. The history gets
+    `sparsity_after`, too: that after the pruning which followed the epoch, so that its last value
+    is the sparsity of the trained model. Its place among the callbacks:
+    - before those that read it (`CSVLogger`, `TensorBoard`, which gets every kernel's sparsity and
+      threshold as well, as the run `pruning`);
+    - before `BackupAndRestore`, and with a `backup` of its own;
+    - before or after `EarlyStopping(restore_best_weights=True)`, which must begin after the last
+      pruning (`start_from_epoch`): an error otherwise, before training;
+    - before or after `ModelCheckpoint`; with `save_best_only=True` let it begin in a second `fit`,
+      after the last pruning, since earlier epochs are denser: a warning otherwise.
+
+    A `fit` counts from its `initial_epoch`, and so does the schedule: in a loop of single epochs
+    write `fit(initial_epoch=epoch, epochs=epoch + 1)`. A schedule that cannot be finished is said.
+
+    A rewind takes back the optimizer and the learning rate it holds, not what other callbacks
+    remember: `ReduceLROnPlateau` goes on counting, `LearningRateScheduler` goes by the epoch.
+
+    Args:
+        schedule: A function from the number of epochs (or steps) trained to the sparsity that is
+            due, in [0, 1]: one of `keras_lottery.schedules`, your own, or a tfmot
+            `PruningSchedule`. What is due at 0 is pruned before any training: too early for a
+            criterion that looks back at earlier values.
+        criterion: A function `Kernel -> scores` (higher is kept) or the name of one in
+            `keras_lottery.criteria`.
+        scope: A function `(scores, masks, counts) -> masks` or the name of one in
+            `keras_lottery.scopes`.
+        granularity: What is pruned as one, of `keras_lottery.granularity`. Defaults to single
+            weights.
+        overrides: Other schedules for some kernels: a dict from a regular expression, searched in
+            the kernel's name, to the schedule. They hold in each of these kernels, whatever the
+            scope, which is then over the others.
+        rewind: A policy of `keras_lottery.rewind`, or `None` to train on without rewinding.
+        kept: What kept weights become at a rewind: a function of `keras_lottery.core.kept` or its
+            name.
+        pruned: What pruned weights are held at: a function of `keras_lottery.core.pruned` or its
+            name.
+        unit: What the schedule counts: `"epoch"` or `"step"`. A step inside one execution of
+            `steps_per_execution` steps is served at the end of that execution.
+        include: Which kernels to prune: a regular expression or a predicate `(name, shape) ->
+            bool`.
+        exclude: Which of those to leave alone, likewise.
+        seed: Seed of the random choices.
+        backup: A file to keep the masks in, so that an interrupted `fit` can go on where
+            `BackupAndRestore` takes it up again. It stays after training, as only you know when the
+            result is safe; a `fit` that begins anew replaces it.
+
+    Raises:
+        ValueError: If an argument is wrong. In `fit`: if nothing matched, or the model has masks
+            already over other kernels than `include` and `exclude` choose, or with another
+            `pruned`, or the masks of an interrupted training are missing or do not belong to the
+            weights, or another callback would restore a denser epoch.
+        MaskError: In `fit`, at the end of an epoch: if a pruned weight does not have the value it
+            is held at.
+
+    Example:
+
+    >>> import numpy as np
+    >>> from keras_lottery import schedules
+    >>> model = keras.Sequential([keras.Input((10,)), keras.layers.Dense(10)])
+    >>> model.compile("sgd", "mse")
+    >>> prune = Prune(schedules.polynomial(0.5, begin=0, end=2))
+    >>> x = np.ones((8, 10))
+    >>> history = model.fit(x, x, epochs=4, verbose=0, callbacks=[prune])
+    >>> [round(s, 2) for s in history.history["sparsity"]]
+    [0.0, 0.44, 0.5, 0.5]
+    """
+
+    def __init__(
+        self,
+        schedule: Callable,
+        *,
+        criterion: str | Callable = "large_final",
+        scope: str | Callable = "layerwise",
+        granularity: Granularity | None = None,
+        overrides: Mapping[str, Callable] | None = None,
+        rewind: policies.Rewind | None = None,
+        kept: str | Callable = "rewind",
+        pruned: str | Callable = "zero",
+        unit: str = "epoch",
+        include: variables.Selector | None = None,
+        exclude: variables.Selector | None = None,
+        seed: int = 0,
+        backup: str | None = None,
+    ):
+        super().__init__()
+        distribution.refuse_cluster()
+        check_seed(seed)
+        if unit not in ("epoch", "step"):
+            raise ValueError(f"`unit` must be 'epoch' or 'step', received {unit!r}.")
+        self._planned = Planned.of(schedule, overrides)
+        self._announcer = Announcer(self._planned, unit, rewinds=rewind is not None)
+        self.criterion = lookup.get(criteria, criterion)
+        self.scope = lookup.get(scopes, scope)
+        self.granularity = granularities.of(granularity)
+        self.rewind = rewind
+        self.kept = lookup.get(kept_actions, kept)
+        policies.check(rewind, self.kept)
+        self.pruned = lookup.get(pruned_actions, pruned)
+        self.unit = unit
+        self.include = include
+        self.exclude = exclude
+        self.seed = seed
+        self.backup = backup
+        self.lottery: Lottery | None = None
+
+    def __repr__(self):
+        """Where it prunes to, how, and how far it is."""
+        so_far = "" if self.lottery is None else f"; {self.lottery.sparsity:.4g} now"
+        how = ", ".join(map(lookup.name_of, (self.criterion, self.scope)))
+        rewinding = "" if self.rewind is None else f", rewinding {self.rewind}"
+        return f"<Prune {self._planned.describe(self.unit)}: {how}{rewinding}{so_far}>"
+
+    @property
+    def ticket(self) -> Ticket:
+        """The masks and the values at the rewind point, as a `Ticket`."""
+        if self.lottery is None:
+            raise ValueError("There is no ticket yet: `fit` has not begun.")
+        return Ticket.of(self.lottery, lookup.name_of(self.criterion), lookup.name_of(self.scope))
+
+    # Keras calls these.
+
+    # Or else Keras would wait for every step's logs, because of `on_train_batch_end`.
+    async_safe = True
+
+    def on_train_begin(self, logs=None):
+        """Attach the masks, and look at the callbacks beside this one."""
+        distribution.refuse_workers(self.model)
+        before, after = neighbours.around(self)
+        self._keeper = resuming.look_at(before, after, self.backup)
+        self._continued = Lottery.of(self.model) is not None
+        settings = (self.include, self.exclude, self.pruned, self.seed)
+        self.lottery = adopt(self.model, self.lottery, *settings)
+        self._announcer.begin(self.lottery, before, after)
+        self._clock = Clock(self.model, self.params.get("steps"))
+        self._log = LayerLog([*before, *after])
+        self._begun = False
+        self._served = None
+        self._due = None
+        self._event = None
+
+    def on_epoch_begin(self, epoch, logs=None):
+        """Take up an interrupted training; prune and rewind, if an epoch's schedule asks for it."""
+        if self._begun:
+            self._event = None
+        else:
+            self._begin(epoch)
+            self._look_ahead(self._clock.steps_per_epoch)
+        self._arrive("epoch", epoch, batch=0)
+        self._clock.begin_epoch()
+        if epoch > self._first_epoch:
+            self._announcer.note_epoch()
+
+    def on_train_batch_begin(self, batch, logs=None):
+        """Prune and rewind, if a step's schedule asks for it."""
+        self._arrive("step", self._clock.steps + batch, batch)
+
+    def on_train_batch_end(self, batch, logs=None):
+        """Note that a batch has ended. Keras may call this from threads, in any order."""
+        self._clock.note_batch(batch)
+
+    def on_epoch_end(self, epoch, logs=None):
+        """Verify the masks, and log the sparsity with which the epoch was trained."""
+        sparsity = self.lottery.sparsity
+        if self._event is not None and self._event.batch >= self._clock.batches:
+            # The pruning was for a batch that was announced and never came.
+            sparsity = self._event.sparsity
+            self._repeat(self._event)
+        self.lottery.check()
+        if logs is not None:
+            logs["sparsity"] = sparsity
+        before = self._clock.steps
+        self._clock.end_epoch(epoch)
+        self._look_ahead(self._clock.steps - before)
+        self._log.write(self.lottery, self.criterion, epoch)
+        if self.backup is not None:
+            backups.save(self.backup, self.lottery, self._clock.epochs, self._clock.steps)
+
+    def on_train_end(self, logs=None):
+        """Verify the masks; prune a last time, if it is due and nothing is rewound."""
+        if not self._begun:
+            # There was no epoch to do. `BackupAndRestore` writes here how many were done before.
+            self._begin(getattr(self.model, "_initial_epoch", None) or self.params["epochs"])
+        self.lottery.check()
+        if self.rewind is None:
+            self._prune_if_due(self._clock.epochs if self.unit == "epoch" else self._clock.steps)
+        if self._clock.epochs > self._first_epoch:
+            self._announcer.note_epoch()
+        self._announcer.end(self._clock.epochs)
+        self._log.close()
+        if self.backup is not None:
+            backups.mark_finished(self.backup)
+
+    # What they do.
+
+    def next_event(self, step: int) -> int | None:
+        """The next step, after `step`, before which this callback acts: `keras_lottery.fit` stops
+        there.
+
+        Args:
+            step: How many steps are trained, counted from epoch 0.
+
+        Returns:
+            How many will be trained then, or `None` if there is no such step.
+        """
+        events = []
+        if self.unit == "step":
+            now = self._planned.targets(step, step)
+            ahead = range(step + 1, step + _HORIZON)
+            changes = (later for later in ahead if self._planned.targets(later, later) != now)
+            events.append(next(changes, step + _HORIZON))
+        if not self._point_saved and self.rewind.unit == "step" and self.rewind.at > step:
+            events.append(self.rewind.at)
+        return min(events, default=None)
+
+    def _begin(self, epoch):
+        """This `fit` goes on after as many epochs were trained before."""
+        self._begun, self._first_epoch = True, epoch
+        steps = resuming.take_up(self.backup, self.lottery, epoch, self._keeper, self._continued)
+        resumed = steps is not None
+        self._clock.begin(epoch, steps if resumed else self._steps_of(epoch))
+        done = epoch if self.unit == "epoch" else self._clock.steps
+        if not resumed and self.lottery.sparsity == 0 and self._planned.prunes_before(done):
+            resuming.refuse_lost_masks(epoch, f"{self.unit} {done}")
+        self._point_saved = (
+            self.rewind is None or self.rewind.at == 0 or self.lottery.state.point.step > 0
+        )
+
+    def _steps_of(self, epoch):
+        steps = self._clock.steps_per_epoch
+        if epoch and steps is None and "step" in (self.unit, self.rewind and self.rewind.unit):
+            raise ValueError(
+                f"Training goes on from epoch {epoch}, and how many steps that is cannot be told: "
+                "give `steps_per_epoch` to `fit`."
+            )
+        return epoch * (steps or 0)
+
+    def _look_ahead(self, steps):
+        self._announcer.look_ahead(
+            self._first_epoch, self.params["epochs"], steps, self.model.steps_per_execution
+        )
+
+    def _arrive(self, unit, done, batch):
+        """`done` epochs or steps are trained, and a batch is to come: save the rewind point or
+        prune, if that is due now."""
+        if not self._point_saved and unit == self.rewind.unit and done >= self.rewind.at:
+            if done > self.rewind.at:
+                raise ValueError(
+                    f"The rewind point, {unit} {self.rewind.at}, cannot be saved: training is at "
+                    f"{unit} {done} already. It must be the end of an execution of "
+                    "`steps_per_execution` steps."
+                )
+            self._sync()
+            self.lottery.save_rewind_point(step=done if unit == "step" else self._clock.steps)
+            self._point_saved = True
+        if unit == self.unit:
+            sparsity = self.lottery.sparsity
+            if self._prune_if_due(done):
+                self._event = _Event(batch, sparsity, self.lottery.state.draws)
+                self._rewind(done)
+
+    def _prune_if_due(self, done) -> bool:
+        """Whether anything was pruned."""
+        # Several steps may have gone by in one execution.
+        first = done if self._served is None else self._served + 1
+        targets = self._planned.targets(first, done)
+        self._served = done
+        if targets == self._due or not any(targets.values()):
+            return False
+        self._due = targets
+        self._sync()
+        before = self.lottery.remaining
+        self.lottery.prune(
+            targets[None],
+            overrides={pattern: target for pattern, target in targets.items() if pattern},
+            criterion=self.criterion,
+            scope=self.scope,
+            granularity=self.granularity,
+        )
+        self._announcer.note_pruning(targets)
+        return self.lottery.remaining != before
+
+    def _rewind(self, done):
+        if self.rewind is None:
+            return
+        if not self._point_saved:
+            raise ValueError(
+                f"The schedule prunes at {self.unit} {done}, before the rewind point "
+                f"({self.rewind.unit} {self.rewind.at}) is reached: let it begin later."
+            )
+        iterations = self._clock.iterations
+        self.rewind.restore(self.lottery, self.kept)
+        self._clock.note_rewind(iterations)
+
+    def _repeat(self, event):
+        """Prune and rewind as before: JAX has put the variables back to what they were then, and
+        TensorFlow has counted a step of the optimizer."""
+        self.lottery.set_masks(self.lottery.masks)
+        if self.rewind is not None:
+            self.lottery.state.draws = event.draws
+            self.rewind.restore(self.lottery, self.kept)
+
+    def _sync(self):
+        # On JAX the variables are empty while an epoch runs: reading `Callback.model` fills them.
+        return self.model
+
+
+@dataclasses.dataclass(frozen=True)
+class _Event:
+    """A pruning: before which batch of the epoch, from which sparsity, after how many draws."""
+
+    batch: int
+    sparsity: float
+    draws: int

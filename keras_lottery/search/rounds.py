@@ -1,0 +1,270 @@
+"""`rounds`: iterative pruning as a loop whose body is the user's own training."""
+
+import dataclasses
+from collections.abc import Callable, Iterator, Mapping
+
+import keras
+
+from keras_lottery.core import criteria, lookup, scopes
+from keras_lottery.core import granularity as granularities
+from keras_lottery.core import kept as kept_actions
+from keras_lottery.core import pruned as pruned_actions
+from keras_lottery.core.granularity import Granularity
+from keras_lottery.core.schedules import constant
+from keras_lottery.masks import variables
+from keras_lottery.masks.lottery import Lottery
+from keras_lottery.masks.snapshot import State
+from keras_lottery.search import rewind as policies
+from keras_lottery.search.controls import Controls, Start
+from keras_lottery.search.prune import Prune
+from keras_lottery.tickets.ticket import Ticket
+
+_NOTHING = constant(0.0)
+
+
+@dataclasses.dataclass(frozen=True)
+class Round:
+    """One round of iterative pruning, before its training.
+
+    Args:
+        index: 0 is the dense network; after that, how often it was pruned.
+        model: The compiled model to train, masks attached. It is the same model in every round.
+        ticket: The masks of this round and the values at the rewind point.
+        kept: How many weights of each kernel are alive, by name.
+        sparsity: The fraction of all kernels' weights that is pruned, in [0, 1].
+        callbacks: For `model.fit`. They verify the masks at every epoch and log the sparsity; with
+            a rewind point during training, round 0 needs them to save it.
+        initial_epoch: For `model.fit`: where training starts if rewound to the end of an epoch,
+            else 0, also if rewound to a step.
+        controls: A dict from the name of a control to a function of a seed that makes its model;
+            see `control`.
+    """
+
+    index: int
+    model: keras.Model
+    ticket: Ticket
+    kept: dict[str, int]
+    sparsity: float
+    callbacks: list[keras.callbacks.Callback]
+    initial_epoch: int
+    controls: Mapping[str, Callable[[int], keras.Model]]
+
+    @property
+    def remaining(self) -> float:
+        """The fraction of all kernels' weights that is alive, in [0, 1]."""
+        return 1 - self.sparsity
+
+    def control(self, kind: str, seed: int = 0) -> keras.Model:
+        """A compiled model of the same sparsity that is no ticket, to compare with.
+
+        Args:
+            kind: `"reinit"` (the ticket's masks on a model of its own, weights drawn anew: train it
+                from step 0 whatever the rewind point), `"random_mask"` (the ticket's initial values
+                under a random mask with the same counts in each kernel, drawn at the same
+                granularity; in blocks that do not divide their axis the counts may differ a little,
+                as the last ones are smaller) or `"shuffle_layerwise"` (likewise, each kernel's mask
+                permuted weight by weight: the counts are the same). Under those two, kept weights
+                become what they do in the search, by its `kept`; an action on them that looks at
+                trained weights finds those of the rewind point.
+            seed: Seed of the control's random choices.
+
+        Returns:
+            A model with masks attached. The next call for the same kind, of this round or another,
+            gives the same model, set up anew.
+
+        Raises:
+            ValueError: If there is no such control.
+        """
+        if kind not in self.controls:
+            raise ValueError(f"No control {kind!r}; there are {', '.join(self.controls)}.")
+        return self.controls[kind](seed)
+
+
+def rounds(
+    make_model: Callable[[], keras.Model],
+    count: int,
+    rate: float = 0.2,
+    *,
+    overrides: Mapping[str, float] | None = None,
+    criterion: str | Callable = "large_final",
+    scope: str | Callable = "layerwise",
+    granularity: Granularity | None = None,
+    rewind: policies.Rewind | None = policies.to_start(),  # noqa: B008 (a frozen record)
+    kept: str | Callable = "rewind",
+    pruned: str | Callable = "zero",
+    include: variables.Selector | None = None,
+    exclude: variables.Selector | None = None,
+    seed: int = 0,
+    start: Ticket | None = None,
+) -> Iterator[Round]:
+    """Train, prune, rewind, repeat (Frankle & Carbin 2019, section 2, "iterative pruning").
+
+    Yields `count + 1` rounds. The loop's body trains `round.model`; then the lowest-ranked weights
+    are pruned and the rest rewound for the next round. `count=1` is one-shot pruning. Nothing is
+    pruned after the last round.
+
+    Args:
+        make_model: Makes a built and compiled model. Called once, and once more for each kind of
+            control.
+        count: How often to prune.
+        rate: The fraction of the remaining weights to prune each time, in [0, 1].
+        overrides: Other rates for some kernels: a dict from a regular expression, searched in the
+            kernel's name, to the rate. Frankle & Carbin prune the output layer at half the rate.
+        criterion: A function `Kernel -> scores` (higher is kept) or the name of one in
+            `keras_lottery.criteria`.
+        scope: A function `(scores, masks, counts) -> masks` or the name of one in
+            `keras_lottery.scopes`.
+        granularity: What is pruned as one, of `keras_lottery.granularity`. Defaults to single
+            weights.
+        rewind: A policy of `keras_lottery.rewind`, or `None` to train on from the trained weights
+            (fine-tuning). If it rewinds to a step or epoch of training, pass
+            `callbacks=round.callbacks` to `fit`, and train the later rounds only for what is left
+            then: to an epoch, with `initial_epoch=round.initial_epoch`; to step k of T, for T - k
+            steps, as `fit` cannot begin in the middle of an epoch.
+        kept: What kept weights become at a rewind: a function of `keras_lottery.core.kept` or its
+            name.
+        pruned: What pruned weights are held at: a function of `keras_lottery.core.pruned` or its
+            name.
+        include: Which kernels to prune: a regular expression or a predicate `(name, shape) ->
+            bool`.
+        exclude: Which of those to leave alone, likewise.
+        seed: Seed of the random choices.
+        start: The `ticket` of an earlier run's round: begin with that round again, instead of round
+            0, and go on as that run did, with the same arguments. A ticket does not hold the
+            trained weights that `criterion="least_change"` and `kept="rewind_unless_shrinking"`
+            look back at.
+
+    Yields:
+        A `Round`.
+
+    Raises:
+        ValueError: If an argument is wrong, or differs from what `start` was found with, or the
+            rewind point was not reached in round 0.
+        MaskError: If the body's training broke the masks.
+
+    Example:
+
+    >>> import numpy as np
+    >>> def make_model():
+    ...     model = keras.Sequential([keras.Input((8,)), keras.layers.Dense(10, name="fc1")])
+    ...     model.compile("sgd", "mse")
+    ...     return model
+    >>> x = np.ones((4, 8))
+    >>> for r in rounds(make_model, count=2, rate=0.5):
+    ...     history = r.model.fit(x, np.ones((4, 10)), verbose=0)
+    ...     print(r.index, r.remaining, r.kept)
+    0 1.0 {'fc1/kernel': 80}
+    1 0.5 {'fc1/kernel': 40}
+    2 0.25 {'fc1/kernel': 20}
+    """
+    if not isinstance(count, int) or count < 0:
+        raise ValueError(f"`count` must be an integer of 0 or more, received {count!r}.")
+    criterion = lookup.get(criteria, criterion)
+    scope = lookup.get(scopes, scope)
+    kept = lookup.get(kept_actions, kept)
+    pruned = lookup.get(pruned_actions, pruned)
+    policies.check(rewind, kept)
+    granularity = granularities.of(granularity)
+    settings = {
+        "criterion": lookup.name_of(criterion),
+        "scope": lookup.name_of(scope),
+        "kept": lookup.name_of(kept),
+        "granularity": granularity.name,
+        "rate": float(rate),
+        "overrides": {pattern: float(other) for pattern, other in (overrides or {}).items()},
+        "rewind": None if rewind is None else str(rewind),
+    }
+    first = 0
+    if start is not None:
+        first = _round_of(start, rewind, count)
+        held = "zero" if pruned is pruned_actions.zero else "freeze"
+        own = {"pruned": held, "seed": seed, "rewind_step": 0}  # as `Ticket.of` records them
+        _refuse_differences(start, {**settings, **own})
+
+    def masked(model: keras.Model) -> Lottery:
+        return Lottery(model, include, exclude, pruned, seed)
+
+    def search() -> Iterator[Round]:
+        lottery = masked(make_model())
+        if start is not None:
+            _move_to(lottery, start, draws=2 * first + 1)
+            lottery.rewind(kept if first else kept_actions.rewind)
+        controls = Controls(lambda: masked(make_model()), granularity)
+        for index in range(first, count + 1):
+            if index > first:
+                # Not the number of draws so far: a search that was resumed draws the same.
+                lottery.state.draws = 2 * index
+                lottery.prune(
+                    rate=rate,
+                    overrides=overrides,
+                    criterion=criterion,
+                    scope=scope,
+                    granularity=granularity,
+                )
+                lottery.state.draws = 2 * index + 1
+                if rewind is not None:
+                    rewind.restore(lottery, kept)
+            late = rewind is not None and rewind.unit == "epoch" and index > 0
+            ticket = Ticket.of(lottery, rounds=index, settings=settings)
+            action = kept if index else kept_actions.rewind  # round 0 is not rewound
+            yield Round(
+                index=index,
+                model=lottery.model,
+                ticket=ticket,
+                kept=lottery.remaining,
+                sparsity=lottery.sparsity,
+                callbacks=[
+                    Prune(_NOTHING, rewind=rewind, pruned=pruned, include=include, exclude=exclude)
+                ],
+                initial_epoch=rewind.at if late else 0,
+                controls=controls.of(Start(index, ticket.masks, lottery.state.point, action)),
+            )
+            lottery.check()
+            if rewind is not None and rewind.at > 0 and lottery.state.point.step == 0:
+                raise ValueError(
+                    f"Round {index} ended before the rewind point, {rewind.unit} {rewind.at}, was "
+                    "saved: train at least that long, with `callbacks=round.callbacks`."
+                )
+
+    return search()
+
+
+def _round_of(ticket: Ticket, rewind: policies.Rewind | None, count: int) -> int:
+    """The round that a ticket is of, if a search can go on from it."""
+    if rewind != policies.to_start():
+        raise ValueError(
+            "`start` needs `rewind=to_start()`: a ticket holds neither trained weights nor an "
+            "optimizer's state."
+        )
+    index = ticket.metadata.get("rounds")
+    if index is None or index > count:
+        raise ValueError(
+            f"`start` must be the ticket of a round up to `count`={count}, received one of round "
+            f"{index}."
+        )
+    return index
+
+
+def _refuse_differences(ticket: Ticket, settings: Mapping) -> None:
+    """Raise a `ValueError` if a ticket is known to be of a search with other settings."""
+    for name, value in settings.items():
+        found = ticket.metadata.get(name)
+        if found is not None and found != value:
+            raise ValueError(
+                f"`start` is the ticket of a search with {name}={found!r}; this one has "
+                f"{name}={value!r}."
+            )
+
+
+def _move_to(lottery: Lottery, ticket: Ticket, draws: int) -> None:
+    """Give a `Lottery` the masks and the rewind point of a ticket."""
+    ticket = ticket.renamed(lottery.model)
+    lottery.load_state(
+        State(
+            masks=ticket.masks,
+            held=ticket.held if lottery.holds else {},
+            previous={},
+            point=dataclasses.replace(lottery.state.point, values=ticket.values),
+            draws=draws,
+        )
+    )

@@ -1,0 +1,1 @@
+"""What a search ends in, and the files it is kept in."""

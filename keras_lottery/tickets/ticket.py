@@ -1,0 +1,335 @@
+"""The ticket: which weights are alive, and the values every variable starts from."""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import os
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any
+
+import keras
+import numpy as np
+
+from keras_lottery.core import compare, pairing
+from keras_lottery.masks import assignment, variables
+from keras_lottery.masks.lottery import Lottery
+from keras_lottery.tickets import file as ticket_file
+from keras_lottery.tickets.file import TicketError
+
+
+@dataclasses.dataclass(frozen=True, eq=False, repr=False)
+class Ticket:
+    """A lottery ticket: masks, and the values of all variables at the rewind point.
+
+    Args:
+        masks: Boolean arrays by kernel name, True = alive.
+        values: Arrays by variable name: every variable of the model, kernels unmasked, biases,
+            normalisation statistics and seed states included.
+        metadata: How the ticket was found: a JSON-able dict (criterion, scope, rounds, seed,
+            history, versions, ...).
+
+    Raises:
+        TicketError: If a mask is not boolean, or has no value of its shape.
+
+    Example:
+
+    >>> kernel = np.array([[0.5, -0.1], [0.2, 0.3]], "float32")
+    >>> ticket = Ticket({"fc/kernel": np.abs(kernel) > 0.25}, {"fc/kernel": kernel})
+    >>> ticket
+    <Ticket: 2 of 4 weights alive in 1 kernel, sparsity 0.5>
+    >>> ticket.sparsity
+    0.5
+    """
+
+    masks: dict[str, np.ndarray]
+    values: dict[str, np.ndarray]
+    metadata: dict[str, Any] = dataclasses.field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        if not self.masks:
+            raise TicketError("a ticket without a mask selects nothing.")
+        for name, mask in self.masks.items():
+            if mask.dtype != np.bool_:
+                raise TicketError(f"the mask of {name!r} has dtype {mask.dtype}; masks are bool.")
+            if name not in self.values:
+                raise TicketError(f"there is a mask for {name!r}, but no value.")
+            if mask.shape != self.values[name].shape:
+                raise TicketError(
+                    f"the mask of {name!r} has shape {mask.shape}, "
+                    f"its value {self.values[name].shape}."
+                )
+
+    def __repr__(self) -> str:
+        """The counts, and what is known of the search: not the arrays."""
+        alive = sum(int(np.count_nonzero(mask)) for mask in self.masks.values())
+        size = sum(mask.size for mask in self.masks.values())
+        kernels = f"{len(self.masks)} kernel{'s' if len(self.masks) > 1 else ''}"
+        found = [
+            f"{name} {self.metadata[name]}"
+            for name in ("criterion", "rounds", "operation")
+            if self.metadata.get(name) is not None
+        ]
+        facts = [f"sparsity {self.sparsity:.6g}", *found]
+        return f"<Ticket: {alive:,} of {size:,} weights alive in {kernels}, {', '.join(facts)}>"
+
+    @classmethod
+    def of(
+        cls,
+        lottery: Lottery,
+        criterion: str | None = None,
+        scope: str | None = None,
+        rounds: int | None = None,
+        history: Sequence[Any] | None = None,
+        settings: Mapping[str, Any] | None = None,
+    ) -> Ticket:
+        """The ticket that a `Lottery` holds now.
+
+        Args:
+            lottery: The owner of the masks and of the rewind point.
+            criterion: For the record: the name of the criterion that ranked the weights.
+            scope: For the record: the name of the scope.
+            rounds: For the record: how often was pruned.
+            history: For the record: JSON-able results of the training.
+            settings: For the record: all that it was searched with, JSON-able values by name.
+
+        Returns:
+            A `Ticket`, whose arrays are read-only: the values are not copied. Where pruned weights
+            are held at other values than zero, those are their values in it, and its metadata say
+            `"pruned": "freeze"`.
+
+        Raises:
+            MaskError: If the masks are attached and do not hold.
+        """
+        if lottery.attached:
+            lottery.check()
+        masks, held, point = lottery.masks, lottery.state.held, lottery.state.point
+        values = {
+            name: np.where(masks[name], value, held[name]) if name in held else value
+            for name, value in point.values.items()
+        }
+        metadata = {
+            "criterion": criterion,
+            "scope": scope,
+            "rounds": rounds,
+            "history": history,
+            "pruned": "freeze" if lottery.holds else "zero",
+            "sparsity": lottery.sparsity,
+            "rewind_step": point.step,
+            "seed": lottery.seed,
+            "versions": {
+                "keras": keras.__version__,
+                "numpy": np.__version__,
+                "backend": keras.backend.backend(),
+            },
+            **(settings or {}),
+        }
+        return cls(_read_only(masks), _read_only(values), metadata)
+
+    @property
+    def sparsity(self) -> float:
+        """The fraction of all masked kernels' weights that is pruned."""
+        alive = sum(int(np.count_nonzero(mask)) for mask in self.masks.values())
+        return 1 - alive / sum(mask.size for mask in self.masks.values())
+
+    @property
+    def held(self) -> dict[str, np.ndarray]:
+        """What pruned weights are held at if it is not zero: by kernel name, 0 for live weights."""
+        return {name: np.where(mask, 0, self.values[name]) for name, mask in self.masks.items()}
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Write the ticket to one file; an interrupted write leaves the old file as it was.
+
+        An existing file keeps its mode, and a symbolic link stays: what it points to is written.
+
+        Args:
+            path: The file, conventionally `*.ticket`. It is in the safetensors format.
+
+        Raises:
+            TicketError: If the file cannot be written, or the metadata is not JSON.
+        """
+        with _naming(path):
+            ticket_file.write(path, ticket_file.encode(self.masks, self.values, self.metadata))
+
+    @classmethod
+    def load(cls, path: str | os.PathLike[str]) -> Ticket:
+        """Read a ticket that `save` wrote.
+
+        Args:
+            path: The file. Its values are memory-mapped, read-only.
+
+        Returns:
+            The `Ticket`, exactly as it was saved.
+
+        Raises:
+            TicketError: If the file is missing, damaged in any bit, or not a ticket; it says what
+                else the file is, if that is known.
+        """
+        with _naming(path):
+            return cls(*ticket_file.decode(ticket_file.memory_map(path)))
+
+    def apply(self, model: keras.Model) -> Lottery:
+        """Put the ticket on a model: every variable takes its value, and the masks are attached.
+
+        The model may have been built in another process, where Keras numbered the layers anew. A
+        layer that computes with constants of its variables, as an adapted `Normalization` does,
+        makes them anew.
+
+        Args:
+            model: A built model of the architecture that the ticket was found on.
+
+        Returns:
+            The attached `Lottery`. Its rewind point is the ticket's. After a late one the optimizer
+            counts iterations from there, so that a learning-rate schedule goes on: compile the
+            model first. A ticket does not hold the optimizer's slots, and they stay as they are:
+            zero in a new one, for which Adam at a late count takes its first steps too large.
+
+        Raises:
+            TicketError: If the architecture is another one, or the model has masks already; the
+                model is then unchanged.
+        """
+        try:
+            own = self.renamed(model)
+            step = int(self.metadata.get("rewind_step", 0))
+            lottery = Lottery(
+                model,
+                include=lambda name, shape: name in own.masks,
+                pruned=self.metadata.get("pruned", "zero"),
+                seed=self.metadata.get("seed", 0),
+                masks=own.masks,
+            )
+        except ValueError as error:
+            raise TicketError(f"the ticket does not fit {model.name!r}: {error}") from error
+        try:
+            assignment.assign(model, own.values)
+        except ValueError as error:
+            lottery.detach()
+            assignment.assign(model, lottery.state.point.values)
+            raise TicketError(f"the ticket does not fit {model.name!r}: {error}") from error
+        optimizer = variables.optimizer_of(model)
+        if step and optimizer is not None:
+            optimizer.iterations.assign(step)
+        lottery.enforce()
+        lottery.save_rewind_point(step)
+        point = dataclasses.replace(lottery.state.point, values=own.values)
+        held = own.held if lottery.holds else {}
+        lottery.load_state(dataclasses.replace(lottery.state, held=held, point=point))
+        return lottery
+
+    def renamed(self, model: keras.Model) -> Ticket:
+        """The ticket by the names that its variables have in a model.
+
+        Args:
+            model: A built model of the architecture that the ticket was found on.
+
+        Returns:
+            A `Ticket` of the same arrays.
+
+        Raises:
+            ValueError: If the architecture or a dtype is another, or the ticket masks what cannot
+                be pruned.
+        """
+        names = variables.names_in(_shapes(self.values), model)
+        own = variables.named(model)
+        for name, value in self.values.items():
+            if own[names[name]].dtype != value.dtype.name:
+                raise TicketError(
+                    f"{name!r} is {value.dtype.name} in it and {own[names[name]].dtype} in the "
+                    "model."
+                )
+        masks = {names[name]: mask for name, mask in self.masks.items()}
+        if strangers := masks.keys() - variables.candidates(model).keys():
+            raise TicketError(f"it has masks for {sorted(strangers)}, which cannot be pruned.")
+        values = {names[name]: value for name, value in self.values.items()}
+        return Ticket(masks, values, self.metadata)
+
+    def union(self, other: Ticket) -> Ticket:
+        """A ticket of the weights that either keeps, starting from this ticket's values.
+
+        Args:
+            other: A ticket of the same architecture, where Keras may have numbered the layers anew.
+
+        Returns:
+            A `Ticket` by the names of this one.
+
+        Raises:
+            TicketError: If the architectures differ, or only one of the two holds pruned weights at
+                other values than zero, or this one does so with weights that would come back: it
+                does not know their values at the rewind point.
+        """
+        return self._combined(compare.union, other)
+
+    def intersection(self, other: Ticket) -> Ticket:
+        """As `union`, of the weights that both keep."""
+        return self._combined(compare.intersection, other)
+
+    def difference(self, other: Ticket) -> Ticket:
+        """As `union`, of the weights that only this one keeps."""
+        return self._combined(compare.difference, other)
+
+    def compare(self, other: Ticket) -> compare.Comparison:
+        """How much the two tickets share, per kernel and overall, and what chance would share.
+
+        Args:
+            other: A ticket of the same architecture, where Keras may have numbered the layers anew.
+
+        Returns:
+            A `keras_lottery.core.compare.Comparison`.
+
+        Raises:
+            TicketError: If the architectures differ, or the kernels that have masks.
+        """
+        return self._with(compare.compare, other)
+
+    def _with(self, function: Callable[..., Any], other: Ticket) -> Any:
+        """What a function of two mask dicts gives for these two tickets."""
+        try:
+            names = pairing.paired(_shapes(other.values), _shapes(self.values), "this ticket")
+            return function(self.masks, {names[name]: mask for name, mask in other.masks.items()})
+        except ValueError as error:
+            raise TicketError(f"the tickets do not fit each other: {error}") from error
+
+    def _combined(self, operation: Callable[..., dict[str, np.ndarray]], other: Ticket) -> Ticket:
+        one, two = (ticket.metadata.get("pruned", "zero") for ticket in (self, other))
+        if one != two:
+            raise TicketError(
+                f"the pruned weights of one ticket are held as by {one!r}, of the other as by "
+                f"{two!r}: together they cannot be held."
+            )
+        masks = self._with(operation, other)
+        revived = [name for name, mask in masks.items() if np.any(mask & ~self.masks[name])]
+        if revived and one != "zero":
+            raise TicketError(
+                f"weights of {revived} would come back, whose values at the rewind point are not "
+                f"in a ticket that holds them as by {one!r}."
+            )
+        metadata = {
+            "operation": operation.__name__,
+            "of": [self.metadata, other.metadata],
+            "pruned": one,
+            "rewind_step": self.metadata.get("rewind_step", 0),
+            "seed": self.metadata.get("seed", 0),
+        }
+        return Ticket(masks, self.values, metadata)
+
+
+def _shapes(values: Mapping[str, np.ndarray]) -> dict[str, tuple[int, ...]]:
+    return {name: value.shape for name, value in values.items()}
+
+
+def _read_only(arrays: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """Views that cannot be written to."""
+    views = {name: array.view() for name, array in arrays.items()}
+    for view in views.values():
+        view.flags.writeable = False
+    return views
+
+
+@contextlib.contextmanager
+def _naming(path: str | os.PathLike[str]) -> Iterator[None]:
+    """Puts the file's name in front of every `TicketError`."""
+    try:
+        yield
+    except TicketError as error:
+        name = str(path) or "''"
+        raise TicketError(f"{name}: {error}") from error
