@@ -30,7 +30,7 @@ from absl import app, flags
 from rich.console import Console
 from rich.table import Table
 
-from experiments import quiet
+from keras_lottery.commands import quiet
 
 FLAGS = flags.FLAGS
 

@@ -35,7 +35,7 @@ import time
 import numpy as np
 from absl import app, flags
 
-from experiments import quiet
+from keras_lottery.commands import quiet
 
 FLAGS = flags.FLAGS
 

@@ -5,8 +5,8 @@ import sys
 
 from rich.console import Console
 
-from experiments import quiet
 from experiments.progress import Progress
+from keras_lottery.commands import quiet
 
 
 def begin(argv):

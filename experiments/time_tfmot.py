@@ -16,7 +16,7 @@ import numpy as np
 
 def main(network, batch_size, steps, epochs, repeats):
     """Prints microseconds a step, without and with tfmot's masks, as JSON."""
-    from experiments import quiet
+    from keras_lottery.commands import quiet
 
     quiet.import_tensorflow()
     import tensorflow_model_optimization as tfmot

@@ -168,7 +168,7 @@ def main(argv):
                 f"{', '.join(known)}."
             )
     if FLAGS.row:
-        from experiments import quiet
+        from keras_lottery.commands import quiet
 
         quiet.import_tensorflow()
         [name], [column] = FLAGS.models, FLAGS.targets

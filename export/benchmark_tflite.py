@@ -1,4 +1,4 @@
-"""Measures .tflite files side by side: bytes, latency, memory and accuracy on this machine.
+"""Measures .tflite files side by side: `keras-lottery benchmark`, with data sets by their names.
 
   python -m export.benchmark_tflite dense.tflite sparse.tflite
   python -m export.benchmark_tflite --dataset=mnist --runtimes=XNNPACK *.tflite
@@ -9,135 +9,54 @@ others, on one thread. A file that cannot be run is listed with the reason. DIR 
 one's own: a folder for each class with its pictures or arrays in it, or x.npy and y.npy.
 """
 
-import sys
-from pathlib import Path
-
-from absl import app, flags
-
-from export import data_flags, own_images
-
-FLAGS = flags.FLAGS
-
-HEADER = (
-    "file", "runtime", "bytes", "gzipped", "median us", "10 % to 90 %", "faster", "memory",
-    "load ms", "accuracy", "",
-)  # fmt: skip
+from export import data_flags
+from keras_lottery.commands import benchmark, command
 
 
-def accuracy(data, dataset, runtime):
-    """The fraction of a data set's test images that a file classifies rightly, or why not.
+def add_arguments(parser):
+    """Defines what the command takes, and the data set.
 
     Args:
-        data: The file's bytes.
-        dataset: A `Dataset`.
-        runtime: One of `interpreter.RUNTIMES`.
-
-    Returns:
-        A float, or a str.
+        parser: An `argparse.ArgumentParser`.
     """
-    from keras_lottery.exporters.tflite.runtimes import interpreter
-
-    outcome = interpreter.invoke_apart(data, [dataset.x_test], [runtime])[runtime]
-    if isinstance(outcome, str):
-        return outcome
-    return float((outcome[0].argmax(axis=-1) == dataset.y_test).mean())
+    benchmark.add_arguments(parser)
+    data_flags.add_arguments(parser)
 
 
-def rows(files, measurements, dataset=None):
-    """The cells under `HEADER`, one row for each measurement.
+def load(arguments):
+    """The test images of the data set, or the images of one's own, or None.
 
     Args:
-        files: The paths, the first being what the others are compared with.
-        measurements: What `measure.measure` made of them.
-        dataset: A `Dataset` to classify, or None.
+        arguments: What a parser with `add_arguments` made of a command line.
 
     Returns:
-        A list of lists of text.
+        `(x, y)`, or None.
+
+    Raises:
+        CommandError: There is a limit of images and no images.
+        ValueError, OSError: There is no such data set, or a folder holds something else.
     """
-    from keras_lottery.exporters.tflite import report, tables
-
-    contents = {Path(file).name: Path(file).read_bytes() for file in files}
-    sizes = {name: report.size(data) for name, data in contents.items()}
-    first = {m.runtime: m.median for m in measurements if m.file == Path(files[0]).name}
-    result = []
-    for found in measurements:
-        name, runtime, median, spread, memory, load, failure = found.row()
-        baseline = first.get(found.runtime)
-        right = ""
-        if dataset is not None and not failure:
-            right = accuracy(contents[name], dataset, runtime)
-            right = f"{right:.2%}" if isinstance(right, float) else right
-        result.append(
-            [
-                name,
-                runtime,
-                tables.number(sizes[name].raw),
-                tables.number(sizes[name].gzipped),
-                median,
-                spread,
-                f"{baseline / found.median:.2f}x" if baseline and found.median else "",
-                memory,
-                load,
-                right,
-                failure,
-            ]
-        )
-    return result
+    if arguments.dataset is None:
+        return benchmark.load_images(arguments)
+    dataset = data_flags.load(arguments)
+    return dataset.x_test, dataset.y_test
 
 
-def unfit_settings():
-    """What is wrong with the flags, on one line; empty if nothing is."""
-    if FLAGS.images is None:
-        return data_flags.unfit()
-    for flag in ("dataset", "data_dir", "download"):
-        if FLAGS[flag].present:
-            return f"--images brings the examples; --{flag} has no use beside it."
-    return ""
+def run(arguments):
+    """Measures the files, and prints a table.
 
+    Args:
+        arguments: What a parser with `add_arguments` made of a command line.
 
-def main(argv):
-    """Measures the files that the command line names, and prints a table."""
-    files = argv[1:]
-    if not files:
-        sys.exit("benchmark_tflite: name one .tflite file or more. See --help.")
-    if missing := [file for file in files if not Path(file).is_file()]:
-        sys.exit(f"benchmark_tflite: there is no file {missing[0]}.")
-    if len({Path(file).name for file in files}) < len(files):
-        sys.exit("benchmark_tflite: two files have the same name; the table could not tell them.")
-    if unfit := unfit_settings():
-        sys.exit(f"benchmark_tflite: {unfit}")
-    from experiments import quiet
-
-    quiet.import_tensorflow()
-    from keras_lottery.exporters.tflite import tables
-    from keras_lottery.exporters.tflite.runtimes import measure
-
-    try:
-        if FLAGS.images is not None:
-            dataset = own_images.load(FLAGS.images, FLAGS.examples)
-        else:
-            dataset = data_flags.load()
-    except (OSError, ValueError) as error:
-        sys.exit(f"benchmark_tflite: {error}")
-    measurements = measure.measure(files, seconds=FLAGS.seconds, runtimes=FLAGS.runtimes)
-    print(tables.text(HEADER, rows(files, measurements, dataset)))
-    if all(found.failure for found in measurements):
-        sys.exit("benchmark_tflite: none of the files runs.")
+    Raises:
+        CommandError: A setting is wrong, or nothing can be measured.
+    """
+    if unfit := data_flags.unfit(arguments):
+        raise command.CommandError(unfit)
+    if arguments.images is not None and arguments.dataset is not None:
+        raise command.CommandError("--images brings the examples; --dataset has no use beside it.")
+    benchmark.run(arguments, load)
 
 
 if __name__ == "__main__":
-    data_flags.define(default=None)
-    flags.adopt_module_key_flags(data_flags)
-    flags.DEFINE_string(
-        "images",
-        None,
-        "Folder of images or arrays of your own to classify, in place of --dataset.",
-    )
-    flags.DEFINE_float("seconds", 10.0, "How long to time in each runtime.", lower_bound=0)
-    flags.DEFINE_multi_enum(
-        "runtimes",
-        ["XNNPACK", "built-in kernels"],
-        ["XNNPACK", "built-in kernels"],
-        "How LiteRT computes; XNNPACK is what an app gets by default",
-    )
-    app.run(main)
+    command.run_script("benchmark_tflite", __doc__, add_arguments, run)

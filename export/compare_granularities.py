@@ -10,14 +10,10 @@ for latency, and times all files in turns. Writes a folder: the files, results.j
 
 import dataclasses
 import json
-import sys
 from pathlib import Path
 
-from absl import app, flags
-
 from export import data_flags
-
-FLAGS = flags.FLAGS
+from keras_lottery.commands import command
 
 TARGETS = ("size", "latency")
 
@@ -228,11 +224,67 @@ def _draw_series(axes, name, points, positions):
         axes.scatter(*zip(*found["beaten"], strict=True), color=colour, marker=marker)
 
 
-def main(argv):
-    """Runs the comparison that the flags describe."""
-    if len(argv) > 1:
-        sys.exit(f"Unexpected {argv[1]!r}: every setting is a flag. See --help.")
-    from experiments import quiet
+def add_arguments(parser):
+    """Defines what the script takes.
+
+    Args:
+        parser: An `argparse.ArgumentParser`.
+    """
+    data_flags.add_arguments(parser, default="digits")
+    parser.add_argument(
+        "--examples",
+        type=command.integer(1),
+        metavar="N",
+        help="use only so many training and test images",
+    )
+    parser.add_argument(
+        "--network",
+        default="digits_mlp",
+        help="what to train: a file of experiments/networks (digits_mlp)",
+    )
+    parser.add_argument(
+        "--rounds", type=command.integer(1), default=6, help="how often to prune (6)"
+    )
+    parser.add_argument(
+        "--rate",
+        type=command.number(0, 1),
+        default=0.4,
+        help="fraction of what remains that a round prunes (0.4)",
+    )
+    parser.add_argument(
+        "--scale",
+        type=command.number(0),
+        default=0.1,
+        help="multiplies the preset's iterations; 0.1, the default, trains a tenth as long",
+    )
+    parser.add_argument(
+        "--precision",
+        choices=("float32", "float16", "int8"),
+        default="float32",
+        help="the lowest precision of a stored weight (float32); with int8, blocks of 1x16 have a "
+        "kernel in int8",
+    )
+    parser.add_argument(
+        "--seconds", type=command.number(0), default=20.0, help="how long to time all files (20)"
+    )
+    parser.add_argument(
+        "--seed", type=int, default=0, help="of the weights, the order of the examples, and ties"
+    )
+    parser.add_argument(
+        "--output", default="runs/compare_granularities", help="folder of the results"
+    )
+
+
+def run(arguments):
+    """Runs the comparison that the arguments describe.
+
+    Args:
+        arguments: What a parser with `add_arguments` made of a command line.
+
+    Raises:
+        CommandError: There is no such network or data set.
+    """
+    from keras_lottery.commands import quiet
 
     quiet.import_tensorflow()
     import keras_lottery as kl
@@ -240,16 +292,22 @@ def main(argv):
     from export import training
 
     try:
-        network = networks.get(FLAGS.network)
-        dataset = data_flags.load()
+        network = networks.get(arguments.network)
+        dataset = data_flags.load(arguments)
     except (OSError, ValueError) as error:
-        sys.exit(f"compare_granularities: {error}")
-    iterations = network.PRESET.iterations * FLAGS.scale
+        raise command.CommandError(str(error)) from error
+    iterations = network.PRESET.iterations * arguments.scale
     epochs = max(1, round(iterations / training.steps(network, dataset)))
     experiment = Experiment(
-        network, dataset, epochs, FLAGS.rounds, FLAGS.rate, FLAGS.precision, FLAGS.seed
+        network,
+        dataset,
+        epochs,
+        arguments.rounds,
+        arguments.rate,
+        arguments.precision,
+        arguments.seed,
     )
-    folder = Path(FLAGS.output)
+    folder = Path(arguments.output)
     folder.mkdir(parents=True, exist_ok=True)
     print(f"{experiment.title}; results go to {folder}")
 
@@ -266,7 +324,7 @@ def main(argv):
         found = search(granularity, experiment, folder, report)
         # Every search begins with the same dense network; one point of it is enough.
         points += found[1:] if points else found
-    points = timed(points, folder, FLAGS.seconds)
+    points = timed(points, folder, arguments.seconds)
     content = [dataclasses.asdict(point) for point in points]
     (folder / "results.json").write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
     draw(points, experiment.title, folder / "granularities.png")
@@ -274,26 +332,4 @@ def main(argv):
 
 
 if __name__ == "__main__":
-    data_flags.define(default="digits")
-    flags.adopt_module_key_flags(data_flags)
-    flags.DEFINE_string("network", "digits_mlp", "What to train: a file of experiments/networks.")
-    flags.DEFINE_integer("rounds", 6, "How often to prune.", lower_bound=1)
-    flags.DEFINE_float(
-        "rate", 0.4, "Fraction of what remains that a round prunes.", lower_bound=0, upper_bound=1
-    )
-    flags.DEFINE_float(
-        "scale",
-        0.1,
-        "Multiplies the preset's iterations: 0.1 trains a tenth as long.",
-        lower_bound=0,
-    )
-    flags.DEFINE_enum(
-        "precision",
-        "float32",
-        ["float32", "float16", "int8"],
-        "The lowest precision of a stored weight. With int8, blocks of 1x16 have a kernel in int8.",
-    )
-    flags.DEFINE_float("seconds", 20.0, "How long to time all files.", lower_bound=0)
-    flags.DEFINE_integer("seed", 0, "Of the weights, the order of the examples, and ties.")
-    flags.DEFINE_string("output", "runs/compare_granularities", "Folder of the results.")
-    app.run(main)
+    command.run_script("compare_granularities", __doc__, add_arguments, run)

@@ -1,45 +1,65 @@
-"""The flags by which a script of this folder is given a data set."""
-
-from absl import flags
-
-FLAGS = flags.FLAGS
+"""The arguments by which a script of this folder is given a data set."""
 
 
-def define(default):
-    """Defines the flags; a script calls it when it is run, not when it is imported.
+def add_arguments(parser, default=None):
+    """Defines the arguments.
 
     Args:
+        parser: An `argparse.ArgumentParser`.
         default: The data set without `--dataset`, or None.
     """
-    flags.DEFINE_string(
-        "dataset",
-        default,
-        "Images: digits, which come with scikit-learn, or any image classification set of "
-        "TensorFlow Datasets, such as mnist or cifar10.",
+    parser.add_argument(
+        "--dataset",
+        default=default,
+        help="images: digits, which come with scikit-learn, or any image classification set of "
+        f"TensorFlow Datasets, such as mnist or cifar10 ({default})",
     )
-    flags.DEFINE_string("data_dir", None, "Folder in which TensorFlow Datasets keeps its files.")
-    flags.DEFINE_bool("download", False, "Download the data set if --data_dir does not have it.")
-    flags.DEFINE_integer(
-        "examples", None, "Use only so many training and test images.", lower_bound=1
+    parser.add_argument(
+        "--data_dir", metavar="DIR", help="folder in which TensorFlow Datasets keeps its files"
+    )
+    parser.add_argument(
+        "--download",
+        action="store_true",
+        help="download the data set if --data_dir does not have it",
     )
 
 
-def unfit():
-    """The flag that does nothing without `--dataset`, on one line; empty if there is none."""
-    for flag in ("data_dir", "download", "examples"):
-        if FLAGS.dataset is None and FLAGS[flag].present:
-            return f"--{flag} is for --dataset, which is not given."
+def given(arguments):
+    """Those of `--data_dir` and `--download` that are given.
+
+    Args:
+        arguments: What a parser with `add_arguments` made of a command line.
+
+    Returns:
+        A list of option names.
+    """
+    return [f"--{name}" for name in ("data_dir", "download") if getattr(arguments, name)]
+
+
+def unfit(arguments):
+    """The option that does nothing without `--dataset`, on one line; empty if there is none.
+
+    Args:
+        arguments: What a parser with `add_arguments` made of a command line.
+    """
+    if arguments.dataset is None and (unused := given(arguments)):
+        return f"{unused[0]} is for --dataset, which is not given."
     return ""
 
 
-def load():
-    """The `Dataset` that the flags name, or None.
+def load(arguments):
+    """The `Dataset` that the arguments name, or None.
+
+    Args:
+        arguments: What a parser with `add_arguments` made of a command line.
 
     Raises:
         ValueError, FileNotFoundError: There is no such set; the message says what there is.
     """
     from experiments import datasets
 
-    if FLAGS.dataset is None:
+    if arguments.dataset is None:
         return None
-    return datasets.load(FLAGS.dataset, FLAGS.data_dir, FLAGS.download, FLAGS.examples)
+    return datasets.load(
+        arguments.dataset, arguments.data_dir, arguments.download, arguments.examples
+    )

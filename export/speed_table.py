@@ -140,7 +140,7 @@ def main(argv):
     """Prints the table."""
     if len(argv) > 1:
         sys.exit(f"Unexpected {argv[1]!r}: every setting is a flag. See --help.")
-    from experiments import quiet
+    from keras_lottery.commands import quiet
 
     quiet.import_tensorflow()
     from keras_lottery.exporters.tflite import tables

@@ -1,34 +1,30 @@
-"""Lottery tickets for Keras 3: prune, rewind, and ship sparse TFLite files."""
+"""Lottery tickets for Keras 3: prune, rewind, and ship sparse TFLite files.
 
-from keras_lottery.core import criteria, granularity, kept, pruned, schedules, scopes
-from keras_lottery.masks.lottery import Lottery
-from keras_lottery.masks.masking import MaskError
-from keras_lottery.masks.strip import strip
-from keras_lottery.search import rewind
-from keras_lottery.search.prune import Prune
-from keras_lottery.search.rounds import Round, rounds
-from keras_lottery.tickets.file import TicketError
-from keras_lottery.tickets.ticket import Ticket
-from keras_lottery.training import evaluator, fit
+The public names are those of `keras_lottery.api`. They are loaded when the first is asked for,
+and Keras and its backend with them, which takes seconds: the command line says what it can do
+without.
+"""
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from keras_lottery.api import *  # noqa: F403
 
 __version__ = "0.1.0"
 
-__all__ = [
-    "Lottery",
-    "MaskError",
-    "Prune",
-    "Round",
-    "Ticket",
-    "TicketError",
-    "criteria",
-    "evaluator",
-    "fit",
-    "granularity",
-    "kept",
-    "pruned",
-    "rewind",
-    "rounds",
-    "schedules",
-    "scopes",
-    "strip",
-]
+
+def __getattr__(name: str) -> Any:
+    """Loads the public names, all at once, and returns one."""
+    if not name.startswith("__") or name == "__all__":
+        api = importlib.import_module("keras_lottery.api")
+        globals().update({each: getattr(api, each) for each in ("__all__", *api.__all__)})
+        # What it has imported are attributes as well: `keras_lottery.core`.
+        if name in globals():
+            return globals()[name]
+    raise AttributeError(f"module 'keras_lottery' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    """The public names too, loaded or not."""
+    return sorted({*globals(), *__getattr__("__all__")})

@@ -16,6 +16,9 @@ import pytest
 
 import keras_lottery  # noqa: F401 - and with it what the garbage collector need not look at
 
+# They hold no doctests, and Python takes two modules of one name for one.
+collect_ignore_glob = ["conftest.py", "**/conftest.py"]
+
 # A `Lottery` looks through all objects for who trains its kernels: the 400,000 of the imported
 # libraries are none.
 gc.freeze()

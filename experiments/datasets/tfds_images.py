@@ -5,7 +5,7 @@ import difflib
 import numpy as np
 
 from experiments import datasets
-from experiments.quiet import import_tensorflow
+from keras_lottery.commands.quiet import import_tensorflow
 
 BRIGHTEST = 255
 

@@ -10,8 +10,8 @@ from pathlib import Path
 
 from absl import app, flags
 
-from experiments import quiet
 from export.web.benchmark import benchmark, table
+from keras_lottery.commands import quiet
 
 SHAPE = (224, 224, 3)
 CLASSES = 1000

@@ -10,8 +10,8 @@ from pathlib import Path
 
 from absl import app, flags
 
-from experiments import quiet
 from export.web import build
+from keras_lottery.commands import quiet
 
 
 def main(argv):

@@ -56,7 +56,7 @@ _LEFT_DENSE = "left dense, as not every operator that reads it takes weights tha
 _UNPACKED = (stored_weight.UNPACKED, stored_weight.SPARSE_WITHOUT_AVX)
 _DEQUANTIZED = ("float16", "int8")
 
-_UNMEASURED = "Not measured: pass measure=True to export(), or --measure to the script."
+_UNMEASURED = "Not measured: pass measure=True to export(), or --measure on the command line."
 
 
 @dataclass(frozen=True)

@@ -164,14 +164,11 @@ def test_names_neither_steer_a_terminal_nor_forge_a_section_nor_carry_html(model
     assert len([line for line in found.markdown().splitlines() if "alert" in line]) == 2
 
 
-def test_the_one_line_of_an_error_steers_nothing_either(tmp_path, monkeypatch, capsys):
-    from types import SimpleNamespace
+def test_the_one_line_of_an_error_steers_nothing_either(tmp_path, capsys):
+    from keras_lottery.commands import __main__ as commands
 
-    from export import inspect_tflite
-
-    monkeypatch.setattr(inspect_tflite, "FLAGS", SimpleNamespace(format="table", measure=False))
     with pytest.raises(SystemExit) as end:
-        inspect_tflite.main(["inspect_tflite", str(tmp_path / "\x1b[2J.tflite")])
+        commands.main(["inspect", str(tmp_path / "\x1b[2J.tflite")])
     assert end.value.code == 1
     assert "\x1b" not in capsys.readouterr().err
 

@@ -27,6 +27,13 @@ def import_tensorflow():
     tensorflow.get_logger().setLevel("ERROR")
 
 
+def import_backend():
+    """Imports Keras, and the backend that it is set to, likewise."""
+    if os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3") != "0":
+        with _without_log_lines():
+            import keras  # noqa: F401
+
+
 @contextlib.contextmanager
 def _without_log_lines():
     """Collects what is written to file descriptor 2, and passes on all but the log lines."""

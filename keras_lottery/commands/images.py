@@ -1,6 +1,7 @@
-"""Labelled images of one's own, from a folder: `load(folder) -> Dataset`."""
+"""Labelled images of one's own, from a folder: `load(folder) -> Examples`."""
 
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 
@@ -9,6 +10,18 @@ _FORM = (
     "it must hold x.npy and y.npy, arrays of examples and of their classes, or a folder for each "
     "class with its pictures (png, jpg, bmp) or arrays (npy) in it"
 )
+
+
+class Examples(NamedTuple):
+    """Examples and their classes.
+
+    Attributes:
+        x: An array, its first axis the examples.
+        y: Their classes, int64 [n].
+    """
+
+    x: np.ndarray
+    y: np.ndarray
 
 
 def load(folder, limit=None):
@@ -23,14 +36,12 @@ def load(folder, limit=None):
         limit: The most examples to take, spread evenly over all of them.
 
     Returns:
-        A `Dataset` whose test examples they are, without any to train on.
+        The `Examples`.
 
     Raises:
         FileNotFoundError: There is no such folder.
         ValueError: It holds something else, or examples of different shapes.
     """
-    from experiments import datasets
-
     folder = Path(folder)
     if not folder.is_dir():
         raise FileNotFoundError(f"there is no folder {folder}")
@@ -44,8 +55,7 @@ def load(folder, limit=None):
             "there must be one integer for each example"
         )
     taken = np.linspace(0, len(y) - 1, min(len(y), limit or len(y))).round().astype(int)
-    x, y = x[taken], y[taken].astype(np.int64)
-    return datasets.Dataset(x[:0], y[:0], x, y, int(y.max()) + 1, folder.name)
+    return Examples(x[taken], y[taken].astype(np.int64))
 
 
 def _by_class(folder):

@@ -4,12 +4,12 @@ import sys
 
 import pytest
 
-from experiments import quiet
+from keras_lottery.commands import quiet
 
 
 def test_tensorflow_is_imported_in_silence():
     environment = {k: v for k, v in os.environ.items() if k != "TF_CPP_MIN_LOG_LEVEL"}
-    code = "from experiments import quiet; quiet.import_tensorflow(); import tensorflow"
+    code = "from keras_lottery.commands import quiet; quiet.import_tensorflow(); import tensorflow"
     done = subprocess.run(
         [sys.executable, "-c", code], capture_output=True, check=True, env=environment
     )

@@ -1,0 +1,32 @@
+"""The public names: `keras_lottery` loads this module when the first of them is asked for."""
+
+from keras_lottery.core import criteria, granularity, kept, pruned, schedules, scopes
+from keras_lottery.masks.lottery import Lottery
+from keras_lottery.masks.masking import MaskError
+from keras_lottery.masks.strip import strip
+from keras_lottery.search import rewind
+from keras_lottery.search.prune import Prune
+from keras_lottery.search.rounds import Round, rounds
+from keras_lottery.tickets.file import TicketError
+from keras_lottery.tickets.ticket import Ticket
+from keras_lottery.training import evaluator, fit
+
+__all__ = [
+    "Lottery",
+    "MaskError",
+    "Prune",
+    "Round",
+    "Ticket",
+    "TicketError",
+    "criteria",
+    "evaluator",
+    "fit",
+    "granularity",
+    "kept",
+    "pruned",
+    "rewind",
+    "rounds",
+    "schedules",
+    "scopes",
+    "strip",
+]

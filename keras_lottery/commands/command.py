@@ -1,0 +1,127 @@
+"""What the commands have in common: how they are parsed, run, and given up on one line."""
+
+import argparse
+import math
+import sys
+
+from keras_lottery.commands import quiet
+
+
+class CommandError(Exception):
+    """A command cannot go on; the message says on one line why."""
+
+
+def texts(doc):
+    """The arguments of `argparse.ArgumentParser` that a module's docstring makes.
+
+    Args:
+        doc: The docstring.
+
+    Returns:
+        A dict.
+    """
+    return {
+        "description": doc.strip(),
+        "formatter_class": argparse.RawDescriptionHelpFormatter,
+        "allow_abbrev": False,
+    }
+
+
+def prepare(parser, add_arguments, run):
+    """Gives a parser the arguments of a command, and the parsed arguments what to run.
+
+    Args:
+        parser: An `argparse.ArgumentParser`.
+        add_arguments: Gives a parser what the command takes.
+        run: Runs what the parser made of them.
+    """
+    add_arguments(parser)
+    parser.set_defaults(run=run, prog=parser.prog)
+
+
+def execute(arguments):
+    """Runs parsed arguments; a `CommandError` ends the process with its message.
+
+    Args:
+        arguments: What a parser that was given to `prepare` made of a command line.
+
+    Raises:
+        SystemExit: The command failed.
+    """
+    try:
+        arguments.run(arguments)
+    except CommandError as error:
+        sys.exit(f"{arguments.prog}: {' '.join(str(error).split())}")
+
+
+def run_script(name, doc, add_arguments, run):
+    """Runs a command that is a script of its own, with the arguments of this process.
+
+    Args:
+        name: The script's.
+        doc: Its docstring.
+        add_arguments: Gives a parser what the script takes.
+        run: Runs what the parser made of them.
+
+    Raises:
+        SystemExit: The command failed.
+    """
+    parser = argparse.ArgumentParser(prog=name, **texts(doc))
+    prepare(parser, add_arguments, run)
+    execute(parser.parse_args())
+
+
+def import_exporter():
+    """Imports the exporter and TensorFlow, in silence.
+
+    Returns:
+        The package `keras_lottery.exporters.tflite`.
+
+    Raises:
+        CommandError: They are not installed.
+    """
+    try:
+        quiet.import_tensorflow()
+        from keras_lottery.exporters import tflite
+    except ImportError as error:
+        raise CommandError(f"{error} It needs pip install 'keras_lottery[tflite]'.") from error
+    return tflite
+
+
+def integer(least):
+    """A type for `add_argument`: an integer of at least `least`.
+
+    >>> integer(1)("12")
+    12
+    """
+
+    def parse(text):
+        try:
+            number = int(text)
+        except ValueError:
+            number = None
+        if number is None or number < least:
+            raise argparse.ArgumentTypeError(f"{text!r} is not an integer of at least {least}")
+        return number
+
+    return parse
+
+
+def number(least, most=math.inf):
+    """A type for `add_argument`: a finite number from `least` to `most`.
+
+    >>> number(0, 1)("0.5")
+    0.5
+    """
+    bounds = f"from {least:g} to {most:g}" if most < math.inf else f"of at least {least:g}"
+
+    def parse(text):
+        try:
+            value = float(text)
+        except ValueError:
+            value = math.nan
+        if not (math.isfinite(value) and least <= value <= most):
+            raise argparse.ArgumentTypeError(f"{text!r} is not a number {bounds}")
+        return value
+
+    return parse

@@ -1,0 +1,70 @@
+"""Reports on .tflite files, whoever made them: bytes, how weights are computed, and defects.
+
+  keras-lottery inspect model.tflite
+  keras-lottery inspect --format=json a.tflite b.tflite
+  keras-lottery inspect --measure model.tflite
+
+Exits with 1 if a file cannot be read, or some runtime would compute it wrongly or refuse it.
+"""
+
+import sys
+
+from keras_lottery.commands import command
+
+_RENDER = {
+    "table": str,
+    "markdown": lambda report: report.markdown(),
+    "json": lambda report: report.json(),
+}
+
+
+def add_arguments(parser):
+    """Defines what the command takes.
+
+    Args:
+        parser: An `argparse.ArgumentParser`.
+    """
+    parser.add_argument("files", nargs="+", metavar="FILE.tflite", help="a file to report on")
+    parser.add_argument(
+        "--format", choices=_RENDER, default="table", help="how to print the report"
+    )
+    parser.add_argument(
+        "--measure", action="store_true", help="measure time and memory on this machine as well"
+    )
+    parser.add_argument(
+        "--seconds",
+        type=command.number(0),
+        default=2.0,
+        help="how long to measure in each runtime (2)",
+    )
+
+
+def run(arguments):
+    """Prints the report of every file.
+
+    Args:
+        arguments: What a parser with `add_arguments` made of a command line.
+
+    Raises:
+        SystemExit: A file cannot be read or has a defect.
+        CommandError: The exporter is not installed.
+    """
+    tflite = command.import_exporter()
+    from keras_lottery.exporters.tflite import inspection, report
+    from keras_lottery.exporters.tflite.format.names import printable
+    from keras_lottery.exporters.tflite.runtimes import measure
+
+    sound = True
+    for path in arguments.files:
+        try:
+            found = report.of(inspection.contents_of(path), path=path)
+        except (OSError, tflite.FlatbufferError) as error:
+            print(f"{arguments.prog}: {printable(f'{path}: {error}')}", file=sys.stderr)
+            sound = False
+            continue
+        if arguments.measure:
+            found = found.measured(measure.measure([path], seconds=arguments.seconds))
+        print(_RENDER[arguments.format](found))
+        sound = sound and not found.inspection.defects
+    if not sound:
+        sys.exit(1)

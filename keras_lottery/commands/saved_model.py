@@ -1,0 +1,63 @@
+"""Keras models from files, whoever made them: `load(path) -> keras.Model`."""
+
+import zipfile
+from pathlib import Path
+
+from keras_lottery.commands import memory
+
+
+def load(path):
+    """A model from its file, whoever made it.
+
+    Raises:
+        ValueError, OSError: There is no such file, it holds no model, one of classes that Keras
+            does not know, or one that needs more memory than there is.
+    """
+    import keras
+
+    check_unpacked(path)
+    try:
+        with memory.bounded():
+            return keras.saving.load_model(path)
+    except (OSError, ValueError):
+        raise
+    except RecursionError as error:
+        raise ValueError(f"{path} nests what it describes too deeply to be read.") from error
+    except TypeError as error:
+        # Behind the whole configuration comes what is missing.
+        reason, *_ = str(error).rpartition("encountered: ")[2].split(". ")
+        raise ValueError(
+            f"{path} has a class that is not Keras's own: call tflite.export where it is defined. "
+            f"{reason}."
+        ) from error
+    except Exception as error:  # Whatever TensorFlow makes of a shape that no memory holds.
+        kind = type(error).__name__
+        if memory.is_lack(error):
+            raise ValueError(f"{path} needs more memory than there is: {kind}.") from error
+        raise ValueError(f"{path} could not be read: {kind}: {str(error)[:200]}") from error
+
+
+def check_unpacked(path):
+    """Refuses a `.keras` file that unpacks to more than `most_unpacked` bytes, before it is read.
+
+    Raises:
+        ValueError: It does.
+    """
+    if not zipfile.is_zipfile(path):
+        return
+    with zipfile.ZipFile(path) as archive:
+        unpacked = sum(entry.file_size for entry in archive.infolist())
+    if unpacked > (most := most_unpacked(Path(path).stat().st_size)):
+        raise ValueError(f"{path} unpacks to {unpacked:,} bytes; at most {most:,} are read.")
+
+
+def most_unpacked(size):
+    """The bytes that a `.keras` file of `size` bytes may unpack to.
+
+    A hundred times as many, which nothing but zeros needs, and not more than the 2 GiB of weights
+    that a .tflite file holds with an optimizer's three arrays for each.
+
+    >>> most_unpacked(1_000_000)
+    167108864
+    """
+    return min(2**26 + 100 * size, 2**33)
