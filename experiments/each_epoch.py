@@ -16,7 +16,7 @@ from experiments import summary, training
 from experiments.results import Network
 from experiments.settings import Experiment
 from keras_lottery.core import criteria, lookup, schedules
-from keras_lottery.masks import variables
+from keras_lottery.model import variables
 
 REWINDING = "rewinding"
 

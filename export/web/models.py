@@ -18,7 +18,7 @@ from export import training
 from export.web import build, small_digits
 from keras_lottery.exporters import tflite
 from keras_lottery.exporters.tflite.runtimes import interpreter
-from keras_lottery.masks import variables
+from keras_lottery.model import variables
 
 NETWORK = networks.get("lenet_300_100")
 OUTPUT = "^output/"

@@ -5,9 +5,10 @@ from collections.abc import Iterable, Mapping
 import keras
 import numpy as np
 
-from keras_lottery.masks import gradients, integrity, keras_internals, masking, variables
+from keras_lottery.masks import gradients, integrity, masking
 from keras_lottery.masks.masking import MaskConstraint
 from keras_lottery.masks.watch import Watch
+from keras_lottery.model import keras_internals, variables
 
 
 class Attachment:

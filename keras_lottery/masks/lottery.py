@@ -11,12 +11,13 @@ from keras_lottery.core import pruned as pruned_actions
 from keras_lottery.core.granularity import Granularity
 from keras_lottery.core.kernel import Kernel, check_seed
 from keras_lottery.core.prune import prune
-from keras_lottery.masks import adapters, integrity, left_out, listing, masking, trainers, variables
-from keras_lottery.masks.arrays import array
+from keras_lottery.masks import integrity, left_out, listing, masking
 from keras_lottery.masks.attachment import Attachment
 from keras_lottery.masks.rewinding import Training
 from keras_lottery.masks.snapshot import State
 from keras_lottery.masks.watch import Watch
+from keras_lottery.model import adapters, trainers, variables
+from keras_lottery.model.arrays import array
 
 
 class Lottery:

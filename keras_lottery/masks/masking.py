@@ -12,7 +12,8 @@ import keras
 import numpy as np
 
 from keras_lottery.core.kernel import Kernel
-from keras_lottery.masks import gradients, keras_internals, trainers
+from keras_lottery.masks import gradients
+from keras_lottery.model import keras_internals, trainers
 
 
 class MaskError(RuntimeError):

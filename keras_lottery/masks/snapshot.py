@@ -6,8 +6,8 @@ from collections.abc import Collection, Mapping, Sequence
 import keras
 import numpy as np
 
-from keras_lottery.masks import optimizer_state, trainers, variables
-from keras_lottery.masks.arrays import array
+from keras_lottery.model import optimizer_state, trainers, variables
+from keras_lottery.model.arrays import array
 
 
 @dataclasses.dataclass(frozen=True)

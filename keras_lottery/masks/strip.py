@@ -3,9 +3,10 @@
 import keras
 import numpy as np
 
-from keras_lottery.masks import integrity, variables
+from keras_lottery.masks import integrity
 from keras_lottery.masks.lottery import Lottery
 from keras_lottery.masks.masking import MaskError
+from keras_lottery.model import variables
 
 
 def strip(model: keras.Model, *, at_least: float = 0.0) -> keras.Model:

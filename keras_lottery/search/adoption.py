@@ -5,8 +5,9 @@ from collections.abc import Callable
 import keras
 
 from keras_lottery.core import lookup
-from keras_lottery.masks import left_out, variables
+from keras_lottery.masks import left_out
 from keras_lottery.masks.lottery import Lottery
+from keras_lottery.model import variables
 
 
 def adopt(

@@ -4,8 +4,8 @@ import dataclasses
 from collections.abc import Callable, Mapping
 
 from keras_lottery.core import foresight, schedules
-from keras_lottery.masks import variables
 from keras_lottery.masks.lottery import Lottery
+from keras_lottery.model import variables
 
 
 @dataclasses.dataclass(frozen=True)

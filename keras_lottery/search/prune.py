@@ -11,8 +11,8 @@ from keras_lottery.core import kept as kept_actions
 from keras_lottery.core import pruned as pruned_actions
 from keras_lottery.core.granularity import Granularity
 from keras_lottery.core.kernel import check_seed
-from keras_lottery.masks import variables
 from keras_lottery.masks.lottery import Lottery
+from keras_lottery.model import variables
 from keras_lottery.search import neighbours, resuming
 from keras_lottery.search import rewind as policies
 from keras_lottery.search.adoption import adopt

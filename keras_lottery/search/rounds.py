@@ -11,9 +11,9 @@ from keras_lottery.core import kept as kept_actions
 from keras_lottery.core import pruned as pruned_actions
 from keras_lottery.core.granularity import Granularity
 from keras_lottery.core.schedules import constant
-from keras_lottery.masks import variables
 from keras_lottery.masks.lottery import Lottery
 from keras_lottery.masks.snapshot import State
+from keras_lottery.model import variables
 from keras_lottery.search import rewind as policies
 from keras_lottery.search.controls import Controls, Start
 from keras_lottery.search.prune import Prune

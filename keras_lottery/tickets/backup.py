@@ -12,9 +12,9 @@ import pathlib
 import keras
 import numpy as np
 
-from keras_lottery.masks import trainers, variables
 from keras_lottery.masks.lottery import Lottery
 from keras_lottery.masks.snapshot import OptimizerState, Snapshot, State
+from keras_lottery.model import trainers, variables
 from keras_lottery.tickets import file as ticket_file
 
 

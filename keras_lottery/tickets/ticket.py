@@ -12,8 +12,8 @@ import keras
 import numpy as np
 
 from keras_lottery.core import compare, pairing
-from keras_lottery.masks import assignment, variables
 from keras_lottery.masks.lottery import Lottery
+from keras_lottery.model import assignment, variables
 from keras_lottery.tickets import file as ticket_file
 from keras_lottery.tickets.file import TicketError
 

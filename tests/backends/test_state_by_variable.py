@@ -7,7 +7,7 @@ from watch import BACKEND, assert_held
 
 import keras_lottery as kl
 from keras_lottery import schedules
-from keras_lottery.masks.arrays import array
+from keras_lottery.model.arrays import array
 
 X = np.random.default_rng(0).normal(size=(12, 4)).astype("f4")
 Y = np.random.default_rng(1).normal(size=(12, 3)).astype("f4")

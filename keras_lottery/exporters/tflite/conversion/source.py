@@ -18,9 +18,9 @@ from keras_lottery.exporters.tflite.conversion import (
 )
 from keras_lottery.exporters.tflite.errors import ExportError
 from keras_lottery.exporters.tflite.format import edit, flatbuffer, levels, signatures
-from keras_lottery.masks import variables
 from keras_lottery.masks.lottery import Lottery
 from keras_lottery.masks.masking import MaskError
+from keras_lottery.model import variables
 
 # Examples to compare on where the user gives none.
 _MADE_UP = 8
