@@ -55,6 +55,7 @@ def test_rewinding_within_fit(make_model, data, unit):
     assert prune.lottery.remaining == {"fc1/kernel": 24, "output/kernel": 16}
 
 
+@pytest.mark.long
 def test_rounds_rewind_everything(make_model, data):
     starts, rounds = [], []
     for r in kl.rounds(lambda: make_model(OPTIMIZERS["momentum"]()), count=2, rate=0.5):

@@ -44,6 +44,7 @@ assert not any(name.startswith("keras_lottery") for name in sys.modules)
 """
 
 
+@pytest.mark.long
 def test_files_load_without_us(make_model, data, tmp_path, run_python):
     """Saved in mid-epoch, after `fit` with the masks on, and stripped; with all optimizer state."""
     paths, expected = [], []
@@ -154,6 +155,7 @@ def test_a_model_masked_before_it_is_compiled(data):
     assert_held(lottery)
 
 
+@pytest.mark.long
 def test_import_loads_no_exporter(run_python):
     """Nor TensorFlow, on a backend that does not need it."""
     heavy = ("tensorflow", "ai_edge_litert", "tensorflow_model_optimization")

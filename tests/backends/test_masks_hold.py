@@ -28,6 +28,7 @@ from keras_lottery import schedules
         ("loss scaling", SEVERAL_STEPS, False),
     ],
 )
+@pytest.mark.long
 def test_every_optimizer_keeps_the_masks(make_model, data, optimizer, steps_per_execution, jit):
     model = make_model(
         OPTIMIZERS[optimizer](),
@@ -160,6 +161,7 @@ def test_convolutions_in_a_nested_functional_model():
 
 
 @pytest.mark.parametrize("optimizer", ["momentum", "final average", "loss scaling"])
+@pytest.mark.long
 def test_zero_sparsity_is_a_plain_fit(make_model, data, optimizer):
     def train(callbacks):
         keras.utils.set_random_seed(0)

@@ -106,6 +106,7 @@ def test_a_whole_that_is_compiled_after_the_masks(compiled):
     assert len(optimizer.variables) == 2 + 2 * len(whole.trainable_variables)
 
 
+@pytest.mark.long
 def test_a_whole_that_is_gone_says_nothing():
     """Its optimizer stepped, and cannot any more."""
     part = backbone()

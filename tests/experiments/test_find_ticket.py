@@ -125,6 +125,7 @@ def test_controls_have_the_tickets_counts_and_their_own_rounds(run, tmp_path):
     assert len({control.test_loss for control in [ticket, *controls]}) == 4
 
 
+@pytest.mark.long
 def test_one_shot_prunes_the_dense_network_to_every_rounds_sparsity(run, tmp_path):
     run(find_ticket, *TINY, "--scheme=one_shot", "--controls=", f"--output={tmp_path}")
     assert [(r.index, r.variant) for r in results(tmp_path)] == [
@@ -157,6 +158,7 @@ def test_an_interrupted_run_goes_on_as_if_nothing_had_happened(
     assert timeless(tmp_path / "parts") == timeless(tmp_path / "whole")
 
 
+@pytest.mark.long
 def test_all_networks_of_a_run_are_trained_the_same_way(run, tmp_path):
     run(
         find_ticket,

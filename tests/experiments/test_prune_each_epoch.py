@@ -50,6 +50,7 @@ def test_one_step_compares_all_methods_at_the_same_counts(run, tmp_path, capsys,
     assert results(tmp_path) == found
 
 
+@pytest.mark.long
 def test_a_method_that_was_interrupted_is_trained_again(run, tmp_path):
     arguments = ("--examples=32", "--epochs=1", "--rounds=1", "--criteria=movement")
     run(prune_each_epoch, *arguments, f"--output={tmp_path}")
@@ -90,6 +91,7 @@ def test_random_pruning_differs_from_seed_to_seed():
     assert np.array_equal(masks[1], masks[2])
 
 
+@pytest.mark.long
 def test_the_dense_network_counts_the_kernels_that_are_pruned(run, tmp_path, monkeypatch):
     preset = dataclasses.replace(digits_mlp.PRESET, exclude="^fc2/")
     monkeypatch.setattr(digits_mlp, "PRESET", preset)

@@ -114,6 +114,7 @@ def test_masks_set_after_a_first_fit(make_model, data):
     lottery.check()
 
 
+@pytest.mark.long
 def test_an_application_inside_a_model():
     backbone = keras.applications.MobileNet(
         (32, 32, 3), alpha=0.25, include_top=False, weights=None, pooling="avg"

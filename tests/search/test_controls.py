@@ -82,6 +82,7 @@ def test_controls_draw_the_same_whatever_was_drawn_before(make_model, data):
 
 
 @pytest.mark.parametrize("rewind", [kl.rewind.to_start(), kl.rewind.to_step(3)])
+@pytest.mark.long
 def test_controls_of_a_round_before(make_model, data, rewind):
     """Those of each round itself, also when the search has gone on."""
     rounds = []

@@ -38,6 +38,7 @@ def test_counts_are_those_of_the_paper():
     assert r.remaining == pytest.approx(9537 / 266200)
 
 
+@pytest.mark.long
 def test_round_0_is_an_ordinary_fit(make_model, data):
     keras.utils.set_random_seed(0)
     first = next(kl.rounds(lambda: make_model("adam"), count=1))
@@ -123,6 +124,7 @@ def test_the_first_pruning_looks_back_at_the_rewind_point(make_model, data):
         np.testing.assert_array_equal(kernel.previous, r.ticket.values[kernel.name])
 
 
+@pytest.mark.long
 def test_fine_tuning_and_learning_rate_rewinding_keep_the_weights(make_model, data):
     for rewind, iterations in ((None, 7), (kl.rewind.learning_rate(), 0)):
         search = kl.rounds(lambda: make_model("adam"), count=1, rate=0.5, rewind=rewind)
