@@ -1,6 +1,8 @@
 """Lottery tickets for Keras 3: prune, rewind, and ship sparse TFLite files."""
 
-from keras_lottery.core import criteria, granularity, kept, pruned, schedules, scopes
+from keras_lottery import scorers
+from keras_lottery.core import criteria, granularity, hold_at, restart_from, schedules, scopes
+from keras_lottery.core.recipe import Recipe
 from keras_lottery.masks.lottery import Lottery
 from keras_lottery.masks.masking import MaskError
 from keras_lottery.masks.strip import strip
@@ -17,6 +19,7 @@ __all__ = [
     "Lottery",
     "MaskError",
     "Prune",
+    "Recipe",
     "Round",
     "Ticket",
     "TicketError",
@@ -24,11 +27,12 @@ __all__ = [
     "evaluator",
     "fit",
     "granularity",
-    "kept",
-    "pruned",
+    "hold_at",
+    "restart_from",
     "rewind",
     "rounds",
     "schedules",
     "scopes",
+    "scorers",
     "strip",
 ]

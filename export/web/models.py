@@ -99,8 +99,8 @@ def _train(dataset, granularity, effort, seed):
         return model
     search = kl.Prune(
         _schedule(1 - (1 - SPARSITY) ** (1 / PRUNINGS), between),
+        kl.Recipe(granularity=granularity),
         overrides={OUTPUT: _schedule(NETWORK.PRESET.overrides[OUTPUT], between)},
-        granularity=granularity,
         rewind=kl.rewind.to_start(),
     )
     training.train(model, NETWORK, dataset, between * PRUNINGS + epochs, [search], seed)

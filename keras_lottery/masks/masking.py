@@ -115,12 +115,12 @@ def held_values(
     kernel: Kernel,
     mask: np.ndarray,
     before: np.ndarray | None,
-    pruned: Callable[[Kernel], np.ndarray],
+    action: Callable[[Kernel], np.ndarray],
 ) -> np.ndarray:
     """Where to hold what a new mask prunes: what the old one did stays where it was; zero where a
     weight is alive."""
     nothing = np.zeros_like(kernel.current)
-    held = np.where(kernel.mask, pruned(kernel), nothing if before is None else before)
+    held = np.where(kernel.mask, action(kernel), nothing if before is None else before)
     return np.where(mask, nothing, held)
 
 

@@ -61,7 +61,9 @@ def test_files_load_without_us(make_model, data, tmp_path, run_python):
             epochs=2,
             verbose=0,
             callbacks=[
-                kl.Prune(schedules.constant(0.5, begin=1), pruned="freeze_unless_shrinking"),
+                kl.Prune(
+                    schedules.constant(0.5, begin=1), kl.Recipe(hold_at="freeze_unless_shrinking")
+                ),
                 keras.callbacks.ModelCheckpoint(during, save_freq=9),
             ],
         )
@@ -80,7 +82,7 @@ def test_saving_in_mid_epoch_leaves_training_alone(data, tmp_path):
         [keras.Input((6,)), keras.layers.Dense(6, name="a"), keras.layers.Dense(6, name="b")]
     )
     model.compile("sgd", "mse")
-    lottery = kl.Lottery(model, pruned="freeze")
+    lottery = kl.Lottery(model, kl.Recipe(hold_at="freeze"))
     start = {name: keras.ops.convert_to_numpy(k) for name, k in lottery._kernels.items()}
     lottery.prune(0.5)
     save = keras.callbacks.ModelCheckpoint(str(tmp_path / "model.keras"), save_freq=2)
@@ -135,7 +137,7 @@ def test_masks_survive_compiling_anew(make_model, data):
     model.fit(*data, verbose=0, callbacks=[Watch()])
     lottery.prune(0.5)
     model.fit(*data, verbose=0, callbacks=[Watch()])
-    assert lottery.remaining == {"fc1/kernel": 24, "output/kernel": 16}
+    assert lottery.alive_counts == {"fc1/kernel": 24, "output/kernel": 16}
     lottery.rewind()
     assert int(model.optimizer.iterations) == 0
     lottery.detach()

@@ -93,7 +93,7 @@ def test_what_is_no_optimizer(wrong):
     model = make()
     with pytest.raises(ValueError, match="`optimizer` must be a Keras optimizer or a list"):
         kl.Lottery(model, optimizer=wrong)
-    assert kl.Lottery.of(model) is None
+    assert kl.Lottery.on(model) is None
 
 
 @pytest.mark.skipif(BACKEND == "torch", reason="nothing is compiled on torch")

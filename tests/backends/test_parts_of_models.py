@@ -141,13 +141,13 @@ def test_a_callback_in_the_fit_of_the_whole_prunes_all_of_it_and_the_part_has_th
     part = backbone()
     whole = sequential(part)
     whole.compile("adam", "mse")
-    prune = kl.Prune(kl.schedules.constant(0.5), include="conv|features")
+    prune = kl.Prune(kl.schedules.constant(0.5), kl.Recipe(include="conv|features"))
     whole.fit(X, Y, verbose=0, callbacks=[prune])
-    assert kl.Lottery.of(part) is prune.lottery
+    assert kl.Lottery.on(part) is prune.lottery
     with pytest.raises(ValueError, match="has masks already"):
         kl.Lottery(part)
     assert kl.strip(part) is part
-    assert kl.Lottery.of(whole) is None
+    assert kl.Lottery.on(whole) is None
 
 
 @pytest.mark.skipif(BACKEND == "torch", reason="nothing is compiled on torch")

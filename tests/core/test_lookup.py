@@ -5,9 +5,9 @@ import functools
 import numpy as np
 import pytest
 
-from keras_lottery.core import criteria, kept, lookup, pruned
+from keras_lottery.core import criteria, hold_at, lookup, restart_from
+from keras_lottery.core.event import prune
 from keras_lottery.core.kernel import Kernel
-from keras_lottery.core.prune import prune
 
 
 def test_names_are_the_functions_of_the_issue():
@@ -25,7 +25,7 @@ def test_names_are_the_functions_of_the_issue():
         "small_init",
         "small_init_small_final",
     ]
-    assert lookup.names(kept) == [
+    assert lookup.names(restart_from) == [
         "constant_random_sign",
         "reinit",
         "reinit_same_sign",
@@ -35,7 +35,7 @@ def test_names_are_the_functions_of_the_issue():
         "rewind_unless_shrinking",
         "signed_constant",
     ]
-    assert lookup.names(pruned) == ["freeze", "freeze_unless_shrinking", "zero"]
+    assert lookup.names(hold_at) == ["freeze", "freeze_unless_shrinking", "zero"]
 
 
 def test_a_new_criterion_is_found_by_itself(monkeypatch):

@@ -216,7 +216,11 @@ def test_kl_fit_says_it_too(make_model, data):
         ),
         (
             schedules.geometric(0.2, every=3),
-            {"rewind": kl.rewind.to_start(), "scope": "globally", "unit": "step"},
+            {
+                "recipe": kl.Recipe(scope="globally"),
+                "rewind": kl.rewind.to_start(),
+                "unit": "step",
+            },
             "<Prune from step 3 on without end: large_final, globally, rewinding everything to "
             "step 0>",
         ),

@@ -15,13 +15,12 @@ from keras_lottery.tickets import file as ticket_file
 
 EPOCHS = 6
 SETTINGS = {
-    "least_change": {"schedule": schedules.geometric(0.3), "criterion": "least_change"},
-    "random": {"schedule": schedules.geometric(0.3, every=2), "criterion": "random"},
+    "least_change": {"schedule": schedules.geometric(0.3), "recipe": "least_change"},
+    "random": {"schedule": schedules.geometric(0.3, every=2), "recipe": "random"},
     "rewound": {
         "schedule": schedules.geometric(0.3, every=2, begin=1),
         "rewind": kl.rewind.to_epoch(1),
-        "kept": "reshuffle",
-        "pruned": "freeze",
+        "recipe": kl.Recipe(restart_from="reshuffle", hold_at="freeze"),
     },
     # Every epoch ends at the same iteration: the optimizer's count tells nothing.
     "rewound every epoch": {"schedule": schedules.geometric(0.3), "rewind": kl.rewind.to_start()},

@@ -87,9 +87,9 @@ def preprocessing():
     )
 
 
-def masked(pruned="zero", **optimizer):
+def masked(hold_at="zero", **optimizer):
     model = tiny.dense(compiled=keras.optimizers.Adam(0.01, **optimizer))
-    kl.Lottery(model, pruned=pruned).prune(0.5)
+    kl.Lottery(model, kl.Recipe(hold_at=hold_at)).prune(0.5)
     return model
 
 

@@ -220,7 +220,7 @@ def _unused(model, called_with, names):
 
 def _checked_masks(model):
     """The masks on a model, none if it has none, after a check that its weights obey them."""
-    lottery = Lottery.of(model)
+    lottery = Lottery.on(model)
     if lottery is None:
         return {}
     try:
