@@ -16,8 +16,8 @@ def names(module: ModuleType) -> list[str]:
 
     Example:
         >>> from keras_lottery.core import scopes
-        >>> names(scopes)
-        ['erdos_renyi', 'globally', 'layerwise']
+        >>> "globally" in names(scopes)
+        True
     """
     return sorted(
         name
