@@ -119,7 +119,7 @@ def through_a_model(count, sparsity, repeats):
         before = _resident("VmRSS")
         pathlib.Path("/proc/self/clear_refs").write_text("5")  # the peak is counted from here
         begin = time.perf_counter()
-        lottery.prune(sparsity, scope=scopes.globally)
+        lottery.prune(sparsity, recipe=kl.Recipe(scope=scopes.globally))
         found["seconds"].append(time.perf_counter() - begin)
         if "peak" not in found:
             found["weights"] = sum(mask.size for mask in lottery.masks.values())
@@ -180,9 +180,9 @@ def make_kernels(count, dead, rng):
 
 def prune_globally(kernels, sparsity):
     """One prune event; returns its masks."""
-    from keras_lottery.core import prune, scopes
+    from keras_lottery.core import event, scopes
 
-    return prune.prune(kernels, rate=sparsity, scope=scopes.globally)
+    return event.prune(kernels, rate=sparsity, scope=scopes.globally)
 
 
 def seconds(kernels, sparsity, repeats):

@@ -16,7 +16,7 @@ from experiments import summary, training
 from experiments.results import Network
 from experiments.settings import Experiment
 from keras_lottery.core import criteria, lookup, schedules
-from keras_lottery.masks import variables
+from keras_lottery.model import variables
 
 REWINDING = "rewinding"
 
@@ -69,10 +69,12 @@ class Comparison:
         schedule = self.every_epoch if every else self.every_round
         return kl.Prune(
             schedule(self.experiment.rate),
+            kl.Recipe(
+                variant if every else "large_final",
+                scope=self.experiment.scope,
+                exclude=self.experiment.network.PRESET.exclude,
+            ),
             overrides={name: schedule(rate) for name, rate in self.experiment.overrides.items()},
-            criterion=variant if every else "large_final",
-            scope=self.experiment.scope,
-            exclude=self.experiment.network.PRESET.exclude,
             rewind=None if every else kl.rewind.to_start(),
             seed=seed,
         )
@@ -157,9 +159,9 @@ class Rounds(keras.callbacks.Callback):
         if self._prune is None:
             exclude = self._trainer.experiment.network.PRESET.exclude
             kernels = variables.prunable(self.model, exclude=exclude)
-            kept = {name: math.prod(kernel.shape) for name, kernel in kernels.items()}
+            alive = {name: math.prod(kernel.shape) for name, kernel in kernels.items()}
             sparsity = 0.0
         else:
-            kept = self._prune.lottery.remaining
+            alive = self._prune.lottery.alive_counts
             sparsity = self._prune.lottery.sparsity
-        return Network(len(self.results), self._variant, self._trainer.seed, sparsity, kept)
+        return Network(len(self.results), self._variant, self._trainer.seed, sparsity, alive)

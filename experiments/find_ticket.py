@@ -22,10 +22,22 @@ flags.DEFINE_enum(
     "Prune a little in every round, or to every round's sparsity at once from the dense network.",
 )
 flags.DEFINE_string(
-    "criterion", "large_final", "What ranks the weights: a name of keras_lottery.criteria."
+    "criterion",
+    "large_final",
+    "What ranks the weights: a name of keras_lottery.criteria or keras_lottery.scorers.",
 )
-flags.DEFINE_string("kept", "rewind", "What kept weights become: a name of keras_lottery.kept.")
-flags.DEFINE_string("pruned", "zero", "What pruned weights become: a name of keras_lottery.pruned.")
+flags.DEFINE_integer(
+    "scored_images",
+    256,
+    "Training images that a scorer measures with, such as snip.",
+    lower_bound=1,
+)
+flags.DEFINE_string(
+    "restart_from", "rewind", "What survivors become: a name of keras_lottery.restart_from."
+)
+flags.DEFINE_string(
+    "hold_at", "zero", "What pruned weights are held at: a name of keras_lottery.hold_at."
+)
 flags.DEFINE_string(
     "rewind",
     "start",
@@ -73,9 +85,14 @@ def main(argv):
             experiment,
             scheme=getattr(searches, FLAGS.scheme),
             count=FLAGS.rounds,
-            criterion=FLAGS.criterion,
-            kept=FLAGS.kept,
-            pruned=FLAGS.pruned,
+            recipe=kl.Recipe(
+                FLAGS.criterion,
+                scope=experiment.scope,
+                restart_from=FLAGS.restart_from,
+                hold_at=FLAGS.hold_at,
+                exclude=experiment.network.PRESET.exclude,
+            ),
+            scored_images=FLAGS.scored_images,
             rewind=searches.rewind_policy(FLAGS.rewind),
             controls=searches.controls(FLAGS.controls, FLAGS.control_rounds, FLAGS.rounds),
         )

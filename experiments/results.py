@@ -27,14 +27,14 @@ class Network:
         variant: What it is: `"ticket"`, the name of a control, or a method.
         seed: Seed of all networks that it is compared with.
         sparsity: Fraction of all prunable weights that is pruned.
-        kept: Weights left, by kernel.
+        alive_counts: Weights left, by kernel.
     """
 
     index: int
     variant: str
     seed: int
     sparsity: float
-    kept: dict[str, int]
+    alive_counts: dict[str, int]
 
     @property
     def remaining(self):
@@ -185,4 +185,4 @@ def _fits(value, expected):
         return isinstance(value, float | int) and not isinstance(value, bool)
     if expected is int or expected is str:
         return type(value) is expected
-    return isinstance(value, dict) and all(type(kept) is int for kept in value.values())
+    return isinstance(value, dict) and all(type(count) is int for count in value.values())

@@ -7,7 +7,6 @@ import keras_lottery as kl
 from experiments import summary, training
 from experiments.results import Network
 from experiments.settings import Experiment
-from keras_lottery.core import criteria, kept, lookup, pruned
 
 TICKET = "ticket"
 CONTROLS = ("reinit", "random_mask", "shuffle_layerwise")
@@ -21,7 +20,8 @@ class Search:
         experiment: What is trained.
         scheme: `iterative` or `one_shot`.
         count: Rounds of pruning.
-        criterion, kept, pruned: Names, as in `kl.rounds`.
+        recipe: A `kl.Recipe`.
+        scored_images: How many training images a criterion that measures looks at.
         rewind: A policy of `kl.rewind`, or `None`.
         controls: For each kind of control the rounds that have it.
     """
@@ -29,17 +29,15 @@ class Search:
     experiment: Experiment
     scheme: Callable
     count: int
-    criterion: str
-    kept: str
-    pruned: str
+    recipe: kl.Recipe
+    scored_images: int
     rewind: kl.rewind.Rewind | None
     controls: Mapping[str, list[int]]
 
     def __post_init__(self):
         """Refuses what would fail, before anything is trained."""
-        for module, name in ((criteria, self.criterion), (kept, self.kept), (pruned, self.pruned)):
-            lookup.get(module, name)
-        kl.rewind.check(self.rewind, lookup.get(kept, self.kept))
+        kl.rewind.check(self.rewind, self.recipe)
+        kl.scorers.resolve(self.recipe.criterion)
         if self.rewound_to >= self.experiment.iterations:
             raise ValueError(
                 f"The rewind point is iteration {self.rewound_to:,}, and a round has only "
@@ -66,14 +64,19 @@ class Search:
             lambda: training.make_model(experiment, seed),
             count,
             rate(experiment.rate),
+            self.recipe,
+            data=self.scored(seed),
             overrides={name: rate(other) for name, other in experiment.overrides.items()},
-            criterion=self.criterion,
-            scope=experiment.scope,
-            kept=self.kept,
-            pruned=self.pruned,
             rewind=self.rewind,
-            exclude=experiment.network.PRESET.exclude,
             seed=seed,
+        )
+
+    def scored(self, seed):
+        """The first training images of a seed and their classes, if the criterion measures."""
+        if not kl.scorers.is_scorer(kl.scorers.resolve(self.recipe.criterion)):
+            return None
+        return tuple(
+            part[: self.scored_images] for part in training.split(self.experiment, seed).train
         )
 
     def missing(self, run, seed):
@@ -157,7 +160,7 @@ class _Seed:
             result = trainer.train(
                 network, first=self.search.rewound_to, initial_epoch=r.initial_epoch
             )
-        kl.Lottery.of(model).check()
+        kl.Lottery.on(model).check()
         self.add(result)
 
     def trainer(self, kind, model):
@@ -168,7 +171,7 @@ class _Seed:
         return self.trainers[kind]
 
     def network(self, r, variant):
-        return Network(r.index, variant, self.seed, r.sparsity, r.kept)
+        return Network(r.index, variant, self.seed, r.sparsity, r.alive_counts)
 
     def add(self, result):
         self.run.add(result)

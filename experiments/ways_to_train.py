@@ -140,7 +140,7 @@ def _pruned(model):
     lottery.prune(_SPARSITY)
     masks = lottery.masks
     lottery.detach()
-    kernels = kl.masks.variables.named(model)
+    kernels = kl.model.variables.named(model)
     return [(kernels[name], mask) for name, mask in masks.items()]
 
 

@@ -105,14 +105,13 @@ def search(granularity, experiment, folder, report):
     points = []
     for r in kl.rounds(
         lambda: training.make_model(network, dataset, epochs, experiment.seed),
+        recipe=kl.Recipe(granularity=granularity, exclude=preset.exclude),
         count=experiment.rounds,
         rate=experiment.rate,
         overrides={
             pattern: min(1.0, rate * experiment.rate / preset.rate)
             for pattern, rate in preset.overrides.items()
         },
-        granularity=granularity,
-        exclude=preset.exclude,
         seed=experiment.seed,
     ):
         training.train(r.model, network, dataset, epochs, r.callbacks, experiment.seed)

@@ -94,7 +94,9 @@ def write_files(case, folder):
     from keras_lottery.exporters import tflite
 
     model = case.network()
-    kl.Lottery(model).prune(SPARSITY, granularity=kl.granularity.blocks(case.block))
+    kl.Lottery(model).prune(
+        SPARSITY, recipe=kl.Recipe(granularity=kl.granularity.blocks(case.block))
+    )
     kl.strip(model)
     samples = np.random.default_rng(0).random((16, *model.input_shape[1:]), np.float32)
     dense, sparse = Path(folder, "dense.tflite"), Path(folder, "sparse.tflite")

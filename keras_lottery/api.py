@@ -1,6 +1,8 @@
 """The public names: `keras_lottery` loads this module when the first of them is asked for."""
 
-from keras_lottery.core import criteria, granularity, kept, pruned, schedules, scopes
+from keras_lottery import scorers
+from keras_lottery.core import criteria, granularity, hold_at, restart_from, schedules, scopes
+from keras_lottery.core.recipe import Recipe
 from keras_lottery.masks.lottery import Lottery
 from keras_lottery.masks.masking import MaskError
 from keras_lottery.masks.strip import strip
@@ -15,6 +17,7 @@ __all__ = [
     "Lottery",
     "MaskError",
     "Prune",
+    "Recipe",
     "Round",
     "Ticket",
     "TicketError",
@@ -22,11 +25,12 @@ __all__ = [
     "evaluator",
     "fit",
     "granularity",
-    "kept",
-    "pruned",
+    "hold_at",
+    "restart_from",
     "rewind",
     "rounds",
     "schedules",
     "scopes",
+    "scorers",
     "strip",
 ]

@@ -1,131 +1,164 @@
-"""What every criterion, action and scope promises, for whatever the lookup finds.
+"""What everything that can be added promises, for whatever the registries find.
 
-A new function in `core/criteria.py`, `kept.py`, `pruned.py` or `scopes.py` is tested here from the
-moment it exists.
+A new function in `core/criteria.py`, `restart_from.py`, `hold_at.py`, `scopes.py`, `granularity.py`
+or `schedules.py`, and a new file in `scorers/`, is tested here from the moment it exists.
 """
 
-import itertools
+import inspect
 
 import numpy as np
 import pytest
 
-from keras_lottery.core import criteria, kept, lookup, pruned, scopes
-from keras_lottery.core.kernel import Kernel
+from keras_lottery import scorers, testing
+from keras_lottery.core import (
+    criteria,
+    granularity,
+    hold_at,
+    lookup,
+    restart_from,
+    schedules,
+    scopes,
+)
+from keras_lottery.core.made import Made
+
+# Arguments of a first try; those of a maker that is not here are made up by its annotations.
+ARGUMENTS = {"n_of_m": (2, 4), "polynomial": (0.9, 1, 8)}
+MADE_UP = {"int": 2, "float": 0.5}
 
 
-def found(*modules):
-    return [
-        pytest.param(getattr(module, name), id=f"{module.__name__.rpartition('.')[2]}.{name}")
-        for module in modules
-        for name in lookup.names(module)
-    ]
+def found(module):
+    return [getattr(module, name) for name in lookup.names(module)]
 
 
-ACTIONS = found(kept, pruned)
-OF_A_KERNEL = found(criteria, kept, pruned)
-SCOPES = found(scopes)
-SHAPES = [(7,), (6, 4), (3, 5, 4), (3, 3, 2, 4)]
-WEIGHTS = {
-    "random": lambda rng, shape: rng.standard_normal(shape),
-    "tied": lambda rng, shape: rng.integers(-1, 2, shape),
-    "zero": lambda rng, shape: np.zeros(shape),
-}
-ALIVE = {"all": 1.0, "some": 0.5, "none": 0.0}
+def records(module):
+    """What every maker of a module makes."""
+    for make in found(module):
+        parameters = inspect.signature(make).parameters.values()
+        needed = [MADE_UP.get(p.annotation) for p in parameters if p.default is p.empty]
+        arguments = ARGUMENTS.get(make.__name__, needed)
+        if None not in arguments and isinstance(made := make(*arguments), Made):
+            yield made
 
 
-def make_kernel(shape, weights="random", alive="some", seed=0):
-    """A kernel that cannot be written to."""
-    rng = np.random.default_rng(11)
-    arrays = [WEIGHTS[weights](rng, shape).astype(np.float32) for _ in range(3)]
-    kernel = Kernel.of(
-        arrays[0],
-        initial=arrays[1],
-        previous=arrays[2],
-        mask=rng.random(shape) < ALIVE[alive],
-        seed=seed,
-    )
-    for array in arrays_of(kernel):
-        array.flags.writeable = False
-    return kernel
+@pytest.mark.parametrize("criterion", found(criteria))
+def test_criterion(criterion):
+    testing.check_criterion(criterion)
 
 
-def arrays_of(kernel):
-    return kernel.current, kernel.initial, kernel.previous, kernel.mask
+@pytest.mark.parametrize("action", [*found(restart_from), *found(hold_at)])
+def test_action(action):
+    testing.check_action(action)
 
 
-@pytest.mark.parametrize("alive", ALIVE)
-@pytest.mark.parametrize("weights", WEIGHTS)
-@pytest.mark.parametrize("shape", SHAPES, ids=len)
-@pytest.mark.parametrize("function", OF_A_KERNEL)
-def test_of_a_kernel(function, shape, weights, alive):
-    kernel = make_kernel(shape, weights, alive)
-    values = function(kernel)
-    assert values.shape == shape
-    assert np.issubdtype(values.dtype, np.floating)
-    assert np.isfinite(values).all()
-    assert not any(np.shares_memory(values, array) for array in arrays_of(kernel))
-    again = function(make_kernel(shape, weights, alive))
-    np.testing.assert_array_equal(values, again)  # the same seed, the same result
+@pytest.mark.parametrize("scope", found(scopes))
+def test_scope(scope):
+    testing.check_scope(scope)
 
 
-@pytest.mark.parametrize("dtype", [np.float16, np.float32, np.float64])
-@pytest.mark.parametrize("action", ACTIONS)
-def test_actions_keep_the_dtype(action, dtype):
-    assert action(Kernel.of(np.ones((3, 2), dtype))).dtype == dtype
+@pytest.mark.parametrize("record", list(records(granularity)), ids=repr)
+def test_granularity(record):
+    testing.check_granularity(record)
 
 
-@pytest.mark.parametrize("function", OF_A_KERNEL)
-def test_randomness_comes_from_the_kernel_alone(function):
-    kernel, other = make_kernel((40, 5), seed=1), make_kernel((40, 5), seed=2)
-    before = kernel.rng.bit_generator.state
-    differs = not np.array_equal(function(kernel), function(other))
-    assert differs == (kernel.rng.bit_generator.state != before)
+@pytest.mark.parametrize("record", list(records(schedules)), ids=repr)
+def test_schedule(record):
+    testing.check_schedule(record)
 
 
-def make_event(weights, alive):
-    """The scores and masks of one kernel of each rank, read-only."""
-    rng = np.random.default_rng(5)
-    scores = {str(len(shape)): WEIGHTS[weights](rng, shape).astype(np.float32) for shape in SHAPES}
-    masks = {name: rng.random(array.shape) < ALIVE[alive] for name, array in scores.items()}
-    for array in itertools.chain(scores.values(), masks.values()):
-        array.flags.writeable = False
-    return scores, masks
+@pytest.mark.parametrize("name", scorers.names())
+def test_scorer(name):
+    testing.check_scorer(scorers.resolve(name))
 
 
-def alive_in(masks):
-    return sum(int(mask.sum()) for mask in masks.values())
+def test_all_makers_were_tried():
+    """A maker whose arguments cannot be made up needs a line in `ARGUMENTS`."""
+    for module in (granularity, schedules):
+        makers = [make for make in found(module) if hasattr(make, "__wrapped__")]
+        assert len(list(records(module))) == len(makers) > 2
 
 
-@pytest.mark.parametrize("part", [0.0, 0.3, 0.5, 1.0])
-@pytest.mark.parametrize("alive", ALIVE)
-@pytest.mark.parametrize("weights", WEIGHTS)
-@pytest.mark.parametrize("scope", SCOPES)
-def test_scope(scope, weights, alive, part):
-    scores, masks = make_event(weights, alive)
-    counts = {name: int(part * mask.sum()) for name, mask in masks.items()}
-    left = scope(scores, masks, counts)
-    assert list(left) == list(masks)
-    assert alive_in(left) == alive_in(masks) - sum(counts.values())
-    for name, mask in masks.items():
-        assert left[name].dtype == bool
-        assert left[name].shape == mask.shape
-        assert not np.shares_memory(left[name], mask)
-        assert (left[name] <= mask).all()  # masks only shrink
-        dropped, stayed = mask & ~left[name], left[name]
-        if dropped.any() and stayed.any():
-            last, first = scores[name][dropped].max(), scores[name][stayed].min()
-            assert last <= first
-            if last == first:  # ties fall by index
-                tied = scores[name] == first
-                assert np.flatnonzero(dropped & tied).max() < np.flatnonzero(stayed & tied).min()
-    again = scope(*make_event(weights, alive), counts)
-    for name in masks:
-        np.testing.assert_array_equal(left[name], again[name])
+# The suites notice what breaks a promise.
 
 
-@pytest.mark.parametrize("scope", SCOPES)
-def test_beyond_the_target_nothing_comes_back(scope):
-    scores, masks = make_event("random", "some")
-    left = scope(scores, masks, dict.fromkeys(masks, -2))
-    for name in masks:
-        np.testing.assert_array_equal(left[name], masks[name])
+@pytest.mark.parametrize(
+    "criterion, message",
+    [
+        (lambda kernel: kernel.current[0], "returned shape"),
+        (lambda kernel: kernel.mask, "not floating point"),
+        (lambda kernel: kernel.current / 0 * 0, "not finite"),
+        (lambda kernel: kernel.initial, "must return a new array"),
+        (
+            lambda kernel: np.random.default_rng().random(kernel.current.shape),
+            "differs for the same seed",
+        ),
+        (lambda kernel: kernel.current + kernel.rng.bit_generator.state["state"]["state"], "draw"),
+    ],
+)
+@pytest.mark.filterwarnings("ignore:invalid value:RuntimeWarning")
+@pytest.mark.filterwarnings("ignore:divide by zero:RuntimeWarning")
+def test_a_broken_criterion_is_found(criterion, message):
+    with pytest.raises(AssertionError, match=message):
+        testing.check_criterion(criterion)
+
+
+def test_an_action_of_another_dtype_is_found():
+    with pytest.raises(AssertionError, match="returned float64 for a kernel of float"):
+        testing.check_action(lambda kernel: kernel.initial.astype("float64"))
+
+
+@pytest.mark.parametrize(
+    "scope, message",
+    [
+        (lambda scores, masks, counts: {}, "returned masks for"),
+        (lambda scores, masks, counts: {n: m.copy() for n, m in masks.items()}, "in place of"),
+        (
+            lambda scores, masks, counts: scopes.layerwise(
+                {name: -one for name, one in scores.items()}, masks, counts
+            ),
+            "kept a lower score than it dropped",
+        ),
+        (
+            lambda scores, masks, counts: {
+                name: np.flip(mask).copy()
+                for name, mask in scopes.layerwise(
+                    {name: np.flip(one) for name, one in scores.items()},
+                    {name: np.flip(one) for name, one in masks.items()},
+                    counts,
+                ).items()
+            },
+            "ties fall by index",
+        ),
+    ],
+)
+def test_a_broken_scope_is_found(scope, message):
+    with pytest.raises(AssertionError, match=message):
+        testing.check_scope(scope)
+
+
+@pytest.mark.parametrize(
+    "schedule, message",
+    [
+        (lambda step: 1 - step / 100, "falls at step 1"),
+        (lambda step: next(COUNTER) / 1e6, "no memory"),
+        (lambda step: 0.5, "pickle"),
+    ],
+)
+def test_a_broken_schedule_is_found(schedule, message):
+    with pytest.raises(AssertionError, match=message):
+        testing.check_schedule(schedule)
+
+
+COUNTER = iter(range(10**6))
+
+
+@pytest.mark.parametrize(
+    "scorer, message",
+    [
+        (lambda kernel: kernel, "must take"),
+        (lambda model, data, rng: {}, "has no scores for 'conv/kernel'"),
+        (lambda model, data, rng: model.fit(*data, verbose=0) and {}, "changed the model"),
+    ],
+)
+def test_a_broken_scorer_is_found(scorer, message):
+    with pytest.raises(AssertionError, match=message):
+        testing.check_scorer(scorer)

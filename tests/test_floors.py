@@ -16,9 +16,12 @@ PACKAGE = ROOT / "keras_lottery"
 FLOORS = [
     "core",
     "training",
+    "model",
+    "scorers",
     "masks",
     "tickets",
     "search",
+    "testing",
     "exporters",
     "api",
     "commands",
@@ -26,7 +29,7 @@ FLOORS = [
 ]
 KERAS_FREE = {"core"}  # NumPy and the standard library
 # No TensorFlow at all; elsewhere, only where a function needs it.
-TENSORFLOW_FREE = {"core", "masks", "tickets", "search"}
+TENSORFLOW_FREE = {"core", "model", "masks", "tickets", "search"}
 TENSORFLOW = {"tensorflow", "tensorflow_model_optimization", "ai_edge_litert", "tflite_runtime"}
 SCRIPTS = {"experiments", "export"}
 

@@ -39,7 +39,7 @@ def write_files(folder, sparsity, shape=SHAPE, width=1.0):
     model = mobilenet_v1.build(shape, CLASSES, width=width)
     samples = np.random.default_rng(0).random((2, *shape), np.float32)
     _standardise(model, samples)
-    kl.Lottery(model, exclude=mobilenet_v1.PRESET.exclude).prune(sparsity)
+    kl.Lottery(model, kl.Recipe(exclude=mobilenet_v1.PRESET.exclude)).prune(sparsity)
     kl.strip(model)
     dense, sparse = Path(folder) / "dense.tflite", Path(folder) / "sparse.tflite"
     dense.write_bytes(convert.convert(model, signature.of(model, samples)))

@@ -18,7 +18,7 @@ from export import training
 from export.web import build, small_digits
 from keras_lottery.exporters import tflite
 from keras_lottery.exporters.tflite.runtimes import interpreter
-from keras_lottery.masks import variables
+from keras_lottery.model import variables
 
 NETWORK = networks.get("lenet_300_100")
 OUTPUT = "^output/"
@@ -99,8 +99,8 @@ def _train(dataset, granularity, effort, seed):
         return model
     search = kl.Prune(
         _schedule(1 - (1 - SPARSITY) ** (1 / PRUNINGS), between),
+        kl.Recipe(granularity=granularity),
         overrides={OUTPUT: _schedule(NETWORK.PRESET.overrides[OUTPUT], between)},
-        granularity=granularity,
         rewind=kl.rewind.to_start(),
     )
     training.train(model, NETWORK, dataset, between * PRUNINGS + epochs, [search], seed)

@@ -17,10 +17,11 @@ from dataclasses import dataclass
 import numpy as np
 
 from keras_lottery.core.kernel import Array, Mask
+from keras_lottery.core.made import Made, maker
 
 
-@dataclass(frozen=True)
-class Granularity:
+@dataclass(frozen=True, eq=False, repr=False)
+class Granularity(Made):
     """How weights form pieces. Made by the functions of this module.
 
     Args:
@@ -29,12 +30,15 @@ class Granularity:
         pool: `(scores, mask) -> (scores of the pieces, mask of the pieces)`. A score of `inf`
             says that this piece must stay.
         spread: `(mask of the pieces, mask) -> mask` without the weights of pruned pieces.
+        grows: Whether a pruned piece can come back as a whole: `spread` over a mask that is alive
+            everywhere gives the weights of pieces.
     """
 
     name: str
     rank: int
     pool: Callable[[Array, Mask], tuple[Array, Mask]]
     spread: Callable[[Mask, Mask], Mask]
+    grows: bool = False
 
 
 def of(granularity: Granularity | None) -> Granularity:
@@ -56,6 +60,7 @@ def of(granularity: Granularity | None) -> Granularity:
     return granularity
 
 
+@maker
 def weights() -> Granularity:
     """Single weights, anywhere.
 
@@ -67,9 +72,11 @@ def weights() -> Granularity:
         rank=1,
         pool=lambda scores, mask: (scores, mask),
         spread=lambda pieces, mask: pieces & mask,
+        grows=True,
     )
 
 
+@maker
 def blocks(width: int) -> Granularity:
     """Blocks of `1 x width`: neighbours along the input axis, for one output.
 
@@ -99,9 +106,10 @@ def blocks(width: int) -> Granularity:
     def spread(pieces: Mask, mask: Mask) -> Mask:
         return mask & np.repeat(pieces, width, axis=-2)[..., : mask.shape[-2], :]
 
-    return Granularity(name=f"blocks({width})", rank=2, pool=pool, spread=spread)
+    return Granularity(name=f"blocks({width})", rank=2, pool=pool, spread=spread, grows=True)
 
 
+@maker
 def units() -> Granularity:
     """Whole units or filters: all the weights that lead to one index of the last axis.
 
@@ -118,9 +126,16 @@ def units() -> Granularity:
         alive = mask.sum(axis=inputs)
         return _mean(np.where(mask, scores, 0).sum(axis=inputs), alive), alive > 0
 
-    return Granularity(name="units()", rank=2, pool=pool, spread=lambda pieces, mask: pieces & mask)
+    return Granularity(
+        name="units()",
+        rank=2,
+        pool=pool,
+        spread=lambda pieces, mask: pieces & mask,
+        grows=True,
+    )
 
 
+@maker
 def n_of_m(n: int, m: int) -> Granularity:
     """Single weights, but at least `n` of every `m` neighbours along the input axis stay.
 

@@ -16,8 +16,8 @@ def names(module: ModuleType) -> list[str]:
 
     Example:
         >>> from keras_lottery.core import scopes
-        >>> names(scopes)
-        ['erdos_renyi', 'globally', 'layerwise']
+        >>> "globally" in names(scopes)
+        True
     """
     return sorted(
         name
@@ -56,15 +56,17 @@ def get(module: ModuleType, identifier: str | Callable[..., Any]) -> Callable[..
     return function
 
 
-def name_of(function: Callable[..., Any]) -> str:
+def name_of(function: str | Callable[..., Any]) -> str:
     """Returns what to call a function in a message or a record: its name, if it has one.
 
     Args:
-        function: Any callable. One without a name, such as a `functools.partial`, is called as
-            Python prints it.
+        function: Any callable, or its name already. One without a name, such as a
+            `functools.partial`, is called as Python prints it.
 
     Example:
         >>> name_of(len)
         'len'
     """
+    if isinstance(function, str):
+        return function
     return getattr(function, "__name__", repr(function))

@@ -7,16 +7,37 @@ plotted and tested. Masks only shrink, so a target below what is pruned already 
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable
 from numbers import Real
 from typing import Any
 
 from keras_lottery.core import lookup
+from keras_lottery.core.made import Made, maker
 
 Schedule = Callable[[int], float]
 
 
-def constant(sparsity: float, begin: int = 0) -> Schedule:
+@dataclasses.dataclass(frozen=True, eq=False, repr=False)
+class MadeSchedule(Made):
+    """A schedule that a function of this module made: it prints, compares and pickles as the call.
+
+    Args:
+        target: The function `step -> target sparsity`.
+
+    >>> constant(0.5), constant(0.5) == constant(0.5, begin=0)
+    (constant(0.5), True)
+    """
+
+    target: Schedule
+
+    def __call__(self, step: int) -> float:
+        """The sparsity that is due after `step` steps."""
+        return self.target(step)
+
+
+@maker
+def constant(sparsity: float, begin: int = 0) -> MadeSchedule:
     """One target, from step `begin` on.
 
     Args:
@@ -33,10 +54,11 @@ def constant(sparsity: float, begin: int = 0) -> Schedule:
     """
     _check_fraction("sparsity", sparsity)
     _check_least("begin", begin, 0)
-    return lambda step: float(sparsity) if step >= begin else 0.0
+    return MadeSchedule(lambda step: float(sparsity) if step >= begin else 0.0)
 
 
-def geometric(rate: float, every: int = 1, begin: int = 0) -> Schedule:
+@maker
+def geometric(rate: float, every: int = 1, begin: int = 0) -> MadeSchedule:
     """A fraction of what remains, each time: `1 - (1 - rate) ** times`.
 
     Args:
@@ -54,12 +76,13 @@ def geometric(rate: float, every: int = 1, begin: int = 0) -> Schedule:
     _check_fraction("rate", rate)
     _check_least("every", every, 1)
     _check_least("begin", begin, 0)
-    return lambda step: 1.0 - (1.0 - rate) ** max(0, (step - begin) // every)
+    return MadeSchedule(lambda step: 1.0 - (1.0 - rate) ** max(0, (step - begin) // every))
 
 
+@maker
 def polynomial(
     final: float, begin: int, end: int, every: int = 1, initial: float = 0.0, power: float = 3
-) -> Schedule:
+) -> MadeSchedule:
     """Fast at first, then slower and slower: the cubic of Zhu & Gupta 2017.
 
     `final + (initial - final) * (1 - t) ** power`, where `t` goes from 0 at `begin` to 1 at `end`
@@ -99,7 +122,7 @@ def polynomial(
         progress = (step - begin) // every * every / (end - begin)
         return float(final + (initial - final) * (1.0 - progress) ** power)
 
-    return target
+    return MadeSchedule(target)
 
 
 def of(schedule: Callable[[int], Any]) -> Schedule:

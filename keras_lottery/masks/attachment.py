@@ -1,13 +1,14 @@
 """The masks of a `Lottery` in the train step: how they get there, and how they leave no trace."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 
 import keras
 import numpy as np
 
-from keras_lottery.masks import gradients, integrity, keras_internals, masking, variables
+from keras_lottery.masks import gradients, integrity, masking
 from keras_lottery.masks.masking import MaskConstraint
 from keras_lottery.masks.watch import Watch
+from keras_lottery.model import keras_internals, variables
 
 
 class Attachment:
@@ -20,15 +21,22 @@ class Attachment:
     Args:
         lottery: The `Lottery` that owns the masks.
         kernels: The variables to mask, by name.
-        holds: Whether pruned weights are held at values of their own, rather than zero.
+        frozen: The names of the kernels whose pruned weights are held at values of their own,
+            rather than zero.
         watch: Who trains the kernels.
     """
 
-    def __init__(self, lottery, kernels: Mapping[str, keras.Variable], holds: bool, watch: Watch):
+    def __init__(
+        self,
+        lottery,
+        kernels: Mapping[str, keras.Variable],
+        frozen: Collection[str],
+        watch: Watch,
+    ):
         self._lottery = lottery
         self._model = lottery.model
         self._kernels = kernels
-        self._holds = holds
+        self._frozen = frozen
         self._watch = watch
         self._homes: list[keras.optimizers.Optimizer] = []
         self._variables: list[keras.Variable] = []
@@ -54,9 +62,9 @@ class Attachment:
         self.detach()
         self.refuse_others()
         self._homes = homes
-        for kernel in self._kernels.values():
+        for name, kernel in self._kernels.items():
             alive = self._state_variable(kernel, "mask")
-            held = self._state_variable(kernel, "held") if self._holds else None
+            held = self._state_variable(kernel, "held") if name in self._frozen else None
             kernel.constraint = MaskConstraint(self._lottery, alive, held, kernel.constraint)
             self._variables += [alive] if held is None else [alive, held]
         for home in homes:
@@ -100,7 +108,7 @@ class Attachment:
         owners = map(masking.lottery_of, variables.named(self._model).values())
         if any(owner is not None and owner is not self._lottery for owner in owners):
             raise ValueError(
-                f"The model {self._model.name!r} has masks already: use `Lottery.of(model)` to go "
+                f"The model {self._model.name!r} has masks already: use `Lottery.on(model)` to go "
                 "on from them, or `strip(model)` to take them off."
             )
 

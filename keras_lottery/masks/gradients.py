@@ -19,7 +19,7 @@ from collections.abc import Sequence
 
 import keras
 
-from keras_lottery.masks import keras_internals
+from keras_lottery.model import keras_internals
 
 # The `Lottery` objects whose masks are attached; garbage is not kept alive by being listed here.
 _attached: weakref.WeakSet = weakref.WeakSet()

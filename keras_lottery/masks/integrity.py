@@ -7,8 +7,9 @@ import keras
 import numpy as np
 
 from keras_lottery.core.kernel import Kernel
-from keras_lottery.masks import keras_internals, masking, trainers
+from keras_lottery.masks import masking
 from keras_lottery.masks.masking import MaskError
+from keras_lottery.model import keras_internals, trainers
 
 _UNSEEN_STEP = (
     "A step that was compiled before the masks were made trains these weights: {steppers} stepped "

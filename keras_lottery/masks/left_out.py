@@ -5,7 +5,7 @@ from collections.abc import Collection, Iterable, Mapping
 
 import keras
 
-from keras_lottery.masks import adapters, variables
+from keras_lottery.model import adapters, variables
 
 _FROZEN = "frozen"
 _DEPTHWISE = "depthwise"

@@ -12,7 +12,8 @@ import keras
 import numpy as np
 
 from keras_lottery.core.kernel import Kernel
-from keras_lottery.masks import gradients, keras_internals, trainers
+from keras_lottery.masks import gradients
+from keras_lottery.model import keras_internals, trainers
 
 
 class MaskError(RuntimeError):
@@ -114,12 +115,12 @@ def held_values(
     kernel: Kernel,
     mask: np.ndarray,
     before: np.ndarray | None,
-    pruned: Callable[[Kernel], np.ndarray],
+    action: Callable[[Kernel], np.ndarray],
 ) -> np.ndarray:
     """Where to hold what a new mask prunes: what the old one did stays where it was; zero where a
     weight is alive."""
     nothing = np.zeros_like(kernel.current)
-    held = np.where(kernel.mask, pruned(kernel), nothing if before is None else before)
+    held = np.where(kernel.mask, action(kernel), nothing if before is None else before)
     return np.where(mask, nothing, held)
 
 

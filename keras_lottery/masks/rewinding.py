@@ -5,11 +5,11 @@ from collections.abc import Mapping, Sequence
 import keras
 import numpy as np
 
-from keras_lottery.masks import adapters, assignment, optimizer_state, trainers, variables
-from keras_lottery.masks.arrays import array
 from keras_lottery.masks.attachment import Attachment
 from keras_lottery.masks.snapshot import OptimizerState, Snapshot
 from keras_lottery.masks.watch import Watch
+from keras_lottery.model import adapters, assignment, optimizer_state, trainers, variables
+from keras_lottery.model.arrays import array
 
 
 class Training:

@@ -2,12 +2,13 @@
 
 import dataclasses
 from collections.abc import Collection, Mapping, Sequence
+from typing import Any
 
 import keras
 import numpy as np
 
-from keras_lottery.masks import optimizer_state, trainers, variables
-from keras_lottery.masks.arrays import array
+from keras_lottery.model import optimizer_state, trainers, variables
+from keras_lottery.model.arrays import array
 
 
 @dataclasses.dataclass(frozen=True)
@@ -120,14 +121,17 @@ class State:
         previous: The kernels' values when they were last pruned, by name; empty before that, when
             those at the rewind point stand for them.
         point: The rewind point.
-        draws: How many random draws were made, so that no two are alike.
+        events: How often was pruned or rewired. Random choices are named by it, so that no two
+            events draw alike and one that is repeated does.
+        search: How the masks were asked for, for the record: JSON-able values by name.
     """
 
     masks: dict[str, np.ndarray]
     held: dict[str, np.ndarray]
     previous: dict[str, np.ndarray]
     point: Snapshot
-    draws: int
+    events: int = 0
+    search: dict[str, Any] = dataclasses.field(default_factory=dict)
 
 
 def _values(named: Mapping[str, keras.Variable]) -> dict[str, np.ndarray]:

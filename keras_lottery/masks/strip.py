@@ -3,9 +3,10 @@
 import keras
 import numpy as np
 
-from keras_lottery.masks import integrity, variables
+from keras_lottery.masks import integrity
 from keras_lottery.masks.lottery import Lottery
 from keras_lottery.masks.masking import MaskError
+from keras_lottery.model import variables
 
 
 def strip(model: keras.Model, *, at_least: float = 0.0) -> keras.Model:
@@ -32,7 +33,7 @@ def strip(model: keras.Model, *, at_least: float = 0.0) -> keras.Model:
     >>> int((strip(model, at_least=0.5).layers[0].kernel.numpy() == 0).sum())
     25
     """
-    lottery = Lottery.of(model)
+    lottery = Lottery.on(model)
     if lottery is None:
         raise ValueError(f"The model {model.name!r} has no masks to strip.")
     refuse_denser(model, at_least)
@@ -59,7 +60,7 @@ def refuse_denser(model: keras.Model, at_least: float) -> None:
         raise ValueError(f"`at_least` is {at_least!r}; a sparsity must be in [0, 1].")
     if not at_least:
         return
-    lottery = Lottery.of(model)
+    lottery = Lottery.on(model)
     if lottery is None:
         kernels = variables.prunable(model)
         alive = {name: keras.ops.convert_to_numpy(kernel) != 0 for name, kernel in kernels.items()}

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping
 
 import keras
 
-from keras_lottery.masks import keras_internals, trainers
+from keras_lottery.model import keras_internals, trainers
 
 
 class Watch:

@@ -1,22 +1,17 @@
 """The masks that are on a model when a `fit` begins, or new ones."""
 
-from collections.abc import Callable
+from collections.abc import Iterable
 
 import keras
 
 from keras_lottery.core import lookup
-from keras_lottery.masks import left_out, variables
+from keras_lottery.core.recipe import Recipe
+from keras_lottery.masks import left_out
 from keras_lottery.masks.lottery import Lottery
+from keras_lottery.model import variables
 
 
-def adopt(
-    model: keras.Model,
-    own: Lottery | None,
-    include: variables.Selector | None,
-    exclude: variables.Selector | None,
-    pruned: Callable,
-    seed: int,
-) -> Lottery:
+def adopt(model: keras.Model, own: Lottery | None, recipe: Recipe, seed: int) -> Lottery:
     """Go on from the masks that are on a model, or make some.
 
     A cell of a notebook that is run twice goes on; one that was changed would not do what it says.
@@ -26,23 +21,21 @@ def adopt(
     Args:
         model: The model.
         own: A `Lottery` that is known to have been made with the arguments here, or `None`.
-        include: As for `Lottery`, as are the others.
-        exclude: Likewise.
-        pruned: Likewise.
+        recipe: As for `Lottery`.
         seed: Likewise.
 
     Raises:
-        ValueError: If the model has masks that were made with other arguments.
+        ValueError: If the model has masks over other kernels, or that hold them at other values.
         MaskError: As from `Lottery.check`.
     """
-    attached = Lottery.of(model)
+    attached = Lottery.on(model)
     if attached is None:
-        return Lottery(model, include, exclude, pruned, seed)
+        return Lottery(model, recipe, seed=seed)
     if attached is not own:
-        names = list(variables.prunable(model, include, exclude))
+        names = list(variables.prunable(model, recipe.include, recipe.exclude))
         for what, ours, theirs in (
             ("`include` and `exclude`", names, attached.names),
-            ("`pruned`", *(lookup.name_of(action) for action in (pruned, attached.pruned))),
+            ("`hold_at`", _held(recipe, attached.names), _held(attached.recipe, attached.names)),
         ):
             if ours != theirs:
                 raise ValueError(
@@ -51,7 +44,13 @@ def adopt(
                     "them off. (Layers that were frozen or unfrozen since make a difference, too.)"
                 )
     else:
-        left_out.warn_of_changes(model, attached.names, include, exclude)
+        left_out.warn_of_changes(model, attached.names, recipe.include, recipe.exclude)
     attached.attach()
     attached.check()
     return attached
+
+
+def _held(recipe: Recipe, names: Iterable[str]) -> str | dict[str, str]:
+    """What pruned weights are held at: in a word where it is the same in all kernels."""
+    actions = {n: lookup.name_of(one.hold_at) for n, one in recipe.of_kernels(names).items()}
+    return next(iter(actions.values())) if len(set(actions.values())) == 1 else actions

@@ -2,7 +2,7 @@
 
 import keras
 
-from keras_lottery.masks import trainers, variables
+from keras_lottery.model import trainers, variables
 
 
 class Clock:

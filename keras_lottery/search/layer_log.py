@@ -6,7 +6,9 @@ from collections.abc import Callable, Iterable
 import keras
 import numpy as np
 
+from keras_lottery import scorers
 from keras_lottery.core.kernel import Kernel
+from keras_lottery.core.recipe import Recipe
 from keras_lottery.masks.lottery import Lottery
 
 
@@ -30,17 +32,26 @@ class LayerLog:
             for board in boards
         ]
 
-    def write(self, lottery: Lottery, criterion: Callable, epoch: int) -> None:
+    def write(self, lottery: Lottery, recipe: Recipe, epoch: int) -> None:
         """Write what there is after an epoch.
 
         Args:
             lottery: Whose kernels.
-            criterion: What ranks their weights.
+            recipe: What ranks their weights. Kernels that are ranked by measuring the model have no
+                threshold, since that takes data and time.
             epoch: The number of the epoch.
         """
         if not self._writers:
             return
-        alive = {record.name: _alive(criterion, record) for record in lottery.records()}
+        criteria = {
+            name: scorers.resolve(one.criterion)
+            for name, one in recipe.of_kernels(lottery.names).items()
+        }
+        unmeasured = [name for name, one in criteria.items() if not scorers.is_scorer(one)]
+        alive = {
+            record.name: _alive(criteria[record.name], record)
+            for record in lottery.records("log", unmeasured)
+        }
         thresholds = {name: scores.min() for name, scores in alive.items() if scores.size}
         groups = {"sparsity": lottery.sparsities, "threshold": thresholds}
         for writer in self._writers:

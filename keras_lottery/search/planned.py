@@ -4,8 +4,8 @@ import dataclasses
 from collections.abc import Callable, Mapping
 
 from keras_lottery.core import foresight, schedules
-from keras_lottery.masks import variables
 from keras_lottery.masks.lottery import Lottery
+from keras_lottery.model import variables
 
 
 @dataclasses.dataclass(frozen=True)
@@ -64,7 +64,7 @@ class Planned:
         patterns = {pattern: pattern for pattern in self.schedules if pattern is not None}
         own = variables.overridden(patterns, lottery.names)
         sizes = {name: mask.size for name, mask in lottery.masks.items()}
-        alive = lottery.remaining
+        alive = lottery.alive_counts
         reached = {}
         for pattern in self.schedules:
             names = [name for name in lottery.names if own.get(name) == pattern]

@@ -5,13 +5,10 @@ from collections.abc import Callable, Mapping
 
 import keras
 
-from keras_lottery.core import criteria, lookup, scopes
-from keras_lottery.core import granularity as granularities
-from keras_lottery.core import kept as kept_actions
-from keras_lottery.core import pruned as pruned_actions
-from keras_lottery.core.granularity import Granularity
+from keras_lottery import scorers
+from keras_lottery.core import lookup, made
 from keras_lottery.core.kernel import check_seed
-from keras_lottery.masks import variables
+from keras_lottery.core.recipe import How, Recipe, as_recipe
 from keras_lottery.masks.lottery import Lottery
 from keras_lottery.search import neighbours, resuming
 from keras_lottery.search import rewind as policies
@@ -58,25 +55,17 @@ class Prune(keras.callbacks.Callback):
             due, in [0, 1]: one of `keras_lottery.schedules`, your own, or a tfmot
             `PruningSchedule`. What is due at 0 is pruned before any training: too early for a
             criterion that looks back at earlier values.
-        criterion: A function `Kernel -> scores` (higher is kept) or the name of one in
-            `keras_lottery.criteria`.
-        scope: A function `(scores, masks, counts) -> masks` or the name of one in
-            `keras_lottery.scopes`.
-        granularity: What is pruned as one, of `keras_lottery.granularity`. Defaults to single
-            weights.
+        recipe: How to rank, drop and restart weights: a `keras_lottery.Recipe`, whose settings are
+            `criterion`, `scope`, `granularity`, `restart_from`, `hold_at`, `include`, `exclude` and
+            `otherwise`; or a criterion alone, such as `"movement"`.
         overrides: Other schedules for some kernels: a dict from a regular expression, searched in
             the kernel's name, to the schedule. They hold in each of these kernels, whatever the
             scope, which is then over the others.
+        data: What a criterion that measures looks at, such as `"snip"`: a pair of arrays `(x, y)`,
+            or batches of such pairs that can be read again.
         rewind: A policy of `keras_lottery.rewind`, or `None` to train on without rewinding.
-        kept: What kept weights become at a rewind: a function of `keras_lottery.core.kept` or its
-            name.
-        pruned: What pruned weights are held at: a function of `keras_lottery.core.pruned` or its
-            name.
         unit: What the schedule counts: `"epoch"` or `"step"`. A step inside one execution of
             `steps_per_execution` steps is served at the end of that execution.
-        include: Which kernels to prune: a regular expression or a predicate `(name, shape) ->
-            bool`.
-        exclude: Which of those to leave alone, likewise.
         seed: Seed of the random choices.
         backup: A file to keep the masks in, so that an interrupted `fit` can go on where
             `BackupAndRestore` takes it up again. It stays after training, as only you know when the
@@ -84,8 +73,8 @@ class Prune(keras.callbacks.Callback):
 
     Raises:
         ValueError: If an argument is wrong. In `fit`: if nothing matched, or the model has masks
-            already over other kernels than `include` and `exclude` choose, or with another
-            `pruned`, or the masks of an interrupted training are missing or do not belong to the
+            already over other kernels than the recipe chooses, or with another `hold_at`, or the
+            masks of an interrupted training are missing or do not belong to the
             weights, or another callback would restore a denser epoch.
         MaskError: In `fit`, at the end of an epoch: if a pruned weight does not have the value it
             is held at.
@@ -106,17 +95,12 @@ class Prune(keras.callbacks.Callback):
     def __init__(
         self,
         schedule: Callable,
+        recipe: How = Recipe(),  # noqa: B008 (a frozen record)
         *,
-        criterion: str | Callable = "large_final",
-        scope: str | Callable = "layerwise",
-        granularity: Granularity | None = None,
         overrides: Mapping[str, Callable] | None = None,
+        data=None,
         rewind: policies.Rewind | None = None,
-        kept: str | Callable = "rewind",
-        pruned: str | Callable = "zero",
         unit: str = "epoch",
-        include: variables.Selector | None = None,
-        exclude: variables.Selector | None = None,
         seed: int = 0,
         backup: str | None = None,
     ):
@@ -125,18 +109,15 @@ class Prune(keras.callbacks.Callback):
         check_seed(seed)
         if unit not in ("epoch", "step"):
             raise ValueError(f"`unit` must be 'epoch' or 'step', received {unit!r}.")
+        self._schedules = {"schedule": schedule, "overrides": dict(overrides or {})}
         self._planned = Planned.of(schedule, overrides)
         self._announcer = Announcer(self._planned, unit, rewinds=rewind is not None)
-        self.criterion = lookup.get(criteria, criterion)
-        self.scope = lookup.get(scopes, scope)
-        self.granularity = granularities.of(granularity)
+        self.recipe = as_recipe(recipe)
+        policies.check(rewind, self.recipe)
+        scorers.check((self.recipe, *(one for _, one in self.recipe.otherwise)), data=data)
+        self.data = data
         self.rewind = rewind
-        self.kept = lookup.get(kept_actions, kept)
-        policies.check(rewind, self.kept)
-        self.pruned = lookup.get(pruned_actions, pruned)
         self.unit = unit
-        self.include = include
-        self.exclude = exclude
         self.seed = seed
         self.backup = backup
         self.lottery: Lottery | None = None
@@ -144,7 +125,7 @@ class Prune(keras.callbacks.Callback):
     def __repr__(self):
         """Where it prunes to, how, and how far it is."""
         so_far = "" if self.lottery is None else f"; {self.lottery.sparsity:.4g} now"
-        how = ", ".join(map(lookup.name_of, (self.criterion, self.scope)))
+        how = ", ".join(map(lookup.name_of, (self.recipe.criterion, self.recipe.scope)))
         rewinding = "" if self.rewind is None else f", rewinding {self.rewind}"
         return f"<Prune {self._planned.describe(self.unit)}: {how}{rewinding}{so_far}>"
 
@@ -153,7 +134,7 @@ class Prune(keras.callbacks.Callback):
         """The masks and the values at the rewind point, as a `Ticket`."""
         if self.lottery is None:
             raise ValueError("There is no ticket yet: `fit` has not begun.")
-        return Ticket.of(self.lottery, lookup.name_of(self.criterion), lookup.name_of(self.scope))
+        return Ticket.of(self.lottery)
 
     # Keras calls these.
 
@@ -165,9 +146,8 @@ class Prune(keras.callbacks.Callback):
         distribution.refuse_workers(self.model)
         before, after = neighbours.around(self)
         self._keeper = resuming.look_at(before, after, self.backup)
-        self._continued = Lottery.of(self.model) is not None
-        settings = (self.include, self.exclude, self.pruned, self.seed)
-        self.lottery = adopt(self.model, self.lottery, *settings)
+        self._continued = Lottery.on(self.model) is not None
+        self.lottery = adopt(self.model, self.lottery, self.recipe, self.seed)
         self._announcer.begin(self.lottery, before, after)
         self._clock = Clock(self.model, self.params.get("steps"))
         self._log = LayerLog([*before, *after])
@@ -202,14 +182,14 @@ class Prune(keras.callbacks.Callback):
         if self._event is not None and self._event.batch >= self._clock.batches:
             # The pruning was for a batch that was announced and never came.
             sparsity = self._event.sparsity
-            self._repeat(self._event)
+            self._repeat()
         self.lottery.check()
         if logs is not None:
             logs["sparsity"] = sparsity
         before = self._clock.steps
         self._clock.end_epoch(epoch)
         self._look_ahead(self._clock.steps - before)
-        self._log.write(self.lottery, self.criterion, epoch)
+        self._log.write(self.lottery, self.recipe, epoch)
         if self.backup is not None:
             backups.save(self.backup, self.lottery, self._clock.epochs, self._clock.steps)
 
@@ -293,7 +273,7 @@ class Prune(keras.callbacks.Callback):
         if unit == self.unit:
             sparsity = self.lottery.sparsity
             if self._prune_if_due(done):
-                self._event = _Event(batch, sparsity, self.lottery.state.draws)
+                self._event = _Event(batch, sparsity)
                 self._rewind(done)
 
     def _prune_if_due(self, done) -> bool:
@@ -306,16 +286,21 @@ class Prune(keras.callbacks.Callback):
             return False
         self._due = targets
         self._sync()
-        before = self.lottery.remaining
+        before = self.lottery.alive_counts
         self.lottery.prune(
             targets[None],
             overrides={pattern: target for pattern, target in targets.items() if pattern},
-            criterion=self.criterion,
-            scope=self.scope,
-            granularity=self.granularity,
+            # The kernels stay those that the masks were made for.
+            recipe=dataclasses.replace(
+                self.recipe,
+                include=self.lottery.recipe.include,
+                exclude=self.lottery.recipe.exclude,
+            ),
+            data=self.data,
         )
+        self._record_search()
         self._announcer.note_pruning(targets)
-        return self.lottery.remaining != before
+        return self.lottery.alive_counts != before
 
     def _rewind(self, done):
         if self.rewind is None:
@@ -326,16 +311,26 @@ class Prune(keras.callbacks.Callback):
                 f"({self.rewind.unit} {self.rewind.at}) is reached: let it begin later."
             )
         iterations = self._clock.iterations
-        self.rewind.restore(self.lottery, self.kept)
+        self.rewind.restore(self.lottery)
         self._clock.note_rewind(iterations)
 
-    def _repeat(self, event):
+    def _repeat(self):
         """Prune and rewind as before: JAX has put the variables back to what they were then, and
         TensorFlow has counted a step of the optimizer."""
         self.lottery.set_masks(self.lottery.masks)
         if self.rewind is not None:
-            self.lottery.state.draws = event.draws
-            self.rewind.restore(self.lottery, self.kept)
+            self.rewind.restore(self.lottery)
+
+    def _record_search(self):
+        self.lottery.record_search(
+            {
+                "door": "Prune",
+                "recipe": self.recipe.to_json(),
+                **made.to_json(self._schedules),
+                "unit": self.unit,
+                "rewind": made.to_json(self.rewind),
+            }
+        )
 
     def _sync(self):
         # On JAX the variables are empty while an epoch runs: reading `Callback.model` fills them.
@@ -344,8 +339,7 @@ class Prune(keras.callbacks.Callback):
 
 @dataclasses.dataclass(frozen=True)
 class _Event:
-    """A pruning: before which batch of the epoch, from which sparsity, after how many draws."""
+    """A pruning: before which batch of the epoch, and from which sparsity."""
 
     batch: int
     sparsity: float
-    draws: int

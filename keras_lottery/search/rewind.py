@@ -6,15 +6,15 @@ Each function but `check` takes settings and returns a `Rewind`.
 import dataclasses
 from collections.abc import Callable
 
-from keras_lottery.core import kept as kept_actions
 from keras_lottery.core import lookup
+from keras_lottery.core.recipe import Recipe
 
 
-def _everything(lottery, kept) -> None:
-    lottery.rewind(kept)
+def _everything(lottery) -> None:
+    lottery.rewind()
 
 
-def _optimizer(lottery, kept) -> None:
+def _optimizer(lottery) -> None:
     lottery.rewind_optimizer()
 
 
@@ -25,7 +25,7 @@ class Rewind:
     Args:
         at: The point: how many steps or epochs of training come before it. 0 is initialisation.
         unit: `"step"` or `"epoch"`.
-        restore: A function `(lottery, kept)` that puts a `Lottery` back to its saved point.
+        restore: A function of a `Lottery` that puts it back to its saved point.
 
     Raises:
         ValueError: If `at` is not an integer of 0 or more.
@@ -117,16 +117,16 @@ def learning_rate(point: Rewind | None = None) -> Rewind:
     return dataclasses.replace(point or to_start(), restore=_optimizer)
 
 
-def check(policy: Rewind | None, kept: Callable) -> None:
-    """Refuse what is no policy, and an action on kept weights that would never take place.
+def check(policy: Rewind | None, recipe: Recipe) -> None:
+    """Refuse what is no policy, and an action on survivors that would never take place.
 
     Args:
         policy: What was given as `rewind`.
-        kept: A function of `keras_lottery.core.kept`.
+        recipe: The recipe beside it.
 
     Raises:
         ValueError: If `policy` is neither `None` nor a `Rewind`, or leaves weights alone while
-            `kept` is to change them.
+            the recipe's `restart_from` is to change them.
     """
     if policy is not None and not isinstance(policy, Rewind):
         raise ValueError(
@@ -134,8 +134,9 @@ def check(policy: Rewind | None, kept: Callable) -> None:
             f"received {policy!r}."
         )
     leaves_weights = policy is None or policy.restore is _optimizer
-    if leaves_weights and kept is not kept_actions.rewind:
-        raise ValueError(
-            f"`kept`={lookup.name_of(kept)!r} needs a `rewind` of the weights; this one leaves "
-            "them alone."
-        )
+    for one in (recipe, *(other for _, other in recipe.otherwise)):
+        if leaves_weights and one.restart_from != "rewind":
+            raise ValueError(
+                f"`restart_from`={lookup.name_of(one.restart_from)!r} needs a `rewind` of the "
+                "weights; this one leaves them alone."
+            )

@@ -5,18 +5,16 @@ from collections.abc import Callable, Iterator, Mapping
 
 import keras
 
-from keras_lottery.core import criteria, lookup, scopes
-from keras_lottery.core import granularity as granularities
-from keras_lottery.core import kept as kept_actions
-from keras_lottery.core import pruned as pruned_actions
-from keras_lottery.core.granularity import Granularity
+from keras_lottery import scorers
+from keras_lottery.core import made
+from keras_lottery.core.recipe import How, Recipe, as_recipe
 from keras_lottery.core.schedules import constant
-from keras_lottery.masks import variables
 from keras_lottery.masks.lottery import Lottery
 from keras_lottery.masks.snapshot import State
 from keras_lottery.search import rewind as policies
 from keras_lottery.search.controls import Controls, Start
 from keras_lottery.search.prune import Prune
+from keras_lottery.tickets import metadata
 from keras_lottery.tickets.ticket import Ticket
 
 _NOTHING = constant(0.0)
@@ -30,7 +28,7 @@ class Round:
         index: 0 is the dense network; after that, how often it was pruned.
         model: The compiled model to train, masks attached. It is the same model in every round.
         ticket: The masks of this round and the values at the rewind point.
-        kept: How many weights of each kernel are alive, by name.
+        alive_counts: How many weights of each kernel are alive, by name.
         sparsity: The fraction of all kernels' weights that is pruned, in [0, 1].
         callbacks: For `model.fit`. They verify the masks at every epoch and log the sparsity; with
             a rewind point during training, round 0 needs them to save it.
@@ -43,7 +41,7 @@ class Round:
     index: int
     model: keras.Model
     ticket: Ticket
-    kept: dict[str, int]
+    alive_counts: dict[str, int]
     sparsity: float
     callbacks: list[keras.callbacks.Callback]
     initial_epoch: int
@@ -63,9 +61,9 @@ class Round:
                 under a random mask with the same counts in each kernel, drawn at the same
                 granularity; in blocks that do not divide their axis the counts may differ a little,
                 as the last ones are smaller) or `"shuffle_layerwise"` (likewise, each kernel's mask
-                permuted weight by weight: the counts are the same). Under those two, kept weights
-                become what they do in the search, by its `kept`; an action on them that looks at
-                trained weights finds those of the rewind point.
+                permuted weight by weight: the counts are the same). Under those two, survivors
+                become what they do in the search, by its `restart_from`; an action on them that
+                looks at trained weights finds those of the rewind point.
             seed: Seed of the control's random choices.
 
         Returns:
@@ -84,16 +82,11 @@ def rounds(
     make_model: Callable[[], keras.Model],
     count: int,
     rate: float = 0.2,
+    recipe: How = Recipe(),  # noqa: B008 (a frozen record)
     *,
     overrides: Mapping[str, float] | None = None,
-    criterion: str | Callable = "large_final",
-    scope: str | Callable = "layerwise",
-    granularity: Granularity | None = None,
+    data=None,
     rewind: policies.Rewind | None = policies.to_start(),  # noqa: B008 (a frozen record)
-    kept: str | Callable = "rewind",
-    pruned: str | Callable = "zero",
-    include: variables.Selector | None = None,
-    exclude: variables.Selector | None = None,
     seed: int = 0,
     start: Ticket | None = None,
 ) -> Iterator[Round]:
@@ -108,31 +101,23 @@ def rounds(
             control.
         count: How often to prune.
         rate: The fraction of the remaining weights to prune each time, in [0, 1].
+        recipe: How to rank, drop and restart weights: a `keras_lottery.Recipe`, whose settings are
+            `criterion`, `scope`, `granularity`, `restart_from`, `hold_at`, `include`, `exclude` and
+            `otherwise`; or a criterion alone, such as `"movement"`.
         overrides: Other rates for some kernels: a dict from a regular expression, searched in the
             kernel's name, to the rate. Frankle & Carbin prune the output layer at half the rate.
-        criterion: A function `Kernel -> scores` (higher is kept) or the name of one in
-            `keras_lottery.criteria`.
-        scope: A function `(scores, masks, counts) -> masks` or the name of one in
-            `keras_lottery.scopes`.
-        granularity: What is pruned as one, of `keras_lottery.granularity`. Defaults to single
-            weights.
+        data: What a criterion that measures looks at, such as `"snip"`: a pair of arrays `(x, y)`,
+            or batches of such pairs that can be read again.
         rewind: A policy of `keras_lottery.rewind`, or `None` to train on from the trained weights
             (fine-tuning). If it rewinds to a step or epoch of training, pass
             `callbacks=round.callbacks` to `fit`, and train the later rounds only for what is left
             then: to an epoch, with `initial_epoch=round.initial_epoch`; to step k of T, for T - k
             steps, as `fit` cannot begin in the middle of an epoch.
-        kept: What kept weights become at a rewind: a function of `keras_lottery.core.kept` or its
-            name.
-        pruned: What pruned weights are held at: a function of `keras_lottery.core.pruned` or its
-            name.
-        include: Which kernels to prune: a regular expression or a predicate `(name, shape) ->
-            bool`.
-        exclude: Which of those to leave alone, likewise.
         seed: Seed of the random choices.
         start: The `ticket` of an earlier run's round: begin with that round again, instead of round
             0, and go on as that run did, with the same arguments. A ticket does not hold the
-            trained weights that `criterion="least_change"` and `kept="rewind_unless_shrinking"`
-            look back at.
+            trained weights that the criterion `least_change` and `rewind_unless_shrinking` look
+            back at.
 
     Yields:
         A `Round`.
@@ -152,72 +137,58 @@ def rounds(
     >>> x = np.ones((4, 8))
     >>> for r in rounds(make_model, count=2, rate=0.5):
     ...     history = r.model.fit(x, np.ones((4, 10)), verbose=0)
-    ...     print(r.index, r.remaining, r.kept)
+    ...     print(r.index, r.remaining, r.alive_counts)
     0 1.0 {'fc1/kernel': 80}
     1 0.5 {'fc1/kernel': 40}
     2 0.25 {'fc1/kernel': 20}
     """
     if not isinstance(count, int) or count < 0:
         raise ValueError(f"`count` must be an integer of 0 or more, received {count!r}.")
-    criterion = lookup.get(criteria, criterion)
-    scope = lookup.get(scopes, scope)
-    kept = lookup.get(kept_actions, kept)
-    pruned = lookup.get(pruned_actions, pruned)
-    policies.check(rewind, kept)
-    granularity = granularities.of(granularity)
-    settings = {
-        "criterion": lookup.name_of(criterion),
-        "scope": lookup.name_of(scope),
-        "kept": lookup.name_of(kept),
-        "granularity": granularity.name,
+    recipe = as_recipe(recipe)
+    policies.check(rewind, recipe)
+    scorers.check((recipe, *(one for _, one in recipe.otherwise)), data=data)
+    record = {
+        "door": "rounds",
+        "recipe": recipe.to_json(),
         "rate": float(rate),
         "overrides": {pattern: float(other) for pattern, other in (overrides or {}).items()},
-        "rewind": None if rewind is None else str(rewind),
+        "rewind": made.to_json(rewind),
     }
     first = 0
     if start is not None:
         first = _round_of(start, rewind, count)
-        held = "zero" if pruned is pruned_actions.zero else "freeze"
-        own = {"pruned": held, "seed": seed, "rewind_step": 0}  # as `Ticket.of` records them
-        _refuse_differences(start, {**settings, **own})
+        metadata.refuse_differences(start.metadata, {**record, "seed": seed, "rewind_step": 0})
 
     def masked(model: keras.Model) -> Lottery:
-        return Lottery(model, include, exclude, pruned, seed)
+        return Lottery(model, recipe, seed=seed)
 
     def search() -> Iterator[Round]:
         lottery = masked(make_model())
         if start is not None:
-            _move_to(lottery, start, draws=2 * first + 1)
-            lottery.rewind(kept if first else kept_actions.rewind)
-        controls = Controls(lambda: masked(make_model()), granularity)
+            _move_to(lottery, start, events=start.metadata.get("events", first))
+            lottery.rewind(None if first else "rewind")
+        lottery.record_search(record)
+        controls = Controls(lambda: masked(make_model()))
         for index in range(first, count + 1):
             if index > first:
-                # Not the number of draws so far: a search that was resumed draws the same.
-                lottery.state.draws = 2 * index
-                lottery.prune(
-                    rate=rate,
-                    overrides=overrides,
-                    criterion=criterion,
-                    scope=scope,
-                    granularity=granularity,
-                )
-                lottery.state.draws = 2 * index + 1
+                lottery.prune(rate=rate, overrides=overrides, data=data)
+                lottery.record_search(record)
                 if rewind is not None:
-                    rewind.restore(lottery, kept)
+                    rewind.restore(lottery)
             late = rewind is not None and rewind.unit == "epoch" and index > 0
-            ticket = Ticket.of(lottery, rounds=index, settings=settings)
-            action = kept if index else kept_actions.rewind  # round 0 is not rewound
+            ticket = Ticket.of(lottery, rounds=index)
+            action = None if index else "rewind"  # round 0 is not rewound
             yield Round(
                 index=index,
                 model=lottery.model,
                 ticket=ticket,
-                kept=lottery.remaining,
+                alive_counts=lottery.alive_counts,
                 sparsity=lottery.sparsity,
-                callbacks=[
-                    Prune(_NOTHING, rewind=rewind, pruned=pruned, include=include, exclude=exclude)
-                ],
+                callbacks=[Prune(_NOTHING, _unmeasured(recipe), rewind=rewind)],
                 initial_epoch=rewind.at if late else 0,
-                controls=controls.of(Start(index, ticket.masks, lottery.state.point, action)),
+                controls=controls.at(
+                    Start(index, ticket.masks, lottery.state.point, action, recipe)
+                ),
             )
             lottery.check()
             if rewind is not None and rewind.at > 0 and lottery.state.point.step == 0:
@@ -227,6 +198,15 @@ def rounds(
                 )
 
     return search()
+
+
+def _unmeasured(recipe: Recipe) -> Recipe:
+    """The same recipe for a `Prune` that prunes nothing, and so needs no data to measure with."""
+    otherwise = {
+        pattern: dataclasses.replace(one, criterion="large_final")
+        for pattern, one in recipe.otherwise
+    }
+    return dataclasses.replace(recipe, criterion="large_final", otherwise=otherwise)
 
 
 def _round_of(ticket: Ticket, rewind: policies.Rewind | None, count: int) -> int:
@@ -245,26 +225,15 @@ def _round_of(ticket: Ticket, rewind: policies.Rewind | None, count: int) -> int
     return index
 
 
-def _refuse_differences(ticket: Ticket, settings: Mapping) -> None:
-    """Raise a `ValueError` if a ticket is known to be of a search with other settings."""
-    for name, value in settings.items():
-        found = ticket.metadata.get(name)
-        if found is not None and found != value:
-            raise ValueError(
-                f"`start` is the ticket of a search with {name}={found!r}; this one has "
-                f"{name}={value!r}."
-            )
-
-
-def _move_to(lottery: Lottery, ticket: Ticket, draws: int) -> None:
+def _move_to(lottery: Lottery, ticket: Ticket, events: int) -> None:
     """Give a `Lottery` the masks and the rewind point of a ticket."""
     ticket = ticket.renamed(lottery.model)
     lottery.load_state(
         State(
             masks=ticket.masks,
-            held=ticket.held if lottery.holds else {},
+            held=ticket.held if lottery.holds_nonzero else {},
             previous={},
             point=dataclasses.replace(lottery.state.point, values=ticket.values),
-            draws=draws,
+            events=events,
         )
     )

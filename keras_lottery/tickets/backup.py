@@ -12,9 +12,9 @@ import pathlib
 import keras
 import numpy as np
 
-from keras_lottery.masks import trainers, variables
 from keras_lottery.masks.lottery import Lottery
 from keras_lottery.masks.snapshot import OptimizerState, Snapshot, State
+from keras_lottery.model import trainers, variables
 from keras_lottery.tickets import file as ticket_file
 
 
@@ -48,7 +48,8 @@ def save(path: str, lottery: Lottery, epoch: int, steps: int) -> None:
         "epoch": epoch,
         "steps": steps,
         "step": state.point.step,
-        "draws": state.draws,
+        "events": state.events,
+        "search": state.search,
         "weights": _digest(lottery),
     }
     newest, previous, finished = _files(path)
@@ -191,4 +192,11 @@ def _state(masks, arrays, numbers, lottery) -> State:
         for number, optimizer in enumerate(trainers.optimizers_of(lottery.model))
     ]
     point = Snapshot(numbers["step"], values, optimizers).renamed(names)
-    return State(own(masks), own(group("held")), own(group("previous")), point, numbers["draws"])
+    return State(
+        own(masks),
+        own(group("held")),
+        own(group("previous")),
+        point,
+        numbers["events"],
+        numbers["search"],
+    )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import os
+import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
@@ -12,9 +13,11 @@ import keras
 import numpy as np
 
 from keras_lottery.core import compare, pairing
-from keras_lottery.masks import assignment, variables
+from keras_lottery.core.recipe import Recipe
 from keras_lottery.masks.lottery import Lottery
+from keras_lottery.model import assignment, variables
 from keras_lottery.tickets import file as ticket_file
+from keras_lottery.tickets import metadata as provenance
 from keras_lottery.tickets.file import TicketError
 
 
@@ -26,7 +29,7 @@ class Ticket:
         masks: Boolean arrays by kernel name, True = alive.
         values: Arrays by variable name: every variable of the model, kernels unmasked, biases,
             normalisation statistics and seed states included.
-        metadata: How the ticket was found: a JSON-able dict (criterion, scope, rounds, seed,
+        metadata: How the ticket was found: a JSON-able dict (recipe, search, rounds, seed, steps,
             history, versions, ...).
 
     Raises:
@@ -65,11 +68,12 @@ class Ticket:
         alive = sum(int(np.count_nonzero(mask)) for mask in self.masks.values())
         size = sum(mask.size for mask in self.masks.values())
         kernels = f"{len(self.masks)} kernel{'s' if len(self.masks) > 1 else ''}"
-        found = [
-            f"{name} {self.metadata[name]}"
-            for name in ("criterion", "rounds", "operation")
-            if self.metadata.get(name) is not None
-        ]
+        known = {
+            "criterion": provenance.criterion_of(self.metadata),
+            "rounds": self.metadata.get("rounds"),
+            "operation": self.metadata.get("operation"),
+        }
+        found = [f"{name} {value}" for name, value in known.items() if value is not None]
         facts = [f"sparsity {self.sparsity:.6g}", *found]
         return f"<Ticket: {alive:,} of {size:,} weights alive in {kernels}, {', '.join(facts)}>"
 
@@ -77,26 +81,22 @@ class Ticket:
     def of(
         cls,
         lottery: Lottery,
-        criterion: str | None = None,
-        scope: str | None = None,
         rounds: int | None = None,
         history: Sequence[Any] | None = None,
-        settings: Mapping[str, Any] | None = None,
     ) -> Ticket:
         """The ticket that a `Lottery` holds now.
 
         Args:
             lottery: The owner of the masks and of the rewind point.
-            criterion: For the record: the name of the criterion that ranked the weights.
-            scope: For the record: the name of the scope.
             rounds: For the record: how often was pruned.
             history: For the record: JSON-able results of the training.
-            settings: For the record: all that it was searched with, JSON-able values by name.
 
         Returns:
-            A `Ticket`, whose arrays are read-only: the values are not copied. Where pruned weights
-            are held at other values than zero, those are their values in it, and its metadata say
-            `"pruned": "freeze"`.
+            A `Ticket`, whose arrays are read-only: the values are not copied. Its metadata say how
+            it was found: the recipe, the search with its amounts and rewind policy, the seed, the
+            steps, the fingerprint of data that was measured with, the versions. Where pruned
+            weights are held at other values than zero, those are their values in it, and its
+            metadata say `"hold_at": "freeze"`.
 
         Raises:
             MaskError: If the masks are attached and do not hold.
@@ -108,23 +108,7 @@ class Ticket:
             name: np.where(masks[name], value, held[name]) if name in held else value
             for name, value in point.values.items()
         }
-        metadata = {
-            "criterion": criterion,
-            "scope": scope,
-            "rounds": rounds,
-            "history": history,
-            "pruned": "freeze" if lottery.holds else "zero",
-            "sparsity": lottery.sparsity,
-            "rewind_step": point.step,
-            "seed": lottery.seed,
-            "versions": {
-                "keras": keras.__version__,
-                "numpy": np.__version__,
-                "backend": keras.backend.backend(),
-            },
-            **(settings or {}),
-        }
-        return cls(_read_only(masks), _read_only(values), metadata)
+        return cls(_read_only(masks), _read_only(values), provenance.of(lottery, rounds, history))
 
     @property
     def sparsity(self) -> float:
@@ -193,8 +177,10 @@ class Ticket:
             step = int(self.metadata.get("rewind_step", 0))
             lottery = Lottery(
                 model,
-                include=lambda name, shape: name in own.masks,
-                pruned=self.metadata.get("pruned", "zero"),
+                Recipe(
+                    include=f"^({'|'.join(map(re.escape, own.masks))})$",
+                    hold_at=provenance.hold_at(self.metadata),
+                ),
                 seed=self.metadata.get("seed", 0),
                 masks=own.masks,
             )
@@ -212,7 +198,7 @@ class Ticket:
         lottery.enforce()
         lottery.save_rewind_point(step)
         point = dataclasses.replace(lottery.state.point, values=own.values)
-        held = own.held if lottery.holds else {}
+        held = own.held if lottery.holds_nonzero else {}
         lottery.load_state(dataclasses.replace(lottery.state, held=held, point=point))
         return lottery
 
@@ -290,7 +276,7 @@ class Ticket:
             raise TicketError(f"the tickets do not fit each other: {error}") from error
 
     def _combined(self, operation: Callable[..., dict[str, np.ndarray]], other: Ticket) -> Ticket:
-        one, two = (ticket.metadata.get("pruned", "zero") for ticket in (self, other))
+        one, two = (provenance.hold_at(ticket.metadata) for ticket in (self, other))
         if one != two:
             raise TicketError(
                 f"the pruned weights of one ticket are held as by {one!r}, of the other as by "
@@ -306,7 +292,7 @@ class Ticket:
         metadata = {
             "operation": operation.__name__,
             "of": [self.metadata, other.metadata],
-            "pruned": one,
+            "hold_at": one,
             "rewind_step": self.metadata.get("rewind_step", 0),
             "seed": self.metadata.get("seed", 0),
         }

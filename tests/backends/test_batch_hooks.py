@@ -34,7 +34,10 @@ def trained(model, batches, prune, **arguments):
     [
         {},
         {"rewind": kl.rewind.to_start()},
-        {"rewind": kl.rewind.to_step(2), "kept": "reshuffle", "pruned": "freeze"},
+        {
+            "rewind": kl.rewind.to_step(2),
+            "recipe": kl.Recipe(restart_from="reshuffle", hold_at="freeze"),
+        },
     ],
 )
 @pytest.mark.parametrize("optimizer", ["adam", "sgd"])
@@ -100,7 +103,7 @@ def test_a_callback_of_ones_own_prunes(make_model, data, hook):
     def act():
         lottery.prune(rate=0.25)
         lottery.check()
-        lottery.prune(0.5, criterion="movement", scope="globally")
+        lottery.prune(0.5, recipe=kl.Recipe("movement", scope="globally"))
         assert lottery.state.previous["fc1/kernel"].any()
 
     model.fit(*data, batch_size=12, verbose=0, callbacks=[Act(hook, act)])

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 import keras_lottery as kl
-from keras_lottery.masks.arrays import array as as_array
+from keras_lottery.model.arrays import array as as_array
 
 SHAPE, CLASSES = (6,), 4
 

@@ -18,7 +18,7 @@ def test_pruning_in_mid_epoch(make_model, data):
     model.fit(*data, batch_size=12, verbose=0, callbacks=[prune])
     assert int(model.optimizer.iterations) == 6  # of seven steps the third was done twice
     assert_held(prune.lottery)
-    assert prune.lottery.remaining == {"fc1/kernel": 24, "output/kernel": 16}
+    assert prune.lottery.alive_counts == {"fc1/kernel": 24, "output/kernel": 16}
 
 
 @pytest.mark.parametrize("unit", ["epoch", "step"])
@@ -52,16 +52,17 @@ def test_rewinding_within_fit(make_model, data, unit):
     assert len(seen[point.step + 1]) == 2
     assert max(seen) == (14 if unit == "epoch" else 21 - 7)
     assert_held(prune.lottery)
-    assert prune.lottery.remaining == {"fc1/kernel": 24, "output/kernel": 16}
+    assert prune.lottery.alive_counts == {"fc1/kernel": 24, "output/kernel": 16}
 
 
+@pytest.mark.long
 def test_rounds_rewind_everything(make_model, data):
     starts, rounds = [], []
     for r in kl.rounds(lambda: make_model(OPTIMIZERS["momentum"]()), count=2, rate=0.5):
         start = r.ticket.values
         starts.append(start)
         for name, mask in r.ticket.masks.items():
-            now = keras.ops.convert_to_numpy(kl.Lottery.of(r.model)._kernels[name])
+            now = keras.ops.convert_to_numpy(kl.Lottery.on(r.model)._kernels[name])
             np.testing.assert_array_equal(now, mask * start[name])
         assert all(
             not np.any(keras.ops.convert_to_numpy(v))
@@ -70,7 +71,7 @@ def test_rounds_rewind_everything(make_model, data):
         )
         r.model.fit(*data, batch_size=12, verbose=0, callbacks=r.callbacks)
         rounds.append(r)
-    assert [r.kept for r in rounds] == [
+    assert [r.alive_counts for r in rounds] == [
         {"fc1/kernel": 48, "output/kernel": 32},
         {"fc1/kernel": 24, "output/kernel": 16},
         {"fc1/kernel": 12, "output/kernel": 8},
@@ -78,6 +79,6 @@ def test_rounds_rewind_everything(make_model, data):
     for kind in ("reinit", "random_mask", "shuffle_layerwise"):
         control = rounds[1].control(kind)
         control.fit(*data, batch_size=12, verbose=0)
-        lottery = kl.Lottery.of(control)
+        lottery = kl.Lottery.on(control)
         lottery.check()
-        assert lottery.remaining == rounds[1].kept
+        assert lottery.alive_counts == rounds[1].alive_counts

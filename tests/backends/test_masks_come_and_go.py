@@ -44,6 +44,7 @@ assert not any(name.startswith("keras_lottery") for name in sys.modules)
 """
 
 
+@pytest.mark.long
 def test_files_load_without_us(make_model, data, tmp_path, run_python):
     """Saved in mid-epoch, after `fit` with the masks on, and stripped; with all optimizer state."""
     paths, expected = [], []
@@ -60,7 +61,9 @@ def test_files_load_without_us(make_model, data, tmp_path, run_python):
             epochs=2,
             verbose=0,
             callbacks=[
-                kl.Prune(schedules.constant(0.5, begin=1), pruned="freeze_unless_shrinking"),
+                kl.Prune(
+                    schedules.constant(0.5, begin=1), kl.Recipe(hold_at="freeze_unless_shrinking")
+                ),
                 keras.callbacks.ModelCheckpoint(during, save_freq=9),
             ],
         )
@@ -79,7 +82,7 @@ def test_saving_in_mid_epoch_leaves_training_alone(data, tmp_path):
         [keras.Input((6,)), keras.layers.Dense(6, name="a"), keras.layers.Dense(6, name="b")]
     )
     model.compile("sgd", "mse")
-    lottery = kl.Lottery(model, pruned="freeze")
+    lottery = kl.Lottery(model, kl.Recipe(hold_at="freeze"))
     start = {name: keras.ops.convert_to_numpy(k) for name, k in lottery._kernels.items()}
     lottery.prune(0.5)
     save = keras.callbacks.ModelCheckpoint(str(tmp_path / "model.keras"), save_freq=2)
@@ -134,7 +137,7 @@ def test_masks_survive_compiling_anew(make_model, data):
     model.fit(*data, verbose=0, callbacks=[Watch()])
     lottery.prune(0.5)
     model.fit(*data, verbose=0, callbacks=[Watch()])
-    assert lottery.remaining == {"fc1/kernel": 24, "output/kernel": 16}
+    assert lottery.alive_counts == {"fc1/kernel": 24, "output/kernel": 16}
     lottery.rewind()
     assert int(model.optimizer.iterations) == 0
     lottery.detach()
@@ -154,6 +157,7 @@ def test_a_model_masked_before_it_is_compiled(data):
     assert_held(lottery)
 
 
+@pytest.mark.long
 def test_import_loads_no_exporter(run_python):
     """Nor TensorFlow, on a backend that does not need it."""
     heavy = ("tensorflow", "ai_edge_litert", "tensorflow_model_optimization")

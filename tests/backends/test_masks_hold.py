@@ -28,6 +28,7 @@ from keras_lottery import schedules
         ("loss scaling", SEVERAL_STEPS, False),
     ],
 )
+@pytest.mark.long
 def test_every_optimizer_keeps_the_masks(make_model, data, optimizer, steps_per_execution, jit):
     model = make_model(
         OPTIMIZERS[optimizer](),
@@ -51,7 +52,7 @@ def test_every_optimizer_keeps_the_masks(make_model, data, optimizer, steps_per_
 @pytest.mark.parametrize("steps_per_execution", [1, SEVERAL_STEPS])
 def test_pruned_weights_stay_frozen(make_model, data, steps_per_execution):
     model = make_model("adam", steps_per_execution=steps_per_execution)
-    lottery = kl.Lottery(model, pruned="freeze")
+    lottery = kl.Lottery(model, kl.Recipe(hold_at="freeze"))
     start = {name: keras.ops.convert_to_numpy(k) for name, k in lottery._kernels.items()}
     lottery.prune(0.3)
     model.fit(*data, batch_size=6, verbose=0, callbacks=[Watch(start)])
@@ -144,7 +145,7 @@ def test_convolutions_in_a_nested_functional_model():
         ]
     )
     model.compile("sgd", "mse")
-    lottery = kl.Lottery(model, include="kernel")
+    lottery = kl.Lottery(model, kl.Recipe(include="kernel"))
     assert [name.rpartition("/")[2] for name in lottery.names] == [
         "kernel",
         "kernel",
@@ -160,12 +161,13 @@ def test_convolutions_in_a_nested_functional_model():
 
 
 @pytest.mark.parametrize("optimizer", ["momentum", "final average", "loss scaling"])
+@pytest.mark.long
 def test_zero_sparsity_is_a_plain_fit(make_model, data, optimizer):
     def train(callbacks):
         keras.utils.set_random_seed(0)
         model = make_model(OPTIMIZERS[optimizer]())
         history = model.fit(*data, batch_size=12, epochs=2, verbose=0, callbacks=callbacks)
-        kl.Lottery.of(model) and kl.strip(model)
+        kl.Lottery.on(model) and kl.strip(model)
         return history.history, model.get_weights(), [v.numpy() for v in model.optimizer.variables]
 
     plain, masked = train([]), train([kl.Prune(schedules.constant(0.0))])

@@ -7,7 +7,7 @@ from loops import compiled_step
 from watch import BACKEND, assert_held
 
 import keras_lottery as kl
-from keras_lottery.masks.arrays import array
+from keras_lottery.model.arrays import array
 
 X = np.random.default_rng(0).normal(size=(12, 5, 4)).astype("f4")
 Y = np.random.default_rng(1).normal(size=(12, 3)).astype("f4")
@@ -93,7 +93,7 @@ def test_what_is_no_optimizer(wrong):
     model = make()
     with pytest.raises(ValueError, match="`optimizer` must be a Keras optimizer or a list"):
         kl.Lottery(model, optimizer=wrong)
-    assert kl.Lottery.of(model) is None
+    assert kl.Lottery.on(model) is None
 
 
 @pytest.mark.skipif(BACKEND == "torch", reason="nothing is compiled on torch")

@@ -9,7 +9,7 @@ from loops import compiled_step
 from watch import BACKEND, assert_held
 
 import keras_lottery as kl
-from keras_lottery.masks.arrays import array
+from keras_lottery.model.arrays import array
 
 X = np.random.default_rng(0).normal(size=(12, 6, 6, 2)).astype("f4")
 Y = np.random.default_rng(1).normal(size=(12, 3)).astype("f4")
@@ -106,6 +106,7 @@ def test_a_whole_that_is_compiled_after_the_masks(compiled):
     assert len(optimizer.variables) == 2 + 2 * len(whole.trainable_variables)
 
 
+@pytest.mark.long
 def test_a_whole_that_is_gone_says_nothing():
     """Its optimizer stepped, and cannot any more."""
     part = backbone()
@@ -140,13 +141,13 @@ def test_a_callback_in_the_fit_of_the_whole_prunes_all_of_it_and_the_part_has_th
     part = backbone()
     whole = sequential(part)
     whole.compile("adam", "mse")
-    prune = kl.Prune(kl.schedules.constant(0.5), include="conv|features")
+    prune = kl.Prune(kl.schedules.constant(0.5), kl.Recipe(include="conv|features"))
     whole.fit(X, Y, verbose=0, callbacks=[prune])
-    assert kl.Lottery.of(part) is prune.lottery
+    assert kl.Lottery.on(part) is prune.lottery
     with pytest.raises(ValueError, match="has masks already"):
         kl.Lottery(part)
     assert kl.strip(part) is part
-    assert kl.Lottery.of(whole) is None
+    assert kl.Lottery.on(whole) is None
 
 
 @pytest.mark.skipif(BACKEND == "torch", reason="nothing is compiled on torch")

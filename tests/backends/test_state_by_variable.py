@@ -7,7 +7,7 @@ from watch import BACKEND, assert_held
 
 import keras_lottery as kl
 from keras_lottery import schedules
-from keras_lottery.masks.arrays import array
+from keras_lottery.model.arrays import array
 
 X = np.random.default_rng(0).normal(size=(12, 4)).astype("f4")
 Y = np.random.default_rng(1).normal(size=(12, 3)).astype("f4")
@@ -108,13 +108,13 @@ def test_a_new_callback_after_layers_were_unfrozen_is_told_why_it_differs():
     model = make()
     model.get_layer("fc1").trainable = False
     model.compile("sgd", "mse")
-    fit(model, kl.Prune(schedules.constant(0.5), exclude="fc1"))
-    fit(model, kl.Prune(schedules.constant(0.5), exclude="fc1"))
+    fit(model, kl.Prune(schedules.constant(0.5), kl.Recipe(exclude="fc1")))
+    fit(model, kl.Prune(schedules.constant(0.5), kl.Recipe(exclude="fc1")))
     model.get_layer("fc1").trainable = True
     model.get_layer("fc2").trainable = False
     model.compile("sgd", "mse")
     with pytest.raises(ValueError, match=r"made with another `include` and `exclude`.*unfrozen"):
-        fit(model, kl.Prune(schedules.constant(0.5), exclude="output"))
+        fit(model, kl.Prune(schedules.constant(0.5), kl.Recipe(exclude="output")))
 
 
 class Helped(keras.Model):
@@ -143,7 +143,7 @@ def test_a_head_that_only_training_builds():
     fit(model, prune, epochs=2)
     lottery = prune.lottery
     assert_held(lottery)
-    assert "helper/kernel" not in lottery.remaining
+    assert "helper/kernel" not in lottery.alive_counts
     before = state(model, model.optimizer)
     with pytest.raises(ValueError, match=r"made after the rewind point.*helper.*training=True"):
         lottery.rewind()
@@ -191,7 +191,7 @@ def adaptable(kind):
 def test_lora_on_a_masked_layer(kind, pruned):
     """Adapters that add nothing are harmless; trained ones are said, and cannot be stripped."""
     model = adaptable(kind)
-    lottery = kl.Lottery(model, include="layer", pruned=pruned)
+    lottery = kl.Lottery(model, kl.Recipe(include="layer", hold_at=pruned))
     lottery.prune(0.5)
     name, mask = next(iter(lottery.masks.items()))
     dead = int(np.count_nonzero(~mask))
@@ -208,7 +208,7 @@ def test_lora_on_a_masked_layer(kind, pruned):
         lottery.check()
     with pytest.raises(kl.MaskError, match=rf"what LoRA adds.*'{name}' \({dead} of {dead}\)"):
         kl.strip(model)
-    assert kl.Lottery.of(model) is lottery
+    assert kl.Lottery.on(model) is lottery
     lottery.rewind()  # the adapters add nothing again
     kl.strip(model)
 
@@ -284,7 +284,7 @@ def test_averaged_weights_beside_a_rewind(order, scaled):
     swap = keras.callbacks.SwapEMAWeights(swap_on_epoch=True)
     fit(model, *[prune, swap][::order], Look(), epochs=3)
     lottery = prune.lottery
-    alive = sum(lottery.remaining.values())
+    alive = sum(lottery.alive_counts.values())
     assert sum(np.count_nonzero(array(kernel)) for kernel in lottery._kernels.values()) == alive
     assert alive < 78
     lottery.check()

@@ -39,7 +39,7 @@ class Watch(keras.callbacks.Callback):
         self.looks = 0
 
     def on_train_batch_end(self, batch, logs=None):
-        assert_held(kl.Lottery.of(self.model), self.held)
+        assert_held(kl.Lottery.on(self.model), self.held)
         self.looks += 1
 
 

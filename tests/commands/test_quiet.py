@@ -7,6 +7,7 @@ import pytest
 from keras_lottery.commands import quiet
 
 
+@pytest.mark.long
 def test_tensorflow_is_imported_in_silence():
     environment = {k: v for k, v in os.environ.items() if k != "TF_CPP_MIN_LOG_LEVEL"}
     code = "from keras_lottery.commands import quiet; quiet.import_tensorflow(); import tensorflow"

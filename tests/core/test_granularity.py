@@ -7,9 +7,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from keras_lottery.core import scopes
+from keras_lottery.core.event import prune
 from keras_lottery.core.granularity import blocks, n_of_m, units, weights
 from keras_lottery.core.kernel import Kernel
-from keras_lottery.core.prune import prune
 
 
 def test_blocks_pool_along_the_input_axis_and_keep_a_smaller_one_at_the_end():

@@ -76,13 +76,13 @@ def test_a_target_is_a_float_in_range_that_never_falls(schedule):
         (lambda: of(lambda step: float("nan")), "`the schedule at step 0` is nan"),
         (lambda: of(lambda step: None), "`schedule` is None at step 0; .* in [0, 1]"),
         (lambda: of(polynomial), "`schedule` is polynomial, which .* missing 2 required"),
-        (lambda: of(constant), "`schedule` is <function constant.* at step 0"),
+        (lambda: of(constant), "`schedule` is constant(0) at step 0"),
         (lambda: constant("half"), "`sparsity` is half"),
         (lambda: geometric(0.2, every=None), "`every` is None"),
     ],
 )
 def test_wrong_settings_are_refused(make, message):
-    with pytest.raises(ValueError, match=message.replace("[", r"\[")):
+    with pytest.raises(ValueError, match=message.replace("[", r"\[").replace("(0)", r"\(0\)")):
         make()
 
 

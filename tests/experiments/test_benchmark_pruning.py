@@ -14,6 +14,7 @@ def run(*arguments):
     return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=120)
 
 
+@pytest.mark.long
 def test_a_row_for_every_combination():
     result = run(
         "--table=event", "--weights=40000,80000", "--sparsity=0.5", "--dead=0,0.5", "--repeats=2"

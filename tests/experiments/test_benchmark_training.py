@@ -19,6 +19,7 @@ def run(*arguments):
     return [row for row in rows if row[0].startswith(first)], result.stderr
 
 
+@pytest.mark.long
 def test_a_row_for_every_way_with_ratios_to_fit_and_to_the_loop():
     rows, error = run("--table=speed", "--networks=lenet_300_100", "--batch_sizes=8")
     assert [row[1] for row in rows] == [

@@ -12,7 +12,7 @@ def result(variant, index, seed, accuracy):
         variant=variant,
         seed=seed,
         sparsity=1 - 0.5**index,
-        kept={"fc1/kernel": 800 // 2**index},
+        alive_counts={"fc1/kernel": 800 // 2**index},
         train_loss=0.0,
         train_accuracy=1.0,
         validation_loss=0.1,

@@ -50,7 +50,7 @@ def test_one_step_leaves_flags_results_tickets_and_figures(run, tmp_path, capsys
     assert (tmp_path / "early_stopping.png").exists()
     ticket = kl.Ticket.load(tmp_path / "seed-0" / "round-01.ticket")
     kept = {name: int(mask.sum()) for name, mask in ticket.masks.items()}
-    assert kept == results(tmp_path)[1].kept
+    assert kept == results(tmp_path)[1].alive_counts
     [trained] = ticket.metadata["history"]
     assert Result(**trained, seconds=0) == timeless(tmp_path)[1]
     output = capsys.readouterr().out
@@ -70,7 +70,7 @@ def test_a_ticket_is_found_on_digits_and_exported(run, tmp_path, capsys):
     )
     dense, *others = results(tmp_path)
     assert dense.test_accuracy > 0.9
-    assert [r.kept for r in others if r.variant == "ticket"][-1] == {
+    assert [r.alive_counts for r in others if r.variant == "ticket"][-1] == {
         # Three times n - round(0.4 n), and at half that rate for the output layer.
         "fc1/kernel": 1769,
         "fc2/kernel": 1769,
@@ -121,10 +121,11 @@ def test_controls_have_the_tickets_counts_and_their_own_rounds(run, tmp_path):
         *((2, kind) for kind in kinds),
     ]
     _, _, ticket, *controls = results(tmp_path)
-    assert all(control.kept == ticket.kept for control in controls)
+    assert all(control.alive_counts == ticket.alive_counts for control in controls)
     assert len({control.test_loss for control in [ticket, *controls]}) == 4
 
 
+@pytest.mark.long
 def test_one_shot_prunes_the_dense_network_to_every_rounds_sparsity(run, tmp_path):
     run(find_ticket, *TINY, "--scheme=one_shot", "--controls=", f"--output={tmp_path}")
     assert [(r.index, r.variant) for r in results(tmp_path)] == [
@@ -132,7 +133,7 @@ def test_one_shot_prunes_the_dense_network_to_every_rounds_sparsity(run, tmp_pat
         (1, "ticket"),
         (2, "ticket"),
     ]
-    assert results(tmp_path)[2].kept == {
+    assert results(tmp_path)[2].alive_counts == {
         "fc1/kernel": 8192 - 2949,  # round(0.36 * 8192) are pruned
         "fc2/kernel": 8192 - 2949,
         "output/kernel": 640 - 122,  # and round(0.19 * 640)
@@ -157,6 +158,7 @@ def test_an_interrupted_run_goes_on_as_if_nothing_had_happened(
     assert timeless(tmp_path / "parts") == timeless(tmp_path / "whole")
 
 
+@pytest.mark.long
 def test_all_networks_of_a_run_are_trained_the_same_way(run, tmp_path):
     run(
         find_ticket,
@@ -183,8 +185,8 @@ def test_a_training_that_diverges_is_one_line_and_its_flags_may_be_corrected(
 
 @pytest.mark.parametrize("rewind", ["none", "learning_rate"])
 def test_kept_weights_that_are_not_rewound_cannot_be_changed(run, tmp_path, rewind):
-    with pytest.raises(SystemExit, match="`kept`='reinit' needs a `rewind` of the weights"):
-        flags = (f"--rewind={rewind}", "--kept=reinit", f"--output={tmp_path / 'none'}")
+    with pytest.raises(SystemExit, match="`restart_from`='reinit' needs a `rewind` of the weights"):
+        flags = (f"--rewind={rewind}", "--restart_from=reinit", f"--output={tmp_path / 'none'}")
         run(find_ticket, *TINY, *flags)
     assert not (tmp_path / "none").exists()
 
@@ -207,9 +209,9 @@ def test_a_finished_run_trains_nothing_again_and_other_flags_are_refused(
     ("flag", "message"),
     [
         ("--network=lenet", "No network 'lenet'; there are conv2, .*lenet_300_100"),
-        ("--criterion=large", "No 'large' in criteria; .*large_final"),
-        ("--kept=x", "No 'x' in kept; .*rewind"),
-        ("--pruned=x", "No 'x' in pruned; .*zero"),
+        ("--criterion=large", "No 'large' in criteria or scorers; .*large_final"),
+        ("--restart_from=x", "No 'x' in restart_from; .*rewind"),
+        ("--hold_at=x", "No 'x' in hold_at; .*zero"),
         ("--scope=x", "No 'x' in scopes; .*globally"),
         ("--rewind=soon", "No rewind point 'soon'; there are start, step:500"),
         ("--rewind=epoch:3", "rewind point is iteration 3, and a round has only 2"),

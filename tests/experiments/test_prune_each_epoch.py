@@ -32,7 +32,7 @@ def test_one_step_compares_all_methods_at_the_same_counts(run, tmp_path, capsys,
         ("dense", 0),
         *((method, index) for method in METHODS for index in (0, 1, 2)),
     ]
-    by_round = [[r.kept for r in found[1:] if r.index == index] for index in (0, 1, 2)]
+    by_round = [[r.alive_counts for r in found[1:] if r.index == index] for index in (0, 1, 2)]
     assert all(kept == kepts[0] for kepts in by_round for kept in kepts)
     # round(0.36 * 8192) and round(0.18 * 640) are pruned, then the same of the rest.
     assert by_round[1][0] == {"fc1/kernel": 5243, "fc2/kernel": 5243, "output/kernel": 525}
@@ -50,6 +50,7 @@ def test_one_step_compares_all_methods_at_the_same_counts(run, tmp_path, capsys,
     assert results(tmp_path) == found
 
 
+@pytest.mark.long
 def test_a_method_that_was_interrupted_is_trained_again(run, tmp_path):
     arguments = ("--examples=32", "--epochs=1", "--rounds=1", "--criteria=movement")
     run(prune_each_epoch, *arguments, f"--output={tmp_path}")
@@ -90,6 +91,7 @@ def test_random_pruning_differs_from_seed_to_seed():
     assert np.array_equal(masks[1], masks[2])
 
 
+@pytest.mark.long
 def test_the_dense_network_counts_the_kernels_that_are_pruned(run, tmp_path, monkeypatch):
     preset = dataclasses.replace(digits_mlp.PRESET, exclude="^fc2/")
     monkeypatch.setattr(digits_mlp, "PRESET", preset)
@@ -98,7 +100,7 @@ def test_the_dense_network_counts_the_kernels_that_are_pruned(run, tmp_path, mon
         *("--examples=32", "--epochs=1", "--rounds=1", "--criteria=movement"),
         f"--output={tmp_path}",
     )
-    assert {tuple(r.kept) for r in results(tmp_path)} == {("fc1/kernel", "output/kernel")}
+    assert {tuple(r.alive_counts) for r in results(tmp_path)} == {("fc1/kernel", "output/kernel")}
 
 
 @pytest.mark.parametrize("epochs", [1, 3, 7])

@@ -10,7 +10,7 @@ RESULT = Result(
     variant="ticket",
     seed=0,
     sparsity=0.79,
-    kept={"fc1/kernel": 49325, "fc2/kernel": 6291, "output/kernel": 478},
+    alive_counts={"fc1/kernel": 49325, "fc2/kernel": 6291, "output/kernel": 478},
     train_loss=0.01,
     train_accuracy=0.999,
     validation_loss=0.07,
@@ -65,7 +65,10 @@ def test_an_unfinished_line_is_cut_off_and_the_next_is_whole(tmp_path):
         (json.dumps(dataclasses.asdict(changed(seed="one"))), "line 2: seed should be int"),
         (json.dumps(dataclasses.asdict(changed(index=True))), "line 2: index should be int"),
         (json.dumps(dataclasses.asdict(changed(test_loss="0.1"))), "test_loss should be float"),
-        (json.dumps(dataclasses.asdict(changed(kept={"fc": 1.5}))), "kept should be dict"),
+        (
+            json.dumps(dataclasses.asdict(changed(alive_counts={"fc": 1.5}))),
+            "alive_counts should be dict",
+        ),
     ],
 )
 def test_a_foreign_line_is_an_error_that_names_it(tmp_path, line, message):

@@ -88,7 +88,7 @@ def test_training_ends_at_the_last_iteration_and_finds_the_minimum_of_the_valida
     subject = trainer(fused=fused)
     recorded = Recorded(subject)
     measured = subject.train(NETWORK, [recorded])
-    assert (measured.variant, measured.kept) == (NETWORK.variant, NETWORK.kept)
+    assert (measured.variant, measured.alive_counts) == (NETWORK.variant, NETWORK.alive_counts)
     assert int(subject.model.optimizer.iterations) == measured.iterations == 9
     assert len(recorded.losses) == 9
     looked_at = {iteration: recorded.losses[iteration - 1] for iteration in (3, 6, 9)}

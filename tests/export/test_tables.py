@@ -21,6 +21,7 @@ def test_the_size_tables_stock_files_are_tried(model):
     assert "does not run" in found["int8"]
 
 
+@pytest.mark.long
 def test_size_table(run):
     code, out, _ = run("size_table", "--networks=digits_mlp", "--notfmot", "--sparsity=0.9")
     assert code == 0
@@ -40,6 +41,7 @@ def test_size_table(run):
     assert stored["keras_lottery, int8"] < min(theirs.values()) < stored["dense float32"]
 
 
+@pytest.mark.long
 def test_speed_table(monkeypatch, capsys):
     cases = [
         speed_table.Case(small_network, block=4, faster=1e-9),
@@ -66,6 +68,7 @@ def small_network():
     return networks.get("digits_mlp").build((8, 8, 1), classes=10)
 
 
+@pytest.mark.long
 def test_granularities_are_compared(tmp_path):
     digits = datasets.load("digits", limit=200)
     experiment = compare_granularities.Experiment(

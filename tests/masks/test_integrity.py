@@ -6,6 +6,7 @@ import pytest
 
 from keras_lottery.core import granularity
 from keras_lottery.core.kernel import Kernel
+from keras_lottery.core.recipe import Recipe
 from keras_lottery.masks import integrity
 from keras_lottery.masks.lottery import Lottery
 from keras_lottery.masks.masking import MaskError
@@ -77,20 +78,19 @@ def make():
 def test_a_global_pruning_that_empties_the_output():
     lottery = Lottery(make())
     with pytest.warns(UserWarning, match=r"no weight alive in 'output/kernel' \(0 of 16\).*overr"):
-        lottery.prune(0.5, scope="globally")
-    lottery.prune(0.6, scope="globally")  # said once: it was empty before
-    for settings in ({"overrides": {"output": 0.5}}, {"scope": "layerwise"}):
-        other = Lottery(make())
-        other.prune(0.5, **{"scope": "globally", **settings})
+        lottery.prune(0.5, recipe=Recipe(scope="globally"))
+    lottery.prune(0.6, recipe=Recipe(scope="globally"))  # said once: it was empty before
+    Lottery(make()).prune(0.5, overrides={"output": 0.5}, recipe=Recipe(scope="globally"))
+    Lottery(make()).prune(0.5, recipe=Recipe(scope="layerwise"))
 
 
 def test_a_kernel_emptied_by_rounding_or_by_rows():
-    lottery = Lottery(make(), include="output")
+    lottery = Lottery(make(), Recipe(include="output"))
     with pytest.warns(UserWarning, match=r"'output/kernel' \(0 of 16\)"):
         lottery.prune(rate=0.99)
-    units = Lottery(make(), include="output")
+    units = Lottery(make(), Recipe(include="output"))
     with pytest.warns(UserWarning, match=r"'output/kernel' \(0 of 16\)"):
-        units.prune(0.9, granularity=granularity.units())
+        units.prune(0.9, recipe=Recipe(granularity=granularity.units()))
 
 
 def test_what_was_asked_for_is_no_surprise():

@@ -6,6 +6,7 @@ import keras
 import pytest
 
 from keras_lottery.core import schedules
+from keras_lottery.core.recipe import Recipe
 from keras_lottery.masks import left_out
 from keras_lottery.masks.lottery import Lottery
 from keras_lottery.search.prune import Prune
@@ -62,11 +63,13 @@ def test_a_weight_that_no_rule_knows():
     (message,) = said(lambda: Lottery(own_layer()))
     assert "left dense, as no rule knows their names: 'own/projection' (20 weights)" in message
     assert "`include=lambda name, shape: ...`" in message
-    assert said(lambda: Lottery(own_layer(), exclude=lambda name, shape: "own" in name)) == []
-    assert said(lambda: Lottery(own_layer(), include="fc")) == []
+    assert (
+        said(lambda: Lottery(own_layer(), Recipe(exclude=lambda name, shape: "own" in name))) == []
+    )
+    assert said(lambda: Lottery(own_layer(), Recipe(include="fc"))) == []
     chosen = []
     both = lambda name, shape: name in ("own/projection", "fc/kernel")  # noqa: E731
-    assert said(lambda: chosen.append(Lottery(own_layer(), include=both))) == []
+    assert said(lambda: chosen.append(Lottery(own_layer(), Recipe(include=both)))) == []
     assert chosen[0].names == ["own/projection", "fc/kernel"]
 
 
@@ -79,8 +82,8 @@ def test_a_frozen_backbone():
     assert "in `include`" in message
     assert made[0].names == ["head/kernel"]
     made[0].prune(0.5)
-    assert said(lambda: Lottery(transfer(), exclude="body")) == []
-    lottery = Lottery(transfer(), include="conv|head")
+    assert said(lambda: Lottery(transfer(), Recipe(exclude="body"))) == []
+    lottery = Lottery(transfer(), Recipe(include="conv|head"))
     assert lottery.names == ["body/conv/kernel", "head/kernel"]
 
 
@@ -103,7 +106,7 @@ def test_a_model_that_is_wholly_frozen_is_pruned(scope):
     model.trainable = False
     lottery = Lottery(model)  # a warning would be an error
     assert lottery.names == ["body/conv/kernel", "body/pointwise/kernel", "head/kernel"]
-    lottery.prune(0.5, scope=scope)
+    lottery.prune(0.5, recipe=Recipe(scope=scope))
     assert lottery.sparsity == pytest.approx(0.5, abs=0.01)
     lottery.check()
 
@@ -114,7 +117,7 @@ def test_depthwise_kernels():
     lottery = Lottery(model)
     assert "body/depthwise/kernel" not in lottery.names
     lottery.detach()
-    assert Lottery(model, include="depthwise").names == ["body/depthwise/kernel"]
+    assert Lottery(model, Recipe(include="depthwise")).names == ["body/depthwise/kernel"]
     alone = keras.Sequential(
         [keras.Input((6, 2)), keras.layers.DepthwiseConv1D(3, name="only")], name="alone"
     )

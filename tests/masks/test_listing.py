@@ -7,6 +7,7 @@ import keras
 import pytest
 
 from keras_lottery.core import schedules
+from keras_lottery.core.recipe import Recipe
 from keras_lottery.masks.lottery import Lottery
 from keras_lottery.search.prune import Prune
 from keras_lottery.tickets.ticket import Ticket
@@ -24,7 +25,7 @@ def lottery():
         ],
         name="net",
     )
-    lottery = Lottery(model, exclude="output")
+    lottery = Lottery(model, Recipe(exclude="output"))
     lottery.prune(0.25)
     return lottery
 
@@ -59,7 +60,7 @@ def test_a_copy_is_refused_with_what_to_do(lottery, how):
         how(lottery)
     lottery.check()
     other = keras.models.clone_model(lottery.model)  # as it says
-    assert Ticket.of(lottery).apply(other).remaining == lottery.remaining
+    assert Ticket.of(lottery).apply(other).alive_counts == lottery.alive_counts
 
 
 def test_a_callback_before_and_after():

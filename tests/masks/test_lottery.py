@@ -25,8 +25,8 @@ def test_pruning_is_exact_and_masks_only_shrink(make_model):
     before = lottery.masks
     for sparsity in (0.0, 0.1, 0.5, 0.5, 0.99, 1.0):
         lottery.prune(sparsity)
-        assert lottery.remaining["fc1/kernel"] == 48 - int(sparsity * 48 + 0.5)
-        assert lottery.remaining["output/kernel"] == 32 - int(sparsity * 32 + 0.5)
+        assert lottery.alive_counts["fc1/kernel"] == 48 - int(sparsity * 48 + 0.5)
+        assert lottery.alive_counts["output/kernel"] == 32 - int(sparsity * 32 + 0.5)
         assert all(not np.any(lottery.masks[n] & ~before[n]) for n in before)
         before = lottery.masks
         lottery.check()
@@ -38,18 +38,18 @@ def test_the_numbers_add_up(make_model):
     lottery = kl.Lottery(make_model())
     lottery.prune(0.5, overrides={"output": 0.25})
     assert lottery.names == ["fc1/kernel", "output/kernel"]
-    assert lottery.remaining == {"fc1/kernel": 24, "output/kernel": 24}
+    assert lottery.alive_counts == {"fc1/kernel": 24, "output/kernel": 24}
     assert lottery.sparsities == {"fc1/kernel": 0.5, "output/kernel": 0.25}
     assert lottery.sparsity == pytest.approx(32 / 80)  # biases are not counted
     lottery.masks["fc1/kernel"][:] = False  # a copy
-    assert lottery.remaining["fc1/kernel"] == 24
+    assert lottery.alive_counts["fc1/kernel"] == 24
 
 
 @pytest.mark.parametrize("scope", ["layerwise", "globally", "erdos_renyi"])
 def test_an_override_holds_in_its_kernel(make_model, scope):
     lottery = kl.Lottery(make_model())
-    lottery.prune(0.5, overrides={"output": 0.0}, scope=scope)
-    assert lottery.remaining == {"fc1/kernel": 24, "output/kernel": 32}
+    lottery.prune(0.5, recipe=kl.Recipe(scope=scope), overrides={"output": 0.0})
+    assert lottery.alive_counts == {"fc1/kernel": 24, "output/kernel": 32}
 
 
 def test_what_is_pruned_is_the_smallest(make_model):
@@ -60,22 +60,21 @@ def test_what_is_pruned_is_the_smallest(make_model):
     mask = lottery.masks["fc1/kernel"]
     assert magnitudes[~mask].max() < magnitudes[mask].min()
     lottery.prune(rate=0.25)
-    assert lottery.remaining["fc1/kernel"] == 27  # 48 - 12 - 9
+    assert lottery.alive_counts["fc1/kernel"] == 27  # 48 - 12 - 9
 
 
 def test_pruning_nothing_changes_nothing(make_model):
     lottery = kl.Lottery(make_model())
     lottery.prune(0.5)
-    previous, draws = dict(lottery.state.previous), lottery.state.draws
+    previous = dict(lottery.state.previous)
     lottery.prune(0.25)
     assert all(lottery.state.previous[name] is array for name, array in previous.items())
-    assert lottery.state.draws == draws
 
 
 def test_a_criterion_of_ones_own_sees_the_record(make_model, data):
     model, seen = make_model(), {}
     start = kernel_of(model)
-    lottery = kl.Lottery(model, include="fc1", seed=7)
+    lottery = kl.Lottery(model, kl.Recipe(include="fc1"), seed=7)
     model.fit(*data, verbose=0)
     trained = kernel_of(model)
 
@@ -83,13 +82,13 @@ def test_a_criterion_of_ones_own_sees_the_record(make_model, data):
         seen[kernel.name] = kernel
         return kernel.rng.random(kernel.current.shape)
 
-    lottery.prune(0.5, criterion=criterion)
+    lottery.prune(0.5, recipe=criterion)
     record = seen["fc1/kernel"]
     np.testing.assert_array_equal(record.initial, start)
     np.testing.assert_array_equal(record.previous, start)
     np.testing.assert_array_equal(record.current, trained)
     first = lottery.masks["fc1/kernel"]
-    lottery.prune(0.75, criterion=criterion)
+    lottery.prune(0.75, recipe=criterion)
     np.testing.assert_array_equal(seen["fc1/kernel"].previous, trained * first)
 
 
@@ -100,7 +99,7 @@ def test_random_choices_depend_on_the_seed_and_on_nothing_else():
         model = keras.Sequential([keras.Input((8,)), keras.layers.Dense(8), keras.layers.Dense(8)])
         lottery = kl.Lottery(model, seed=seed)
         for rate in (0.5, 0.5):
-            lottery.prune(rate=rate, criterion="random")
+            lottery.prune(recipe="random", rate=rate)
             yield from lottery.masks.values()
 
     first, again, other = (np.array(list(masks(seed))) for seed in (0, 0, 1))
@@ -156,7 +155,7 @@ def test_a_point_saved_during_training(make_model, data):
 def test_weights_may_come_back(make_model, data, pruned):
     """Masks set by hand can revive; a revived weight trains on from where it was held."""
     model = make_model()
-    lottery = kl.Lottery(model, pruned=pruned)
+    lottery = kl.Lottery(model, kl.Recipe(hold_at=pruned))
     start = kernel_of(model)
     lottery.prune(0.5)
     lottery.set_masks({name: np.ones_like(mask) for name, mask in lottery.masks.items()})
@@ -169,18 +168,18 @@ def test_weights_may_come_back(make_model, data, pruned):
 
 def test_a_second_lottery_is_refused(make_model):
     model = make_model()
-    lottery = kl.Lottery(model, include="fc1")
-    assert kl.Lottery.of(model) is lottery
-    with pytest.raises(ValueError, match=r"has masks already: use `Lottery.of\(model\)`"):
-        kl.Lottery(model, include="output")
+    lottery = kl.Lottery(model, kl.Recipe(include="fc1"))
+    assert kl.Lottery.on(model) is lottery
+    with pytest.raises(ValueError, match=r"has masks already: use `Lottery.on\(model\)`"):
+        kl.Lottery(model, kl.Recipe(include="output"))
     lottery.detach()
-    assert kl.Lottery.of(model) is None
+    assert kl.Lottery.on(model) is None
     other = kl.Lottery(model)
     with pytest.raises(ValueError, match="has masks already"):
         lottery.attach()
-    assert kl.Lottery.of(model) is other
+    assert kl.Lottery.on(model) is other
     lottery.detach()  # not attached: nothing happens
-    assert kl.Lottery.of(model) is other
+    assert kl.Lottery.on(model) is other
 
 
 @pytest.mark.parametrize(
@@ -233,10 +232,10 @@ def test_masks_to_begin_with(make_model, pruned):
     model = make_model()
     start = kernel_of(model)
     masks = {name: rng_mask(shape) for name, shape in SHAPES.items()}
-    lottery = kl.Lottery(model, pruned=pruned, masks=masks)
+    lottery = kl.Lottery(model, kl.Recipe(hold_at=pruned), masks=masks)
     expected = start if pruned == "freeze" else start * masks["fc1/kernel"]
     np.testing.assert_array_equal(kernel_of(model), expected)
-    assert lottery.remaining == {name: np.count_nonzero(mask) for name, mask in masks.items()}
+    assert lottery.alive_counts == {name: np.count_nonzero(mask) for name, mask in masks.items()}
 
 
 def test_what_was_pruned_does_not_come_back_in_silence(make_model, data, tmp_path):
@@ -271,11 +270,22 @@ def test_few_zeros_or_nothing_else_are_no_sign_of_pruning(make_model):
         ({"sparsity": 1.5}, "1.5"),
         ({"rate": -0.1}, "-0.1"),
         ({"sparsity": 0.5, "overrides": {"fc9": 0.1}}, "Nothing matched.*'fc9'"),
-        ({"sparsity": 0.5, "criterion": "largest"}, "No 'largest' in criteria"),
-        ({"sparsity": 0.5, "granularity": kl.granularity.units}, "`granularity` is <function"),
-        ({"sparsity": 0.5, "criterion": "movement"}, "movement scores all weights alike"),
-        ({"sparsity": 0.5, "scope": lambda *event: event[1]}, "pruned 0 entries; .* prune 40"),
-        ({"sparsity": 0.5, "scope": "local"}, "No 'local' in scopes.*layerwise"),
+        ({"sparsity": 0.5, "recipe": "largest"}, "No 'largest' in criteria or scorers"),
+        ({"sparsity": 0.5, "recipe": "movement"}, "movement scores all weights alike"),
+        (
+            {"sparsity": 0.5, "recipe": kl.Recipe(scope=lambda *event: event[1])},
+            "pruned 0 entries; .* prune 40",
+        ),
+        (
+            {"sparsity": 0.5, "recipe": kl.Recipe(exclude="fc1")},
+            "made with exclude=None: kernels are",
+        ),
+        (
+            {"sparsity": 0.5, "recipe": kl.Recipe(hold_at="freeze")},
+            "holds 'fc1/kernel' at 'freeze', and the masks were made to hold it at 'zero'",
+        ),
+        ({"sparsity": 0.5, "recipe": "snip"}, "'snip' measures the model: give `data`"),
+        ({"sparsity": 0.5, "data": ([1], [1])}, "`data` is given, but no criterion looks at it"),
     ],
 )
 def test_wrong_prunings_change_nothing(make_model, settings, message):
@@ -293,3 +303,97 @@ def test_weights_that_diverged_are_refused_by_name(make_model):
     model.get_layer("fc1").kernel.assign(kernel)
     with pytest.raises(ValueError, match="'fc1/kernel' has weights that are not finite"):
         lottery.prune(0.5)
+
+
+# Rewiring.
+
+
+def test_a_rewired_kernel_keeps_its_counts_and_grows_from_zero(make_model, data):
+    model = make_model("adam")
+    lottery = kl.Lottery(model)
+    lottery.prune(0.5)
+    model.fit(*data, epochs=2, verbose=0)
+    before, trained = lottery.masks, kernel_of(model)
+    lottery.rewire(0.4)
+    after = lottery.masks
+    assert lottery.alive_counts == {"fc1/kernel": 24, "output/kernel": 16}
+    grown = after["fc1/kernel"] & ~before["fc1/kernel"]
+    stayed = after["fc1/kernel"] & before["fc1/kernel"]
+    assert 0 < np.count_nonzero(grown) <= 10  # round(0.4 * 24) were dropped
+    np.testing.assert_array_equal(kernel_of(model)[grown], 0)
+    np.testing.assert_array_equal(kernel_of(model)[stayed], trained[stayed])
+    slots = [v for v in model.optimizer.variables if "fc1_kernel" in v.path and v.shape == (6, 8)]
+    assert len(slots) >= 2
+    for slot in slots:
+        values = keras.ops.convert_to_numpy(slot)
+        if "mask" not in slot.path:
+            np.testing.assert_array_equal(values[grown], 0)
+            assert np.all(values[stayed] != 0)
+    model.fit(*data, verbose=0)
+    lottery.check()
+    assert np.all(kernel_of(model)[grown] != 0)
+
+
+def test_a_rewiring_draws_anew_each_time_and_the_same_in_each_run(make_model):
+    def masks(seed):
+        lottery = kl.Lottery(make_model(), seed=seed)
+        lottery.prune(0.5)
+        found = []
+        for _ in range(3):
+            lottery.rewire(0.5)
+            found.append(lottery.masks["fc1/kernel"].tobytes())
+        return found
+
+    assert masks(1) == masks(1) != masks(2)
+    assert len(set(masks(1))) == 3
+
+
+@pytest.mark.parametrize(
+    "recipe, settings, message",
+    [
+        (kl.Recipe(), {"fraction": -1}, "is -1"),
+        (kl.Recipe(scope="globally"), {"fraction": 0.5}, "scope='globally' for 'fc1/kernel': w"),
+        (kl.Recipe(hold_at="freeze"), {"fraction": 0.5}, "hold_at='freeze' for 'fc1/kernel'"),
+        (
+            kl.Recipe(otherwise={"fc1": kl.Recipe(granularity=kl.granularity.n_of_m(1, 2))}),
+            {"fraction": 0.5},
+            r"n_of_m\(1, 2\) cannot grow what was pruned",
+        ),
+        (kl.Recipe(), {"fraction": 0.5, "grow": "gradient"}, "'gradient' measures the model: give"),
+        (kl.Recipe(), {"fraction": 0.5, "grow": "highest"}, "No 'highest' in criteria or scorers"),
+    ],
+)
+def test_wrong_rewirings_change_nothing(make_model, recipe, settings, message):
+    lottery = kl.Lottery(make_model(), recipe)
+    lottery.prune(0.5)
+    before = lottery.masks
+    with pytest.raises(ValueError, match=message):
+        lottery.rewire(**settings)
+    for name, mask in lottery.masks.items():
+        np.testing.assert_array_equal(mask, before[name])
+
+
+# One recipe, several ways.
+
+
+def test_some_kernels_go_by_another_recipe(make_model):
+    recipe = kl.Recipe(
+        scope="globally",
+        otherwise={"output": kl.Recipe("small_final", hold_at="freeze", restart_from="reinit")},
+    )
+    model = make_model()
+    lottery = kl.Lottery(model, recipe)
+    start = {name: k.copy() for name, k in lottery.state.point.values.items()}
+    lottery.prune(0.5)
+    mask, output = lottery.masks["output/kernel"], start["output/kernel"]
+    assert lottery.alive_counts == {"fc1/kernel": 24, "output/kernel": 16}
+    assert np.abs(output[mask]).max() <= np.abs(output[~mask]).min()
+    now = keras.ops.convert_to_numpy(model.get_layer("output").kernel)
+    np.testing.assert_array_equal(now[~mask], output[~mask])  # held where they were
+    np.testing.assert_array_equal(kernel_of(model)[~lottery.masks["fc1/kernel"]], 0)
+    lottery.rewind()
+    now = keras.ops.convert_to_numpy(model.get_layer("output").kernel)
+    assert not np.any(now[mask] == output[mask])
+    alive = lottery.masks["fc1/kernel"]
+    np.testing.assert_array_equal(kernel_of(model)[alive], start["fc1/kernel"][alive])
+    assert lottery.holds_nonzero

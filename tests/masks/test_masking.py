@@ -114,6 +114,7 @@ def test_masks_set_after_a_first_fit(make_model, data):
     lottery.check()
 
 
+@pytest.mark.long
 def test_an_application_inside_a_model():
     backbone = keras.applications.MobileNet(
         (32, 32, 3), alpha=0.25, include_top=False, weights=None, pooling="avg"
@@ -125,11 +126,11 @@ def test_an_application_inside_a_model():
     lottery = kl.Lottery(model)
     assert len(lottery.names) == 15  # 1 convolution, 13 pointwise, 1 dense; not 13 depthwise
     lottery.detach()
-    lottery = kl.Lottery(model, include="kernel")
+    lottery = kl.Lottery(model, kl.Recipe(include="kernel"))
     assert len(lottery.names) == 28
     lottery.prune(0.5)
     images = np.random.default_rng(0).normal(size=(8, 32, 32, 3)).astype("float32")
-    before = lottery.remaining
+    before = lottery.alive_counts
     model.fit(images, np.ones((8, 4)), batch_size=4, verbose=0)
     lottery.check()
     zeros = {name: np.count_nonzero(k.numpy()) for name, k in lottery._kernels.items()}
@@ -147,7 +148,7 @@ def test_a_file_saved_while_masked_is_plain(make_model, tmp_path):
     plain.optimizer.build(plain.trainable_variables)
     plain.load_weights(tmp_path / "w.weights.h5")
     assert np.mean(plain.get_layer("fc1").kernel.numpy() == 0) == 0.5
-    assert kl.Lottery.of(plain) is None
+    assert kl.Lottery.on(plain) is None
 
 
 MIRRORED = """
@@ -166,14 +167,15 @@ with strategy.scope():
 class Watch(keras.callbacks.Callback):
     looks = 0
     def on_train_batch_end(self, batch, logs=None):
-        lottery = kl.Lottery.of(self.model)
+        lottery = kl.Lottery.on(self.model)
         for name, kernel in lottery._kernels.items():
             for copy in strategy.experimental_local_results(kernel.value):
                 assert np.array_equal(copy.numpy()[~lottery.masks[name]], HELD[name]), name
         self.looks += 1
 
-prune = kl.Prune(kl.schedules.geometric(0.5, every=1), rewind=kl.rewind.to_start(), pruned=PRUNED)
-prune.lottery = kl.Lottery(model, pruned=PRUNED)
+recipe = kl.Recipe(hold_at=PRUNED)
+prune = kl.Prune(kl.schedules.geometric(0.5, every=1), recipe, rewind=kl.rewind.to_start())
+prune.lottery = kl.Lottery(model, recipe)
 start = {name: kernel.numpy() for name, kernel in prune.lottery._kernels.items()}
 class Held(dict):
     def __missing__(self, name):
@@ -181,7 +183,7 @@ class Held(dict):
 HELD, watch = Held(), Watch()
 x = np.random.default_rng(0).normal(size=(48, 6)).astype("float32")
 model.fit(x, np.ones((48, 4)), batch_size=12, epochs=3, verbose=0, callbacks=[prune, watch])
-assert watch.looks == 12 and prune.lottery.remaining == {"fc1/kernel": 12, "output/kernel": 8}
+assert watch.looks == 12 and prune.lottery.alive_counts == {"fc1/kernel": 12, "output/kernel": 8}
 assert model.optimizer.iterations.numpy() == 4
 kl.strip(model)
 print("held")

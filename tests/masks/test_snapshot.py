@@ -4,9 +4,9 @@ import keras
 import numpy as np
 import pytest
 
-from keras_lottery.masks import trainers, variables
-from keras_lottery.masks.arrays import array
 from keras_lottery.masks.snapshot import Snapshot
+from keras_lottery.model import trainers, variables
+from keras_lottery.model.arrays import array
 
 
 def make(optimizer="adam", **names):

@@ -13,7 +13,7 @@ def test_the_same_model_plain_again(make_model, data, tmp_path):
     model.fit(*data, verbose=0)
     predictions = model.predict(data[0], verbose=0)
     assert kl.strip(model) is model
-    assert kl.Lottery.of(model) is None
+    assert kl.Lottery.on(model) is None
     assert all(variable.constraint is None for variable in model.variables)
     np.testing.assert_array_equal(model.predict(data[0], verbose=0), predictions)
     assert np.mean(keras.ops.convert_to_numpy(model.get_layer("fc1").kernel) == 0) == 0.5
@@ -39,7 +39,7 @@ def test_what_cannot_be_stripped(make_model):
     model.get_layer("output").kernel.assign(np.ones((8, 4)))
     with pytest.raises(kl.MaskError, match="'output/kernel': 16 of 16 pruned weights"):
         kl.strip(model)
-    assert kl.Lottery.of(model) is not None  # still there, to be looked at
+    assert kl.Lottery.on(model) is not None  # still there, to be looked at
 
 
 @pytest.mark.parametrize("asked", [0.0, 0.3, 0.5, 0.55, 0.8, 1.0])
@@ -47,19 +47,19 @@ def test_what_cannot_be_stripped(make_model):
 def test_a_model_as_sparse_as_it_was_asked_to_be(make_model, asked, scope):
     """Targets are rounded to whole weights, in each kernel: 0.55 of 48 and of 32 are 26 and 18."""
     model = make_model()
-    kl.Lottery(model).prune(asked, scope=scope)
+    kl.Lottery(model).prune(asked, recipe=kl.Recipe(scope=scope))
     assert kl.strip(model, at_least=asked) is model
 
 
 def test_a_denser_model_is_refused(make_model):
     model = make_model()
-    kl.Lottery(model, include="fc1").prune(0.5)
+    kl.Lottery(model, kl.Recipe(include="fc1")).prune(0.5)
     expected = (
         r"sparsity of 0.5, less than `at_least=0.8`: fc1/kernel 0.5\..*before the last pruning"
     )
     with pytest.raises(ValueError, match=expected):
         kl.strip(model, at_least=0.8)
-    assert kl.Lottery.of(model) is not None
+    assert kl.Lottery.on(model) is not None
     for wrong in (-0.1, 1.1, 80, float("nan")):
         with pytest.raises(ValueError, match=r"`at_least` is .* a sparsity must be in"):
             kl.strip(model, at_least=wrong)

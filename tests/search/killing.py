@@ -25,21 +25,23 @@ from keras_lottery import schedules
 EPOCHS = 12
 SETTINGS = {
     "layerwise": {"schedule": schedules.polynomial(0.8, begin=1, end=10)},
-    "random": {"schedule": schedules.geometric(0.2), "criterion": "random", "scope": "globally"},
+    "random": {
+        "schedule": schedules.geometric(0.2),
+        "recipe": kl.Recipe("random", scope="globally"),
+    },
     "steps": {"schedule": schedules.polynomial(0.8, begin=2, end=24, every=3), "unit": "step"},
     "executions": {"schedule": schedules.polynomial(0.8, begin=2, end=24), "unit": "step"},
     "to start": {"schedule": schedules.geometric(0.2), "rewind": kl.rewind.to_start()},
     "frozen": {
         "schedule": schedules.geometric(0.2, every=2, begin=1),
         "rewind": kl.rewind.to_epoch(1),
-        "kept": "reshuffle",
-        "pruned": "freeze",
+        "recipe": kl.Recipe(restart_from="reshuffle", hold_at="freeze"),
     },
-    "double": {"schedule": schedules.geometric(0.2), "criterion": "least_change"},
+    "double": {"schedule": schedules.geometric(0.2), "recipe": "least_change"},
     "overrides": {
         "schedule": schedules.constant(0.5, begin=3),
         "overrides": {"out": schedules.polynomial(0.3, begin=0, end=12)},
-        "granularity": kl.granularity.blocks(2),
+        "recipe": kl.Recipe(granularity=kl.granularity.blocks(2)),
     },
 }
 

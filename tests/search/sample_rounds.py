@@ -9,7 +9,7 @@ def kernels(model):
     """The kernels by name, as arrays."""
     return {
         name: keras.ops.convert_to_numpy(kernel)
-        for name, kernel in kl.Lottery.of(model)._kernels.items()
+        for name, kernel in kl.Lottery.on(model)._kernels.items()
     }
 
 

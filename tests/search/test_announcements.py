@@ -131,6 +131,7 @@ def test_early_stopping_is_said_at_the_end(make_model, data):
 
 
 @pytest.mark.parametrize("unit, end", [("epoch", 4), ("step", 28)])
+@pytest.mark.long
 def test_a_loop_of_fits_of_one_epoch(make_model, data, unit, end):
     """What begins anew is said, and what was meant does it."""
 
@@ -198,6 +199,7 @@ def test_callbacks_in_a_list_of_ones_own(make_model, data, tmp_path):
     assert_matches(said_by(lambda: fit(model, data, logger, inner, epochs=1)), ["CSVLogger"])
 
 
+@pytest.mark.long
 def test_kl_fit_says_it_too(make_model, data):
     prune = kl.Prune(schedules.polynomial(0.8, begin=1, end=20))
     train = lambda: kl.fit(make_model(), *data, epochs=2, verbose=0, callbacks=[prune])  # noqa: E731
@@ -214,7 +216,11 @@ def test_kl_fit_says_it_too(make_model, data):
         ),
         (
             schedules.geometric(0.2, every=3),
-            {"rewind": kl.rewind.to_start(), "scope": "globally", "unit": "step"},
+            {
+                "recipe": kl.Recipe(scope="globally"),
+                "rewind": kl.rewind.to_start(),
+                "unit": "step",
+            },
             "<Prune from step 3 on without end: large_final, globally, rewinding everything to "
             "step 0>",
         ),

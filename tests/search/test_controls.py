@@ -20,7 +20,7 @@ def second_round(make_model, data):
 
 def test_reinit_has_the_masks_but_not_the_weights(second_round):
     control = second_round.control("reinit")
-    lottery = kl.Lottery.of(control)
+    lottery = kl.Lottery.on(control)
     for name, mask in second_round.ticket.masks.items():
         np.testing.assert_array_equal(lottery.masks[name], mask)
         alive = kernels(control)[name][mask]
@@ -44,7 +44,7 @@ def test_reinit_is_fresh_under_late_rewinding(make_model, data):
         for start, variable in zip(fresh, control.weights, strict=True):
             if variable.name != "kernel":
                 np.testing.assert_array_equal(keras.ops.convert_to_numpy(variable), start)
-        for name, mask in kl.Lottery.of(control).masks.items():
+        for name, mask in kl.Lottery.on(control).masks.items():
             np.testing.assert_array_equal(mask, r.ticket.masks[name])
         control.fit(*data, batch_size=12, verbose=0, callbacks=r.callbacks)
 
@@ -52,8 +52,8 @@ def test_reinit_is_fresh_under_late_rewinding(make_model, data):
 @pytest.mark.parametrize("kind", ["random_mask", "shuffle_layerwise"])
 def test_controls_with_other_masks(second_round, kind):
     control = second_round.control(kind)
-    lottery = kl.Lottery.of(control)
-    assert lottery.remaining == second_round.kept
+    lottery = kl.Lottery.on(control)
+    assert lottery.alive_counts == second_round.alive_counts
     for name, mask in second_round.ticket.masks.items():
         assert np.any(lottery.masks[name] != mask)
         expected = second_round.ticket.values[name] * lottery.masks[name]
@@ -82,6 +82,7 @@ def test_controls_draw_the_same_whatever_was_drawn_before(make_model, data):
 
 
 @pytest.mark.parametrize("rewind", [kl.rewind.to_start(), kl.rewind.to_step(3)])
+@pytest.mark.long
 def test_controls_of_a_round_before(make_model, data, rewind):
     """Those of each round itself, also when the search has gone on."""
     rounds = []
@@ -91,8 +92,8 @@ def test_controls_of_a_round_before(make_model, data, rewind):
     for r in rounds:
         for kind in ("reinit", "random_mask", "shuffle_layerwise"):
             control = r.control(kind)
-            lottery = kl.Lottery.of(control)
-            assert lottery.remaining == r.kept
+            lottery = kl.Lottery.on(control)
+            assert lottery.alive_counts == r.alive_counts
             if kind == "reinit":
                 np.testing.assert_equal(lottery.masks, r.ticket.masks)
             else:
@@ -103,12 +104,14 @@ def test_controls_of_a_round_before(make_model, data, rewind):
 @pytest.mark.parametrize("kind", ["random_mask", "shuffle_layerwise"])
 def test_controls_start_as_the_ticket_does(make_model, kind):
     """By the search's action on kept weights, where it acts on them."""
-    for r in kl.rounds(make_model, count=1, rate=0.5, kept="signed_constant"):
+    for r in kl.rounds(
+        make_model, recipe=kl.Recipe(restart_from="signed_constant"), count=1, rate=0.5
+    ):
         control = r.control(kind)
         for name, kernel in kernels(control).items():
             start = r.ticket.values[name]
             constant = np.copysign(start.std(), start) if r.index else start
-            np.testing.assert_array_equal(kernel, constant * kl.Lottery.of(control).masks[name])
+            np.testing.assert_array_equal(kernel, constant * kl.Lottery.on(control).masks[name])
 
 
 def test_a_random_control_is_not_the_random_ticket():
@@ -118,29 +121,29 @@ def test_a_random_control_is_not_the_random_ticket():
         return model
 
     masks = []
-    for r in kl.rounds(make, count=2, rate=0.5, criterion="random"):
+    for r in kl.rounds(make, recipe="random", count=2, rate=0.5):
         if r.index:
             masks.append(r.ticket.masks["fc1/kernel"])
             for kind in ("random_mask", "shuffle_layerwise"):
-                masks.append(kl.Lottery.of(r.control(kind)).masks["fc1/kernel"])
+                masks.append(kl.Lottery.on(r.control(kind)).masks["fc1/kernel"])
     for i, one in enumerate(masks):
         assert not any(np.array_equal(one, other) for other in masks[i + 1 :])
 
 
 def test_controls_of_frozen_weights(make_model, data):
     """Held at the ticket's initial values, also where an earlier control had others pruned."""
-    for r in kl.rounds(make_model, count=2, rate=0.5, pruned="freeze"):
+    for r in kl.rounds(make_model, recipe=kl.Recipe(hold_at="freeze"), count=2, rate=0.5):
         fit(r, data)
-        point = kl.Lottery.of(r.model).state.point.values
+        point = kl.Lottery.on(r.model).state.point.values
         for kind in ("random_mask", "shuffle_layerwise"):
             control = r.control(kind)
             for name, kernel in kernels(control).items():
                 np.testing.assert_array_equal(kernel, point[name])
             control.fit(*data, verbose=0)
-            kl.Lottery.of(control).check()
+            kl.Lottery.on(control).check()
 
 
 def test_a_control_is_one_model(second_round):
     assert second_round.control("reinit", 0) is second_round.control("reinit", 1)
-    with pytest.raises(ValueError, match="No control 'invert'; there are reinit, random_mask"):
+    with pytest.raises(ValueError, match="No control 'invert'; there are random_mask, reinit"):
         second_round.control("invert")

@@ -15,16 +15,22 @@ from keras_lottery import schedules
     [
         ({"unit": "batch"}, "`unit` must be 'epoch' or 'step', received 'batch'"),
         ({"rewind": "start"}, "`rewind` must be None or a policy.*received 'start'"),
-        ({"kept": "reinit"}, "`kept`='reinit' needs a `rewind`"),
         (
-            {"kept": "reinit", "rewind": kl.rewind.learning_rate()},
-            "`kept`='reinit' needs a `rewind` of the weights",
+            {"recipe": kl.Recipe(restart_from="reinit")},
+            "`restart_from`='reinit' needs a `rewind`",
         ),
-        ({"criterion": "large_finl"}, "No 'large_finl' in criteria.*large_final"),
-        ({"pruned": "one"}, "No 'one' in pruned"),
-        ({"granularity": "blocks"}, "`granularity` is 'blocks'; pass what a function of"),
+        (
+            {
+                "recipe": kl.Recipe(otherwise={"fc1": kl.Recipe(restart_from="reinit")}),
+                "rewind": kl.rewind.learning_rate(),
+            },
+            "`restart_from`='reinit' needs a `rewind` of the weights",
+        ),
+        ({"recipe": "large_finl"}, "No 'large_finl' in criteria or scorers.*large_final.*snip"),
+        ({"recipe": "snip"}, "'snip' measures the model: give `data`"),
+        ({"data": ([[1.0]], [1])}, "`data` is given, but no criterion looks at it: large_final"),
         ({"seed": -1}, "`seed` is -1; it must be a whole number"),
-        ({"overrides": {"output": schedules.constant}}, "`schedule` is <function constant"),
+        ({"overrides": {"output": schedules.constant}}, r"`schedule` is constant\(0\) at step 0"),
         ({"overrides": {"output": 0.5}}, "`schedule` is 0.5; pass a function"),
     ],
 )
@@ -36,9 +42,16 @@ def test_wrong_arguments(settings, message):
 @pytest.mark.parametrize(
     "settings, message",
     [
-        ({"include": "fc7"}, "Nothing matched: include='fc7'.*fc1/kernel, output/kernel"),
+        (
+            {"recipe": kl.Recipe(include="fc7")},
+            "Nothing matched: include='fc7'.*fc1/kernel",
+        ),
         ({"overrides": {"fc7": schedules.constant(0.1)}}, "Nothing matched.*'fc7'"),
-        ({"exclude": "outptu"}, "Nothing matched: exclude='outptu' is in the name of no kernel"),
+        ({"recipe": kl.Recipe(otherwise={"fc7": "random"})}, "Nothing matched: `otherwise`.*'fc7'"),
+        (
+            {"recipe": kl.Recipe(exclude="outptu")},
+            "Nothing matched: exclude='outptu' is in",
+        ),
         ({"rewind": kl.rewind.to_epoch(2)}, "prunes at epoch 1, before the rewind point"),
         (
             {"rewind": kl.rewind.to_step(3), "unit": "step"},
@@ -58,21 +71,22 @@ def test_a_rewind_point_inside_an_execution_is_an_error(make_model, data):
 
 
 @pytest.mark.parametrize(
-    "settings, other, message",
+    "recipe, other, message",
     [
         ({"exclude": "output"}, {}, r"`include` and `exclude`: \['fc1/kernel'\] there, \['fc1/ker"),
         ({}, {"include": "fc1"}, r"`include` and `exclude`: .* there, \['fc1/kernel'\] here"),
-        ({}, {"pruned": "freeze"}, "`pruned`: zero there, freeze here"),
-        ({"pruned": "freeze"}, {}, "`pruned`: freeze there, zero here"),
+        ({}, {"hold_at": "freeze"}, "`hold_at`: zero there, freeze here"),
+        ({"hold_at": "freeze"}, {}, "`hold_at`: freeze there, zero here"),
     ],
 )
-def test_masks_made_otherwise_are_not_taken_over(make_model, data, settings, other, message):
+def test_masks_made_otherwise_are_not_taken_over(make_model, data, recipe, other, message):
+    recipe, other = kl.Recipe(**recipe), kl.Recipe(**other)
     model = make_model()
-    kl.Lottery(model, **settings).prune(0.25)
+    kl.Lottery(model, recipe).prune(0.25)
     with pytest.raises(ValueError, match=f"masks already, made with another {message}"):
-        fit(model, data, kl.Prune(schedules.constant(0.5), **other))
+        fit(model, data, kl.Prune(schedules.constant(0.5), other))
     # A new callback of the same settings goes on, as when a notebook's cell is run twice.
-    prune = kl.Prune(schedules.constant(0.5, begin=1), **settings)
+    prune = kl.Prune(schedules.constant(0.5, begin=1), recipe)
     assert fit(model, data, prune, epochs=2)["sparsity"] == [0.25, 0.5]
     # And so does the same callback in a second fit.
     assert fit(model, data, prune, epochs=2)["sparsity"] == [0.5, 0.5]
@@ -81,10 +95,11 @@ def test_masks_made_otherwise_are_not_taken_over(make_model, data, settings, oth
 def test_functions_without_a_name_are_in_the_ticket(make_model, data):
     prune = kl.Prune(
         schedules.constant(0.5, begin=1),
-        criterion=functools.partial(lambda p, kernel: np.abs(kernel.current) ** p, 2),
+        functools.partial(lambda p, kernel: np.abs(kernel.current) ** p, 2),
     )
     fit(make_model(), data, prune, epochs=1)
-    assert prune.ticket.metadata["criterion"].startswith("functools.partial(")
+    criterion = prune.ticket.metadata["recipe"]["criterion"]["function"]
+    assert criterion.startswith("functools.partial(")
 
 
 def test_weights_changed_behind_our_back_are_found(make_model, data):

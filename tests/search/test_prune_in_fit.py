@@ -146,7 +146,7 @@ def test_next_event_is_where_something_changes(make_model, data):
 )
 def test_any_scope_and_granularity(make_model, data, scope, granularity):
     schedule = schedules.constant(0.5, begin=1)
-    prune = kl.Prune(schedule, criterion="movement", scope=scope, granularity=granularity)
+    prune = kl.Prune(schedule, kl.Recipe("movement", scope=scope, granularity=granularity))
     assert fit(make_model(), data, prune, epochs=2)["sparsity"] == [0, 0.5]
 
 
@@ -158,7 +158,7 @@ def test_least_change_looks_back_to_the_last_pruning(make_model, data):
         seen.append((kernel.name, kernel.previous, kernel.current))
         return criteria.least_change(kernel)
 
-    prune = kl.Prune(schedules.geometric(0.2), criterion=criterion)
+    prune = kl.Prune(schedules.geometric(0.2), criterion)
     fit(make_model(), data, prune, epochs=2)
     fc1 = [(previous, current) for name, previous, current in seen if name == "fc1/kernel"]
     assert len(fc1) == 2  # before the second epoch, and at the end
@@ -256,9 +256,8 @@ def test_kept_weights_may_become_something_else(make_model, data):
     seen = {}
     prune = kl.Prune(
         schedules.constant(0.5, begin=1),
+        kl.Recipe(restart_from="rewind_unless_shrinking", hold_at="freeze_unless_shrinking"),
         rewind=kl.rewind.to_start(),
-        kept="rewind_unless_shrinking",
-        pruned="freeze_unless_shrinking",
     )
 
     class Look(keras.callbacks.Callback):

@@ -15,13 +15,12 @@ from keras_lottery.tickets import file as ticket_file
 
 EPOCHS = 6
 SETTINGS = {
-    "least_change": {"schedule": schedules.geometric(0.3), "criterion": "least_change"},
-    "random": {"schedule": schedules.geometric(0.3, every=2), "criterion": "random"},
+    "least_change": {"schedule": schedules.geometric(0.3), "recipe": "least_change"},
+    "random": {"schedule": schedules.geometric(0.3, every=2), "recipe": "random"},
     "rewound": {
         "schedule": schedules.geometric(0.3, every=2, begin=1),
         "rewind": kl.rewind.to_epoch(1),
-        "kept": "reshuffle",
-        "pruned": "freeze",
+        "recipe": kl.Recipe(restart_from="reshuffle", hold_at="freeze"),
     },
     # Every epoch ends at the same iteration: the optimizer's count tells nothing.
     "rewound every epoch": {"schedule": schedules.geometric(0.3), "rewind": kl.rewind.to_start()},
@@ -142,7 +141,9 @@ def trainings(tmp_path, data, wholes):
     return make
 
 
+NOW = ("rewound every epoch", "random")
 MORE_DEATHS = [
+    *((name, DieInTraining(3), 3) for name in SETTINGS if name not in NOW),
     *((name, DieAtTheEnd(), 0) for name in SETTINGS if name != "random"),
     ("steps", between_the_two(3), 3),
 ]
@@ -151,7 +152,7 @@ MORE_DEATHS = [
 @pytest.mark.parametrize(
     "settings, death, epochs_left",
     [
-        *((name, DieInTraining(3), 3) for name in SETTINGS),
+        *((name, DieInTraining(3), 3) for name in NOW),
         ("random", DieAtTheEnd(), 0),
         ("random", DieInTraining(0), 6),
         ("rewound", between_the_two(0), 6),
@@ -170,6 +171,7 @@ def test_it_ends_as_if_nothing_had_happened(trainings, settings, death, epochs_l
 
 
 @pytest.mark.parametrize("double_checkpoint", [False, True])
+@pytest.mark.long
 def test_it_may_be_killed_again_and_again(trainings, double_checkpoint):
     """In the same epoch twice: the states of two epochs must be the right two."""
     training, (_, expected) = trainings("rewound", double_checkpoint=double_checkpoint)
@@ -191,6 +193,7 @@ def test_after_its_end_it_begins_anew_if_it_is_run_again(trainings):
 
 
 @pytest.mark.parametrize("settings", ["least_change", "rewound every epoch"])
+@pytest.mark.long
 def test_a_longer_fit_goes_on_from_a_finished_one(tmp_path, data, settings):
     """Where `BackupAndRestore` keeps its file: what the last pruning did is done again."""
     training = Training(tmp_path, data, SETTINGS[settings])

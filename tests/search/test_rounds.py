@@ -8,7 +8,7 @@ import pytest
 from sample_rounds import fit, kernels
 
 import keras_lottery as kl
-from keras_lottery.core import kept, pruned
+from keras_lottery.core import hold_at, restart_from
 
 
 def lenet():
@@ -28,7 +28,7 @@ def test_counts_are_those_of_the_paper():
     """n <- n - round(rate * n); nothing is trained, so this is arithmetic only."""
     before, counts = None, {}
     for r in kl.rounds(lenet, count=15, rate=0.2, overrides={"output": 0.1}):
-        counts[r.index] = list(r.kept.values())
+        counts[r.index] = list(r.alive_counts.values())
         for name, mask in r.ticket.masks.items():
             assert before is None or not np.any(mask & ~before[name])  # masks only shrink
         before = r.ticket.masks
@@ -38,6 +38,7 @@ def test_counts_are_those_of_the_paper():
     assert r.remaining == pytest.approx(9537 / 266200)
 
 
+@pytest.mark.long
 def test_round_0_is_an_ordinary_fit(make_model, data):
     keras.utils.set_random_seed(0)
     first = next(kl.rounds(lambda: make_model("adam"), count=1))
@@ -117,12 +118,13 @@ def test_the_first_pruning_looks_back_at_the_rewind_point(make_model, data):
         seen.append(kernel)
         return np.abs(kernel.current)
 
-    for r in kl.rounds(make_model, count=1, criterion=criterion, rewind=kl.rewind.to_step(3)):
+    for r in kl.rounds(make_model, recipe=criterion, count=1, rewind=kl.rewind.to_step(3)):
         fit(r, data, callbacks=r.callbacks)
     for kernel in seen:
         np.testing.assert_array_equal(kernel.previous, r.ticket.values[kernel.name])
 
 
+@pytest.mark.long
 def test_fine_tuning_and_learning_rate_rewinding_keep_the_weights(make_model, data):
     for rewind, iterations in ((None, 7), (kl.rewind.learning_rate(), 0)):
         search = kl.rounds(lambda: make_model("adam"), count=1, rate=0.5, rewind=rewind)
@@ -150,15 +152,18 @@ def test_what_kept_and_pruned_weights_become(make_model, data, start, action):
     """The rule is applied once to every weight: at its pruning, or at each rewind."""
     trained = held = before = None
     for r in kl.rounds(
-        lambda: make_model(keras.optimizers.SGD(0.5)), 2, 0.5, kept=start, pruned=action
+        lambda: make_model(keras.optimizers.SGD(0.5)),
+        2,
+        0.5,
+        kl.Recipe(restart_from=start, hold_at=action),
     ):
         now, initial, masks = kernels(r.model), r.ticket.values, r.ticket.masks
         if trained is not None:
-            point = kl.Lottery.of(r.model).state.point.values
+            point = kl.Lottery.on(r.model).state.point.values
             for name, mask in masks.items():
                 record = kl.core.kernel.Kernel.of(trained[name], point[name])
-                alive = getattr(kept, start)(record)
-                fresh = getattr(pruned, action)(record)
+                alive = getattr(restart_from, start)(record)
+                fresh = getattr(hold_at, action)(record)
                 held[name] = np.where(before[name] & ~mask, fresh, held[name])
                 np.testing.assert_array_equal(now[name], np.where(mask, alive, held[name]))
                 np.testing.assert_array_equal(initial[name][~mask], held[name][~mask])
@@ -177,9 +182,12 @@ def test_what_kept_and_pruned_weights_become(make_model, data, start, action):
     "first, settings",
     [
         (1, {}),
-        (1, {"criterion": "random", "kept": "reinit"}),
-        (1, {"criterion": "movement", "scope": "globally", "pruned": "freeze_unless_shrinking"}),
-        (0, {"kept": "signed_constant"}),  # which acts on nothing in round 0
+        (1, {"recipe": kl.Recipe("random", restart_from="reinit")}),
+        (1, {"recipe": kl.Recipe("movement", scope="globally", hold_at="freeze_unless_shrinking")}),
+        (
+            0,
+            {"recipe": kl.Recipe(restart_from="signed_constant")},
+        ),  # which acts on nothing in round 0
     ],
 )
 def test_start_goes_on_as_the_search_did(data, tmp_path, first, settings):
@@ -193,7 +201,7 @@ def test_start_goes_on_as_the_search_did(data, tmp_path, first, settings):
     def run(**more):
         for r in kl.rounds(make, count=3, rate=0.3, seed=5, **settings, **more):
             history = fit(r, data)
-            yield r.index, r.ticket, list(r.kept.values()), history, r.model.get_weights()
+            yield r.index, r.ticket, list(r.alive_counts.values()), history, r.model.get_weights()
 
     whole = list(run())
     whole[first][1].save(tmp_path / "a.ticket")
@@ -206,26 +214,36 @@ def test_start_goes_on_as_the_search_did(data, tmp_path, first, settings):
 
 
 def test_a_ticket_tells_how_it_was_searched_for(make_model):
-    settings = {"kept": "reinit", "rate": 0.3, "overrides": {"output": 0.1}}
-    ticket = next(kl.rounds(make_model, 1, granularity=kl.granularity.blocks(2), **settings)).ticket
-    settings |= {"granularity": "blocks(2)", "rewind": "everything to step 0"}
-    assert settings.items() <= ticket.metadata.items()
+    recipe = kl.Recipe(restart_from="reinit", granularity=kl.granularity.blocks(2))
+    amounts = {"rate": 0.3, "overrides": {"output": 0.1}}
+    ticket = next(kl.rounds(make_model, 1, recipe=recipe, **amounts)).ticket
+    assert kl.Recipe.from_json(ticket.metadata["recipe"]) == recipe
+    assert ticket.metadata["search"] == {
+        "door": "rounds",
+        **amounts,
+        "rewind": "everything to step 0",
+        "data": None,
+    }
 
 
 @pytest.mark.parametrize(
     "other, found, value",
     [
-        ({"kept": "reinit"}, "kept='rewind'", "kept='reinit'"),
+        (
+            {"recipe": kl.Recipe(restart_from="reinit")},
+            "restart_from='rewind'",
+            "restart_from='reinit'",
+        ),
         ({"rate": 0.5}, "rate=0.2", "rate=0.5"),
         ({"overrides": {"output": 0.1}}, "overrides={}", "overrides={'output': 0.1}"),
         (
-            {"granularity": kl.granularity.units()},
-            r"granularity='weights\(\)'",
-            r"granularity='units\(\)'",
+            {"recipe": kl.Recipe(granularity=kl.granularity.units())},
+            r"granularity=weights\(\)",
+            r"granularity=units\(\)",
         ),
-        ({"criterion": "random"}, "criterion='large_final'", "criterion='random'"),
-        ({"scope": "globally"}, "scope='layerwise'", "scope='globally'"),
-        ({"pruned": "freeze"}, "pruned='zero'", "pruned='freeze'"),
+        ({"recipe": "random"}, "criterion='large_final'", "criterion='random'"),
+        ({"recipe": kl.Recipe(scope="globally")}, "scope='layerwise'", "scope='globally'"),
+        ({"recipe": kl.Recipe(hold_at="freeze")}, "hold_at='zero'", "hold_at='freeze'"),
         ({"seed": 1}, "seed=0", "seed=1"),
     ],
 )
@@ -239,12 +257,14 @@ def test_start_may_know_less(make_model):
     """As the tickets of before these were recorded."""
     ticket = next(kl.rounds(make_model, count=1)).ticket
     older = kl.Ticket(ticket.masks, ticket.values, {"rounds": 0, "criterion": None})
-    assert next(kl.rounds(make_model, count=1, rate=0.5, seed=3, start=older)).index == 0
+    with pytest.warns(UserWarning, match="`start` is a ticket of version 1"):
+        search = kl.rounds(make_model, count=1, rate=0.5, seed=3, start=older)
+    assert next(search).index == 0
 
 
 def test_start_is_no_late_ticket(make_model):
     ticket = next(kl.rounds(make_model, count=1)).ticket
-    late = kl.Ticket(ticket.masks, ticket.values, {"rounds": 0, "rewind_step": 3})
+    late = kl.Ticket(ticket.masks, ticket.values, {**ticket.metadata, "rewind_step": 3})
     with pytest.raises(ValueError, match="with rewind_step=3; this one has rewind_step=0"):
         kl.rounds(make_model, count=1, start=late)
 
@@ -254,9 +274,14 @@ def test_wrong_arguments(make_model, data):
     for settings, message in (
         ({"count": -1}, "`count` must be an integer of 0 or more, received -1"),
         ({"count": 1, "rewind": 3}, "`rewind` must be None or a policy"),
-        ({"count": 1, "rewind": None, "kept": "reinit"}, "`kept`='reinit' needs a `rewind`"),
-        ({"count": 1, "criterion": "best"}, "No 'best' in criteria"),
-        ({"count": 1, "granularity": "blocks"}, "`granularity` is 'blocks'; pass what"),
+        (
+            {"count": 1, "rewind": None, "recipe": kl.Recipe(restart_from="reinit")},
+            "`restart_from`='reinit' needs a `rewind`",
+        ),
+        ({"count": 1, "recipe": "best"}, "No 'best' in criteria or scorers"),
+        ({"count": 1, "recipe": 3}, "`recipe` is 3; pass a keras_lottery.Recipe, or a criterion"),
+        ({"count": 1, "recipe": "snip"}, "The criterion 'snip' measures the model: give `data`"),
+        ({"count": 1, "data": ([], [])}, "`data` is given, but no criterion looks at it"),
         ({"count": 1, "start": ticket, "rewind": None}, "`start` needs `rewind=to_start"),
         (
             {"count": 1, "start": kl.Ticket(ticket.masks, ticket.values)},
@@ -272,10 +297,10 @@ def test_wrong_arguments(make_model, data):
 
 
 def test_the_callbacks_take_the_masks_as_they_were_made(make_model, data):
-    settings = {"exclude": "output", "pruned": "freeze"}
-    for r in kl.rounds(make_model, count=1, rate=0.5, **settings):
+    recipe = kl.Recipe(exclude="output", hold_at="freeze")
+    for r in kl.rounds(make_model, 1, 0.5, recipe):
         fit(r, data)
-    assert r.kept == {"fc1/kernel": 24}
+    assert r.alive_counts == {"fc1/kernel": 24}
 
 
 def test_functions_need_no_name(make_model):
@@ -283,5 +308,5 @@ def test_functions_need_no_name(make_model):
         return np.abs(kernel.current) ** power
 
     criterion = functools.partial(size, 2)
-    *_, last = kl.rounds(make_model, count=1, criterion=criterion)
-    assert last.ticket.metadata["criterion"] == repr(criterion)
+    *_, last = kl.rounds(make_model, recipe=criterion, count=1)
+    assert last.ticket.metadata["recipe"]["criterion"] == {"function": repr(criterion)}

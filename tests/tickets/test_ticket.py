@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from sample_tickets import assert_same, encoded, model_of, ticket_of
 
+from keras_lottery.core.recipe import Recipe
 from keras_lottery.masks.lottery import Lottery
 from keras_lottery.tickets import file as ticket_file
 from keras_lottery.tickets.ticket import Ticket, TicketError
@@ -30,19 +31,27 @@ def test_an_inconsistent_record_is_refused(masks, problem):
 def test_the_ticket_of_a_lottery():
     lottery = Lottery(model_of(), seed=5)
     lottery.prune(0.5)
-    ticket = Ticket.of(lottery, "large_final", "layerwise", 1, [{"accuracy": 0.5}])
+    ticket = Ticket.of(lottery, rounds=1, history=[{"accuracy": 0.5}])
     assert ticket.sparsity == lottery.sparsity == 0.5
     assert list(ticket.values)[:2] == ["fc1/kernel", "fc1/bias"]
     metadata = ticket.metadata
-    assert {name: metadata[name] for name in list(metadata)[:8]} == {
-        "criterion": "large_final",
-        "scope": "layerwise",
+    assert {name: metadata[name] for name in metadata if name != "versions"} == {
+        "recipe": Recipe().to_json(),
+        "search": {
+            "door": "Lottery.prune",
+            "sparsity": 0.5,
+            "rate": None,
+            "overrides": {},
+            "data": None,
+        },
         "rounds": 1,
-        "history": [{"accuracy": 0.5}],
-        "pruned": "zero",
-        "sparsity": 0.5,
+        "events": 1,
+        "steps": None,
         "rewind_step": 0,
         "seed": 5,
+        "sparsity": 0.5,
+        "hold_at": "zero",
+        "history": [{"accuracy": 0.5}],
     }
     assert metadata["versions"]["keras"] == keras.__version__
     again = Ticket(*ticket_file.decode(encoded(ticket)))
@@ -59,7 +68,7 @@ def test_a_ticket_cannot_change_its_lottery():
 
 @pytest.mark.parametrize("pruned", ["zero", "freeze", "freeze_unless_shrinking"])
 def test_a_ticket_restores_what_pruned_weights_are_held_at(pruned):
-    lottery = Lottery(model_of(seed=1), pruned=pruned)
+    lottery = Lottery(model_of(seed=1), Recipe(hold_at=pruned))
     rng = np.random.default_rng(0)
     for kernel in (lottery.model.layers[0].kernel, lottery.model.layers[-1].kernel):
         kernel.assign(rng.normal(size=kernel.shape))
@@ -97,7 +106,7 @@ def test_what_comes_after_compares_with_the_ticket_not_with_the_network_before()
     ticket, model = ticket_of(model_of(seed=1)), model_of(seed=2)
     lottery = ticket.apply(model)
     seen = []
-    lottery.prune(0.9, criterion=lambda kernel: seen.append(kernel) or kernel.current)
+    lottery.prune(0.9, recipe=lambda kernel: seen.append(kernel) or kernel.current)
     assert [kernel.name for kernel in seen] == list(ticket.masks)
     for kernel in seen:
         np.testing.assert_array_equal(kernel.previous, ticket.values[kernel.name])
@@ -182,7 +191,7 @@ def test_a_wrong_architecture_leaves_the_model_as_it_was(model, problem):
         ticket.apply(model)
     for old, new in zip(before, model.get_weights(), strict=True):
         np.testing.assert_array_equal(old, new)
-    assert not model.built or Lottery.of(model) is None
+    assert not model.built or Lottery.on(model) is None
 
 
 def test_another_dtype_is_refused():
@@ -202,7 +211,7 @@ def test_a_model_with_masks_is_refused():
         ticket.apply(model)
     for old, new in zip(before, model.get_weights(), strict=True):
         np.testing.assert_array_equal(old, new)
-    assert Lottery.of(model) is lottery
+    assert Lottery.on(model) is lottery
 
 
 def test_masks_of_what_cannot_be_pruned_are_refused():
@@ -213,7 +222,7 @@ def test_masks_of_what_cannot_be_pruned_are_refused():
         Ticket(masks, ticket.values).apply(model)
     for old, new in zip(before, model.get_weights(), strict=True):
         np.testing.assert_array_equal(old, new)
-    assert Lottery.of(model) is None
+    assert Lottery.on(model) is None
 
 
 def test_bfloat16_model(tmp_path):
@@ -248,7 +257,7 @@ def test_operations_take_the_first_tickets_values():
         assert combined.metadata == {
             "operation": name,
             "of": [{"seed": 1}, {"seed": 2}],
-            "pruned": "zero",
+            "hold_at": "zero",
             "rewind_step": 0,
             "seed": 1,
         }
@@ -256,7 +265,7 @@ def test_operations_take_the_first_tickets_values():
 
 def test_operations_hold_pruned_weights_where_the_tickets_do():
     def ticket(pruned, sparsity):
-        lottery = Lottery(model_of(seed=1), pruned=pruned)
+        lottery = Lottery(model_of(seed=1), Recipe(hold_at=pruned))
         lottery.prune(sparsity)
         return Ticket.of(lottery)
 
@@ -266,7 +275,7 @@ def test_operations_hold_pruned_weights_where_the_tickets_do():
         applied.check()
         for name, kernel in applied._kernels.items():
             np.testing.assert_array_equal(kernel, one.values[name])
-    assert ticket("freeze", 0.0).union(one).metadata["pruned"] == "freeze"
+    assert ticket("freeze", 0.0).union(one).metadata["hold_at"] == "freeze"
     with pytest.raises(TicketError, match="held as by 'freeze', of the other as by 'zero'"):
         one.union(ticket("zero", 0.5))
 
@@ -304,7 +313,7 @@ def test_weights_that_are_held_do_not_come_back():
     """In a ticket they have the value they are held at, which is not always the initial one."""
 
     def ticket(sparsity):
-        lottery = Lottery(model_of(seed=1), pruned="freeze_unless_shrinking")
+        lottery = Lottery(model_of(seed=1), Recipe(hold_at="freeze_unless_shrinking"))
         lottery.prune(sparsity)
         return Ticket.of(lottery)
 

@@ -78,6 +78,7 @@ def test_every_hook_is_called_as_in_model_fit(tmp_path):
         lambda: keras.callbacks.SwapEMAWeights(),
     ],
 )
+@pytest.mark.long
 def test_a_callback_that_steers_training(tmp_path, make):
     optimizer = {"class_name": "SGD", "config": {"learning_rate": 0.5, "use_ema": True}}
     train_both_ways(tmp_path, lambda folder: [make()], compiled=optimizer, epochs=6)
@@ -141,6 +142,7 @@ MORE = [pytest.param(save_freq, marks=pytest.mark.long) for save_freq in (1, 3, 
 
 
 @pytest.mark.parametrize("save_freq", [5, 24, *MORE])
+@pytest.mark.long
 def test_checkpoints_every_few_batches(tmp_path, save_freq):
     def checkpoint(folder):
         path = folder / "{epoch}-{batch}.keras"

@@ -87,9 +87,9 @@ def preprocessing():
     )
 
 
-def masked(pruned="zero", **optimizer):
+def masked(hold_at="zero", **optimizer):
     model = tiny.dense(compiled=keras.optimizers.Adam(0.01, **optimizer))
-    kl.Lottery(model, pruned=pruned).prune(0.5)
+    kl.Lottery(model, kl.Recipe(hold_at=hold_at)).prune(0.5)
     return model
 
 
@@ -121,7 +121,13 @@ CASES = {
 }
 
 
-@pytest.mark.parametrize("case", CASES)
+# Others differ from these in the compiled model only.
+SHORT = {"everything, by XLA", "masked", "held averages", "mixed precision", "class weights"}
+
+
+@pytest.mark.parametrize(
+    "case", [pytest.param(case, marks=() if case in SHORT else pytest.mark.long) for case in CASES]
+)
 def test_equals_model_fit(case):
     build, arguments, atol = CASES[case]
     x, y = tiny.samples()
@@ -148,6 +154,7 @@ def test_convolutions_equal_model_fit():
 
 
 @pytest.mark.parametrize("chunk", [1, 3, 1000])
+@pytest.mark.long
 def test_shuffling_depends_on_the_seed_alone(chunk):
     x, y = tiny.samples()
     arguments = {"batch_size": 8, "epochs": 3, "seed": 4, "verbose": 0}
@@ -161,6 +168,7 @@ def test_shuffling_depends_on_the_seed_alone(chunk):
 
 
 @pytest.mark.parametrize("weights", [None, np.arange(10.0), [np.arange(10.0), np.ones(10)]])
+@pytest.mark.long
 def test_structured_inputs_and_outputs_as_tensors(weights):
     keras.utils.set_random_seed(0)
     left, right = keras.Input((2,), name="left"), keras.Input((2,), name="right")

@@ -28,6 +28,7 @@ def limited():
 
 @pytest.mark.filterwarnings("ignore:Limiting steps_per_epoch", "ignore:Your input ran out")
 @pytest.mark.parametrize("fused", ["always", "never"])
+@pytest.mark.long
 def test_the_limits_of_the_configuration_hold(limited, fused):
     x, y = tiny.samples()
     arguments = {"batch_size": 8, "validation_data": (x, y), "verbose": 0}

@@ -88,7 +88,7 @@ def test_an_event_in_the_past_is_an_error():
 
 def test_a_callback_may_change_masks_between_chunks():
     model = tiny.dense()
-    lottery = kl.Lottery(model, include="hidden")
+    lottery = kl.Lottery(model, kl.Recipe(include="hidden"))
     kernel = model.get_layer("hidden").kernel
     zeros = []
 

@@ -92,7 +92,8 @@ def test_an_interrupt_ends_training_after_its_chunk():
             return super().train_step(data)
 
         def interrupt(self, step):
-            if step == self.at:
+            # Again at every step: Python loses an interrupt that falls into a destructor.
+            if self.at is not None and step >= self.at:
                 os.kill(os.getpid(), signal.SIGINT)
 
     x, y = tiny.samples(count=96)
@@ -102,10 +103,11 @@ def test_an_interrupt_ends_training_after_its_chunk():
     arguments = {"batch_size": 8, "chunk": 4, "verbose": 0}
     with pytest.raises(KeyboardInterrupt):
         fit(model, x, y, **arguments)
-    assert int(model.optimizer.iterations) == 8
+    trained = int(model.optimizer.iterations)
+    assert trained in (8, 12)
     model.at = None
     fit(model, x, y, **arguments)
-    assert int(model.optimizer.iterations) == 8 + 12
+    assert int(model.optimizer.iterations) == trained + 12
 
 
 @pytest.mark.long

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 import keras
 import numpy as np
 
+from keras_lottery.core.event import prune
 from keras_lottery.core.granularity import Granularity, blocks, weights
 from keras_lottery.core.kernel import Kernel
-from keras_lottery.core.prune import prune
 from keras_lottery.exporters.tflite import tables, targets
 from keras_lottery.exporters.tflite.conversion import source
 from keras_lottery.exporters.tflite.format import bitmask, flatbuffer, levels

@@ -1,8 +1,14 @@
+import keras
+import numpy as np
 import pytest
 from page_server import needs_litert
 
+import keras_lottery as kl
 from export import benchmark_encoding
 from export.web import benchmark, benchmark_mobilenet, browser
+from keras_lottery.exporters import tflite
+from keras_lottery.exporters.tflite.conversion import source
+from keras_lottery.exporters.tflite.rewriting import channels_last
 
 pytestmark = [pytest.mark.long, needs_litert]
 
@@ -44,3 +50,29 @@ def test_sparse_mobilenet_is_the_dense_one(tmp_path):
     dense, sparse = benchmark.benchmark(paths, rounds=1, block_ms=1)
     assert sparse.path.stat().st_size < dense.path.stat().st_size
     assert sparse.difference < 1e-5
+
+
+def test_a_network_that_xnnpack_would_misread(tmp_path, monkeypatch):
+    """Exported without the step that keeps it channels last it is wrong here, and right with it."""
+    model = torn_network()
+    paths = [tmp_path / name for name in ("dense.tflite", "kept.tflite", "misread.tflite")]
+    paths[0].write_bytes(source.prepare(model).dense)
+    tflite.export(model, paths[1])
+    monkeypatch.setattr(channels_last, "keep", lambda model: ())
+    tflite.export(model, paths[2])
+    _, kept, misread = benchmark.benchmark(paths, rounds=1, block_ms=1)
+    assert kept.difference < 1e-5
+    assert misread.difference > 1e-3
+
+
+def torn_network():
+    """XNNPACK holds its first feature map channels first, and the addition reads it otherwise."""
+    keras.utils.set_random_seed(0)
+    layers = keras.layers
+    image = x = keras.Input((16, 16, 3))
+    x = layers.Conv2D(32, 3, strides=2)(layers.ZeroPadding2D(1)(x))
+    x = layers.Conv2D(64, 1, activation="relu")(x) + np.linspace(0.1, 1, 64, dtype="float32")
+    x = layers.Conv2D(64, 1, activation="relu")(x)
+    model = keras.Model(image, layers.GlobalAveragePooling2D()(x))
+    kl.Lottery(model).prune(0.9)
+    return kl.strip(model)

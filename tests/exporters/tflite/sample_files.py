@@ -60,6 +60,18 @@ def separable_network(sparsity=0.8):
     )
 
 
+def torn_network(sparsity=0.9):
+    """A network of which XNNPACK misreads a feature map where it holds it channels first."""
+    keras.utils.set_random_seed(0)
+    layers = keras.layers
+    image = x = keras.Input((16, 16, 3))
+    x = layers.Conv2D(32, 3, strides=2, name="stem")(layers.ZeroPadding2D(1)(x))
+    x = layers.Conv2D(64, 1, activation="relu", name="first")(x)
+    x = x + np.linspace(0.1, 1, 64, dtype="float32")
+    x = layers.Conv2D(64, 1, activation="relu", name="second")(x)
+    return pruned(keras.Model(image, layers.GlobalAveragePooling2D()(x)), sparsity)
+
+
 @functools.cache
 def stock_file(mode, sparse=True, **network):
     """What TensorFlow's converter makes of a `dense_network`."""

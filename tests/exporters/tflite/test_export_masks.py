@@ -45,11 +45,11 @@ def test_masks_that_hold_stay_attached(model, tmp_path):
     report = tflite.export(model, tmp_path / "x.tflite")
     assert report.inspection.sparsity == pytest.approx(0.9, abs=0.001)
     assert not any("held" in note for note in report.notes)
-    assert kl.Lottery.of(model) is lottery
+    assert kl.Lottery.on(model) is lottery
 
 
 def test_pruned_weights_that_are_not_zero_are_noted(model, tmp_path):
-    kl.Lottery(model, include="fc1", pruned="freeze").prune(0.5)
+    kl.Lottery(model, kl.Recipe(include="fc1", hold_at="freeze")).prune(0.5)
     report = tflite.export(model, tmp_path / "x.tflite")
     match = "800 pruned weights are held at values that are not zero, and stored so."
     assert match in report.notes
@@ -75,7 +75,7 @@ def test_of_two_kernels_that_are_equal_the_file_has_one(tmp_path):
 
 
 def test_weights_of_any_name_are_proven(custom, tmp_path, monkeypatch):
-    kl.Lottery(custom, include=lambda name, shape: True).prune(0.9)
+    kl.Lottery(custom, kl.Recipe(include=lambda name, shape: True)).prune(0.9)
     report = tflite.export(custom, tmp_path / "x.tflite")
     [weight] = report.inspection.weights
     assert (weight.name, weight.sparsity) == ("linear/w", 0.9)

@@ -5,9 +5,9 @@ import numpy as np
 import pytest
 import sample_files
 
+from keras_lottery.core.event import prune
 from keras_lottery.core.granularity import blocks, weights
 from keras_lottery.core.kernel import Kernel
-from keras_lottery.core.prune import prune
 from keras_lottery.exporters.tflite import targets
 from keras_lottery.exporters.tflite.conversion import source
 from keras_lottery.exporters.tflite.errors import ExportError

@@ -18,7 +18,7 @@ import numpy as np
 
 from keras_lottery.exporters.tflite.conversion import names, reference, static
 from keras_lottery.exporters.tflite.errors import ExportError
-from keras_lottery.masks import variables
+from keras_lottery.model import variables
 
 
 def convert(model, signature, configure=None):

@@ -9,7 +9,7 @@ import re
 
 import keras
 
-from keras_lottery.masks import variables
+from keras_lottery.model import variables
 
 _NUMBER = re.compile(r"_\d+$")
 

@@ -18,9 +18,9 @@ from keras_lottery.exporters.tflite.conversion import (
 )
 from keras_lottery.exporters.tflite.errors import ExportError
 from keras_lottery.exporters.tflite.format import edit, flatbuffer, levels, signatures
-from keras_lottery.masks import variables
 from keras_lottery.masks.lottery import Lottery
 from keras_lottery.masks.masking import MaskError
+from keras_lottery.model import variables
 
 # Examples to compare on where the user gives none.
 _MADE_UP = 8
@@ -220,7 +220,7 @@ def _unused(model, called_with, names):
 
 def _checked_masks(model):
     """The masks on a model, none if it has none, after a check that its weights obey them."""
-    lottery = Lottery.of(model)
+    lottery = Lottery.on(model)
     if lottery is None:
         return {}
     try:

@@ -35,21 +35,46 @@ def find(model: schema.ModelT, contents: Contents) -> list[Defect]:
     Raises:
         FlatbufferError: Operators or weights contradict themselves.
     """
-    if not model.subgraphs:
-        return []
-    graph = Graph(model, model.subgraphs[0])
-    if not any(graph.name(operator) == "DENSIFY" for operator in graph.subgraph.operators):
-        return []
-    if not any(xnnpack.ends(graph, operator) for operator in graph.subgraph.operators):
-        return []
-    held = _held(graph)
     return [
         Defect("misread by XNNPACK", _written(graph, operator), cause, _EFFECTS)
-        for stretch in _stretches(graph, held)
-        if xnnpack.zeros(graph, stretch, contents) > xnnpack.ZEROS_NEEDED
-        for operator in stretch
-        if (cause := _cause(graph, operator, held)) is not None
+        for graph, _, misread in _torn(model, contents)
+        for operator, cause in misread
     ]
+
+
+def openings(model: schema.ModelT, contents: Contents) -> list[schema.OperatorT]:
+    """The convolutions that open the stretches in which `find` finds a defect.
+
+    Args:
+        model: What `flatbuffer.read` returned.
+        contents: Of the same model.
+
+    Raises:
+        FlatbufferError: Operators or weights contradict themselves.
+    """
+    return [
+        operator
+        for graph, stretch, _ in _torn(model, contents)
+        for operator in stretch
+        if xnnpack.fits(graph, operator)[0]
+    ]
+
+
+def _torn(model, contents):
+    """`(graph, stretch, [(operator, cause)])` for each stretch that is computed wrongly."""
+    if not model.subgraphs:
+        return
+    graph = Graph(model, model.subgraphs[0])
+    if not any(graph.name(operator) == "DENSIFY" for operator in graph.subgraph.operators):
+        return
+    if not any(xnnpack.ends(graph, operator) for operator in graph.subgraph.operators):
+        return
+    held = _held(graph)
+    for stretch in _stretches(graph, held):
+        if xnnpack.zeros(graph, stretch, contents) > xnnpack.ZEROS_NEEDED:
+            causes = [(operator, _cause(graph, operator, held)) for operator in stretch]
+            if misread := [(each, cause) for each, cause in causes if cause is not None]:
+                yield graph, stretch, misread
 
 
 def _held(graph):

@@ -15,7 +15,7 @@ from ai_edge_litert import schema_py_generated as schema
 
 from keras_lottery.exporters.tflite.conversion.source import Built
 from keras_lottery.exporters.tflite.format import edit, encoding, flatbuffer, levels
-from keras_lottery.exporters.tflite.rewriting import quantize, storage, weights
+from keras_lottery.exporters.tflite.rewriting import channels_last, quantize, storage, weights
 from keras_lottery.exporters.tflite.runtimes import defects
 from keras_lottery.exporters.tflite.targets import size
 
@@ -69,7 +69,8 @@ def build(origin, precision, better=MappingProxyType({}), slowest=1.0):
     """
     model = flatbuffer.read(origin.dense)
     reasons = encode(model, precision, better, slowest)
-    return Built(flatbuffer.write(model), reasons, precision)
+    notes = channels_last.keep(model)
+    return Built(flatbuffer.write(model), reasons, precision, notes=notes)
 
 
 def encode(model, precision, better=MappingProxyType({}), slowest=1.0):

@@ -9,6 +9,7 @@ from types import MappingProxyType
 from keras_lottery.exporters.tflite.conversion.source import Built
 from keras_lottery.exporters.tflite.format import edit, flatbuffer, levels
 from keras_lottery.exporters.tflite.rewriting import (
+    channels_last,
     dense_as_conv,
     half_biases,
     lookups,
@@ -48,7 +49,8 @@ def build(origin, precision, better=MappingProxyType({})):
     """
     model = flatbuffer.read(origin.dense)
     reasons = encode(model, precision, better)
-    return smaller(Built(flatbuffer.write(model), reasons, precision), origin.dense)
+    notes = channels_last.keep(model)
+    return smaller(Built(flatbuffer.write(model), reasons, precision, notes=notes), origin.dense)
 
 
 def encode(model, precision, better=MappingProxyType({})):
@@ -145,7 +147,7 @@ def smaller(built, dense):
     if len(built.data) <= len(dense):
         return built
     reason = "stored densely, as equal weights are stored once; sparsely the file would grow"
-    return replace(built, data=dense, reasons=dict.fromkeys(built.reasons, reason))
+    return replace(built, data=dense, reasons=dict.fromkeys(built.reasons, reason), notes=())
 
 
 def finish(model):

@@ -44,7 +44,13 @@ def shifted(x):
         (shifted, None, False, "ADD reads it channels last"),
         (keras.layers.MaxPooling2D(2), None, False, "MAX_POOL_2D reads it channels last"),
         (None, lambda x: keras.ops.mean(x, axis=1), True, "MEAN over one of height and width"),
-        (None, lambda x: keras.ops.sum(x, axis=2), True, "SUM over one of height and width"),
+        pytest.param(
+            None,
+            lambda x: keras.ops.sum(x, axis=2),
+            True,
+            "SUM over one of height and width",
+            marks=pytest.mark.long,
+        ),
     ],
 )
 def test_what_comes_out_wrong_is_a_defect(middle, last, taken, cause):

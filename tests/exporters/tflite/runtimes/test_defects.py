@@ -81,6 +81,7 @@ def outcome(result, expected):
 
 
 @pytest.mark.parametrize(("kind", "mode", "network", "outcomes", "ours"), CASES)
+@pytest.mark.long
 def test_the_stock_file_fails_as_said_and_ours_does_not(
     kind, mode, network, outcomes, ours, tmp_path
 ):

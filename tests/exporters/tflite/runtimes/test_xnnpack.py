@@ -189,6 +189,7 @@ def test_a_maximum_ends_nothing(model):
     assert "nothing ends" in xnnpack.sparse_path(model).structure[0]
 
 
+@pytest.mark.long
 def test_mobilenet_v2_of_keras_does_not_qualify_and_the_report_says_why():
     """Its strided convolutions pad below and on the right only."""
     keras.utils.set_random_seed(0)

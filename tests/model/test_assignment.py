@@ -4,8 +4,8 @@ import keras
 import numpy as np
 import pytest
 
-from keras_lottery.masks import assignment, variables
 from keras_lottery.masks.lottery import Lottery
+from keras_lottery.model import assignment, variables
 from keras_lottery.tickets.ticket import Ticket, TicketError
 
 X = np.arange(12, dtype="float32").reshape(4, 3)

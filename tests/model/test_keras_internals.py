@@ -4,7 +4,7 @@ import keras
 import numpy as np
 import pytest
 
-from keras_lottery.masks import keras_internals
+from keras_lottery.model import keras_internals
 
 
 def dense(**arguments):

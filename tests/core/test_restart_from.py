@@ -1,9 +1,10 @@
-"""What kept weights start from."""
+"""What survivors restart from."""
 
 import numpy as np
 import pytest
 
-from keras_lottery.core import kept, pruned
+from keras_lottery.core import hold_at
+from keras_lottery.core import restart_from as kept
 from keras_lottery.core.kernel import Kernel
 
 
@@ -44,7 +45,8 @@ def test_reshuffle_same_sign_permutes_the_kept_magnitudes():
 
 
 @pytest.mark.parametrize(
-    "action", [kept.reinit_same_sign, kept.reshuffle_same_sign, kept.signed_constant]
+    "action",
+    [kept.reinit_same_sign, kept.reshuffle_same_sign, kept.signed_constant],
 )
 def test_signs_are_kept(action):
     np.testing.assert_array_equal(np.sign(action(kernel())), np.sign(kernel().initial))
@@ -62,7 +64,8 @@ def test_the_constant_is_the_deviation_of_all_initial_values(action):
 
 
 @pytest.mark.parametrize(
-    "action", [kept.reinit_same_sign, kept.reshuffle_same_sign, kept.signed_constant]
+    "action",
+    [kept.reinit_same_sign, kept.reshuffle_same_sign, kept.signed_constant],
 )
 def test_zero_counts_as_positive(action):
     record = Kernel.of([1.0, 1.0, 1.0], initial=[0.0, -1.0, 2.0])
@@ -71,5 +74,5 @@ def test_zero_counts_as_positive(action):
 
 def test_the_second_variant_treats_kept_and_pruned_weights_alike():
     np.testing.assert_array_equal(
-        kept.rewind_unless_shrinking(kernel()), pruned.freeze_unless_shrinking(kernel())
+        kept.rewind_unless_shrinking(kernel()), hold_at.freeze_unless_shrinking(kernel())
     )

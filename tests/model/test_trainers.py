@@ -6,7 +6,7 @@ import keras
 import numpy as np
 import pytest
 
-from keras_lottery.masks import trainers
+from keras_lottery.model import trainers
 
 
 def make(name="fc"):

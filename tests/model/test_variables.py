@@ -4,7 +4,7 @@ import keras
 import numpy as np
 import pytest
 
-from keras_lottery.masks import variables
+from keras_lottery.model import variables
 
 
 class Custom(keras.layers.Layer):

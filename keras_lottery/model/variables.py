@@ -13,7 +13,7 @@ import keras
 import numpy as np
 
 from keras_lottery.core import pairing
-from keras_lottery.masks import keras_internals
+from keras_lottery.model import keras_internals
 
 # Biases, normalisation weights and slopes of activations may be of rank 2 or more, as in
 # MultiHeadAttention and PReLU.

@@ -1,7 +1,7 @@
 """Private names of Keras that this package uses, in one room.
 
 Each is behind a function or name of ours, with a test of its own in
-`tests/masks/test_keras_internals.py` that fails first, and says which one, when Keras moves it.
+`tests/model/test_keras_internals.py` that fails first, and says which one, when Keras moves it.
 """
 
 import functools

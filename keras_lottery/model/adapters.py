@@ -5,8 +5,8 @@ from collections.abc import Mapping
 import keras
 import numpy as np
 
-from keras_lottery.masks import keras_internals
-from keras_lottery.masks.arrays import array
+from keras_lottery.model import keras_internals
+from keras_lottery.model.arrays import array
 
 # LoRA adds the product of two small matrices to a kernel; with the second at zero it adds nothing.
 _SECOND = "_b"

@@ -9,8 +9,8 @@ from collections.abc import Collection, Mapping
 import keras
 import numpy as np
 
-from keras_lottery.masks import keras_internals, trainers, variables
-from keras_lottery.masks.arrays import array
+from keras_lottery.model import keras_internals, trainers, variables
+from keras_lottery.model.arrays import array
 
 # Moving averages of weights go with the weights: only a rewind of these takes them back.
 _AVERAGES = "_model_variables_moving_average"

@@ -4,8 +4,8 @@ import keras
 import numpy as np
 import pytest
 
-from keras_lottery.masks import keras_internals, optimizer_state, variables
-from keras_lottery.masks.arrays import array
+from keras_lottery.model import keras_internals, optimizer_state, variables
+from keras_lottery.model.arrays import array
 
 
 def make():

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 import keras
 import numpy as np
 
-from keras_lottery.masks import variables
+from keras_lottery.model import variables
 
 # These override the loading for quantized kernels only, and compute with the variables themselves.
 # Enabled LoRA would be merged into the kernel by it.

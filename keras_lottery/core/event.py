@@ -1,7 +1,12 @@
-"""One prune event: rank, count, select. Masks in, smaller masks out."""
+"""What can happen to masks at one moment: `prune` drops, `rewire` drops and grows.
+
+Both rank, count and select, in exact numbers: masks in, new masks out. That masks only shrink is a
+rule of `prune`.
+"""
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable, Iterable, Mapping
 
 import numpy as np
@@ -10,7 +15,7 @@ from keras_lottery.core import criteria, lookup, scopes
 from keras_lottery.core import granularity as granularities
 from keras_lottery.core.granularity import Granularity
 from keras_lottery.core.kernel import Array, Kernel, Mask
-from keras_lottery.core.selection import counts_of_rate, counts_to_reach
+from keras_lottery.core.selection import counts_of_rate, counts_to_reach, drop_lowest
 
 Criterion = Callable[[Kernel], Array]
 Scope = Callable[
@@ -70,11 +75,7 @@ def prune(
         if kernel.name in masks:
             raise ValueError(f"Two kernels have one name: {kernel.name!r}.")
         masks[kernel.name] = kernel.mask
-        if kernel.mask.ndim < granularity.rank:
-            raise ValueError(
-                f"{granularity.name} cannot prune kernel {kernel.name!r} of shape "
-                f"{kernel.mask.shape}: it needs {granularity.rank} axes or more."
-            )
+        _refuse_rank(kernel, granularity)
         ranked = _scores(kernel, criterion)
         # Where the weights are all of one size, any of them may go.
         blind[kernel.name] = _all_equal(ranked, kernel.mask) and not _all_equal(
@@ -100,6 +101,75 @@ def prune(
     _refuse_too_much(left, scores, pieces, masks, granularity)
     _refuse_chance(left, pieces, blind, criterion)
     return {name: granularity.spread(left[name], mask) for name, mask in masks.items()}
+
+
+def rewire(
+    kernels: Iterable[Kernel],
+    *,
+    fraction: float,
+    drop: Criterion = criteria.large_final,
+    grow: Criterion = criteria.random,
+    granularity: Granularity | None = None,
+) -> dict[str, Mask]:
+    """Drops the live weights that matter least, and grows as many others, in each kernel.
+
+    Dynamic sparse training: with `grow=criteria.random` that of Mocanu et al. 2018 (SET,
+    https://arxiv.org/abs/1707.04780), by the size of the gradient that of Evci et al. 2020 (RigL,
+    https://arxiv.org/abs/1911.11134). What was dropped just now competes with what was pruned
+    before, so it may come straight back.
+
+    Args:
+        kernels: The kernels, of different names.
+        fraction: The fraction of what is alive to drop, in [0, 1]; `round(fraction * alive)` of
+            each kernel, of single weights or of what `granularity` makes of them.
+        drop: `Kernel -> scores`; the lowest of the live weights are dropped.
+        grow: `Kernel -> scores`; the highest of all weights that are then not alive grow.
+        granularity: What is dropped and grown as one: single weights, blocks or units. A piece
+            grows as a whole.
+
+    Returns:
+        New masks by kernel name, with as many live pieces as before.
+
+    Raises:
+        ValueError: An argument is wrong; a weight or a score is not finite; a kernel's rank is too
+            low for the granularity, or no piece of it can grow.
+
+    Example:
+        >>> kernel = Kernel.of([3.0, 1.0, 2.0, 0.0], mask=[True, True, True, False], name="fc1")
+        >>> rewire([kernel], fraction=0.3, grow=lambda kernel: np.array([0.0, 0.0, 0.0, 1.0]))
+        {'fc1': array([ True, False,  True,  True])}
+    """
+    granularity = granularities.of(granularity)
+    if not granularity.grows:
+        raise ValueError(
+            f"{granularity.name} cannot grow what was pruned; use weights(), blocks or units."
+        )
+    masks: dict[str, Mask] = {}
+    for kernel in kernels:
+        if kernel.name in masks:
+            raise ValueError(f"Two kernels have one name: {kernel.name!r}.")
+        _refuse_rank(kernel, granularity)
+        everywhere = np.ones_like(kernel.mask)
+        scores, pieces = granularity.pool(_scores(kernel, drop), kernel.mask)
+        count = counts_of_rate({kernel.name: pieces}, fraction)[kernel.name]
+        stay = drop_lowest(scores, pieces, count)
+        # All are candidates here, so all are ranked: what is pruned has scores, too.
+        wanted = _scores(dataclasses.replace(kernel, mask=everywhere), grow)
+        gains, _ = granularity.pool(wanted, everywhere)
+        candidates = ~stay
+        left = drop_lowest(gains, candidates, int(np.count_nonzero(candidates)) - count)
+        masks[kernel.name] = granularity.spread(stay, kernel.mask) | granularity.spread(
+            left, everywhere
+        )
+    return masks
+
+
+def _refuse_rank(kernel: Kernel, granularity: Granularity) -> None:
+    if kernel.mask.ndim < granularity.rank:
+        raise ValueError(
+            f"{granularity.name} cannot prune kernel {kernel.name!r} of shape "
+            f"{kernel.mask.shape}: it needs {granularity.rank} axes or more."
+        )
 
 
 def _scores(kernel: Kernel, criterion: Criterion) -> Array:

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 import keras
 
-from keras_lottery.masks import keras_internals, variables
+from keras_lottery.model import keras_internals, variables
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""What kept weights start from after pruning. Every function here: `Kernel -> values`.
+"""What survivors restart from after a pruning. Every function here: `Kernel -> values`.
 
 Values have the kernel's shape and the dtype of `initial`; those of pruned weights mean nothing.
 These are the mask-1 actions of Zhou et al. 2019 (https://arxiv.org/abs/1905.01067), who find
@@ -10,8 +10,8 @@ from __future__ import annotations
 
 import numpy as np
 
+from keras_lottery.core.hold_at import freeze_unless_shrinking
 from keras_lottery.core.kernel import Array, Kernel
-from keras_lottery.core.pruned import freeze_unless_shrinking
 
 
 def rewind(kernel: Kernel) -> Array:
@@ -26,7 +26,7 @@ def rewind(kernel: Kernel) -> Array:
 def rewind_unless_shrinking(kernel: Kernel) -> Array:
     """Starts weights that training made smaller at 0, and rewinds the others.
 
-    With `pruned.freeze_unless_shrinking` this is the second variant of Zhou et al. section 5:
+    With `hold_at.freeze_unless_shrinking` this is the second variant of Zhou et al. section 5:
     one rule for all weights, kept or pruned. The zeros are alive and train on.
 
     >>> rewind_unless_shrinking(Kernel.of([0.5, -2.0, 1.0], initial=[1.0, -1.0, 1.0]))

@@ -5,11 +5,13 @@ import weakref
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from keras_lottery.core import criteria, kept, scopes
+from keras_lottery.core import criteria, restart_from, scopes
+from keras_lottery.core.event import prune, rewire
 from keras_lottery.core.granularity import blocks, n_of_m, units, weights
 from keras_lottery.core.kernel import Kernel
-from keras_lottery.core.prune import prune
 
 
 def kernels(masks=None):
@@ -96,7 +98,7 @@ def test_a_loop_of_rounds_ends_in_a_rewound_ticket():
         kernel = Kernel.of(trained, initial=initial, mask=masks["fc"], name="fc")
         masks = prune([kernel], rate=0.2)
     assert pruned(masks) == {"fc": 64 - 33}  # 64, 51, 41, 33
-    np.testing.assert_array_equal(kept.rewind(kernel), initial)
+    np.testing.assert_array_equal(restart_from.rewind(kernel), initial)
 
 
 @pytest.mark.parametrize("amounts", [{}, {"sparsity": 0.5, "rate": 0.5}])
@@ -216,3 +218,85 @@ def test_kernels_are_let_go_one_by_one():
             assert len([array for array in alive if array() is not None]) <= 1
 
     assert pruned(prune(one_by_one(), sparsity=0.5)) == pruned(prune(kernels(), sparsity=0.5))
+
+
+# Dropping and growing.
+
+
+@st.composite
+def masked_kernels(draw):
+    rng = np.random.default_rng(draw(st.integers(0, 99)))
+    shape = draw(st.sampled_from([(7,), (6, 5), (3, 8, 4), (2, 2, 6, 3)]))
+    mask = rng.random(shape) < draw(st.sampled_from([0.0, 0.2, 0.5, 0.9, 1.0]))
+    return Kernel.of(rng.integers(-3, 4, shape).astype("float32"), mask=mask, name="fc1", seed=1)
+
+
+@given(masked_kernels(), st.floats(0, 1), st.sampled_from([weights(), blocks(2), units()]))
+def test_as_many_grow_as_are_dropped(kernel, fraction, granularity):
+    if kernel.mask.ndim < granularity.rank:
+        return
+    before = kernel.mask.copy()
+    if granularity != weights():  # pieces that are alive or dead as a whole
+        _, pieces = granularity.pool(kernel.current, kernel.mask)
+        kernel = dataclasses.replace(
+            kernel, mask=granularity.spread(pieces, np.ones_like(kernel.mask))
+        )
+        before = kernel.mask.copy()
+    masks = rewire([kernel], fraction=fraction, granularity=granularity)
+    pieces = [granularity.pool(kernel.current, mask)[1] for mask in (before, masks["fc1"])]
+    assert np.count_nonzero(pieces[0]) == np.count_nonzero(pieces[1])
+    # At most round(fraction * alive) have gone: what is dropped may come straight back.
+    gone = np.count_nonzero(pieces[0] & ~pieces[1])
+    assert gone <= np.floor(fraction * np.count_nonzero(pieces[0]) + 0.5)
+    np.testing.assert_array_equal(kernel.mask, before)
+
+
+@given(masked_kernels(), st.sampled_from([0.0, 0.3, 1.0]))
+def test_what_grows_ranks_highest_of_what_is_not_alive(kernel, fraction):
+    gains = np.random.default_rng(5).random(kernel.mask.shape).astype("float32")
+    new = rewire([kernel], fraction=fraction, grow=lambda record: gains)["fc1"]
+    count = int(np.floor(fraction * np.count_nonzero(kernel.mask) + 0.5))
+    alive = np.sort(np.abs(kernel.current[kernel.mask]))
+    stayed = new & kernel.mask
+    assert np.count_nonzero(stayed) >= alive.size - count
+    never = ~new
+    grown = new & ~kernel.mask
+    if grown.any() and never.any():
+        assert gains[grown].min() > gains[never].max()
+
+
+def test_rewire_golden():
+    """The two smallest of four go; of the four that are then dead the two highest gains grow."""
+    kernel = Kernel.of(
+        [3.0, -1.0, 2.0, 4.0, 9.0, 9.0], mask=[True, True, True, True, False, False], name="fc1"
+    )
+    gains = np.array([9.0, 0.5, 3.0, 9.0, 1.0, 2.0])
+    masks = rewire([kernel], fraction=0.5, grow=lambda record: gains)
+    # Weight 2 was dropped and comes straight back; weight 5 grows.
+    assert masks["fc1"].tolist() == [True, False, True, True, False, True]
+
+
+def test_blocks_grow_as_a_whole():
+    mask = np.array([[1, 0], [1, 0], [0, 0], [0, 0], [1, 1], [1, 1]], bool)
+    kernel = Kernel.of(np.ones((6, 2)) * [[1], [1], [1], [1], [2], [2]], mask=mask, name="fc1")
+    gains = np.zeros((6, 2))
+    gains[3, 1] = 1.0
+    new = rewire([kernel], fraction=1 / 3, grow=lambda record: gains, granularity=blocks(2))["fc1"]
+    assert new.T.tolist() == [
+        [False, False, False, False, True, True],
+        [False, False, True, True, True, True],
+    ]
+
+
+@pytest.mark.parametrize(
+    "settings, message",
+    [
+        ({"fraction": 1.5}, "`rate` is 1.5"),
+        ({"fraction": 0.5, "granularity": n_of_m(2, 4)}, r"n_of_m\(2, 4\) cannot grow"),
+        ({"fraction": 0.5, "grow": lambda kernel: kernel.current * np.nan}, "not all finite"),
+        ({"fraction": 0.5, "grow": lambda kernel: kernel.current[0]}, "have shape"),
+    ],
+)
+def test_wrong_rewirings(settings, message):
+    with pytest.raises(ValueError, match=message):
+        rewire(kernels(), **settings)

@@ -1,0 +1,120 @@
+"""An event over the kernels of a model: by which recipe each goes, what measures, the new masks."""
+
+import dataclasses
+from collections.abc import Callable, Collection, Iterable, Mapping
+from typing import Any
+
+import keras
+import numpy as np
+
+from keras_lottery import scorers
+from keras_lottery.core import event, lookup, scopes
+from keras_lottery.core.kernel import Kernel
+from keras_lottery.core.recipe import How, Recipe, as_recipe
+from keras_lottery.model import variables
+
+Records = Callable[[str, Collection[str]], Iterable[Kernel]]
+
+
+@dataclasses.dataclass(frozen=True)
+class Event:
+    """What an event needs to know of a `Lottery`.
+
+    Args:
+        model: What scorers look at.
+        names: The names of the kernels.
+        records: `(purpose, names) -> records`, the kernels as they are now.
+        data: What scorers measure with, or `None`.
+        rng: The generator of scorers.
+    """
+
+    model: keras.Model
+    names: list[str]
+    records: Records
+    data: Any
+    rng: np.random.Generator
+
+    def pruned(
+        self,
+        recipe: Recipe,
+        sparsity: float | None,
+        rate: float | None,
+        overrides: Mapping[str, float] | None,
+    ) -> dict[str, np.ndarray]:
+        """The masks after a pruning; the arguments are those of `Lottery.prune`."""
+        own = variables.overridden(overrides, self.names)
+        criterion_of = scorers.once(self.model, self.data, self.rng)
+        masks: dict[str, np.ndarray] = {}
+        for one, names in recipe.ranked_alike(self.names):
+            masks |= event.prune(
+                self.records("rank", names),
+                sparsity=sparsity,
+                rate=rate,
+                overrides={name: own[name] for name in names if name in own},
+                criterion=criterion_of(one.criterion),
+                scope=lookup.get(scopes, one.scope),
+                granularity=one.granularity,
+            )
+        return masks
+
+    def rewired(
+        self, recipe: Recipe, fraction: float, grow: str | Callable[..., Any]
+    ) -> dict[str, np.ndarray]:
+        """The masks after a rewiring; the arguments are those of `Lottery.rewire`."""
+        criterion_of = scorers.once(self.model, self.data, self.rng)
+        masks: dict[str, np.ndarray] = {}
+        for one, names in recipe.ranked_alike(self.names):
+            masks |= event.rewire(
+                self.records("rank", names),
+                fraction=fraction,
+                drop=criterion_of(one.criterion),
+                grow=criterion_of(grow),
+                granularity=one.granularity,
+            )
+        return masks
+
+
+def later(given: How, first: Recipe, names: Iterable[str]) -> Recipe:
+    """A recipe that comes after the masks were made, if it is for the same kernels.
+
+    Args:
+        given: The recipe, or a criterion alone.
+        first: The recipe that the masks were made with.
+        names: The names of the kernels.
+
+    Raises:
+        ValueError: If it chooses other kernels, or holds pruned weights at other values.
+    """
+    recipe = as_recipe(given, first)
+    for what in ("include", "exclude"):
+        mine, theirs = getattr(first, what), getattr(recipe, what)
+        if theirs not in (None, mine):
+            raise ValueError(
+                f"`recipe` has {what}={theirs!r}, and the masks were made with {what}={mine!r}: "
+                "kernels are fixed where the Lottery is made. Write "
+                "dataclasses.replace(lottery.recipe, ...)."
+            )
+    before = first.of_kernels(names)
+    for name, one in recipe.of_kernels(names).items():
+        if one.hold_at != before[name].hold_at:
+            raise ValueError(
+                f"`recipe` holds {name!r} at {lookup.name_of(one.hold_at)!r}, and the masks were "
+                f"made to hold it at {lookup.name_of(before[name].hold_at)!r}: held values are "
+                "fixed where the Lottery is made."
+            )
+    return recipe
+
+
+def refuse_what_cannot_grow(recipe: Recipe, names: Iterable[str]) -> None:
+    """Raise a `ValueError` if a recipe is one by which nothing can grow."""
+    for name, one in recipe.of_kernels(names).items():
+        if one.scope != "layerwise":
+            raise ValueError(
+                f"`recipe` has scope={lookup.name_of(one.scope)!r} for {name!r}: weights grow in "
+                "scope 'layerwise' only, as many as are dropped in each kernel."
+            )
+        if one.hold_at != "zero":
+            raise ValueError(
+                f"`recipe` has hold_at={lookup.name_of(one.hold_at)!r} for {name!r}: what grows "
+                "starts at zero, so pruned weights have to be held at zero."
+            )

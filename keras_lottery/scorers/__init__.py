@@ -1,0 +1,130 @@
+"""Criteria that measure: functions `(model, data, rng) -> {kernel name: scores}`, a file each.
+
+A scorer looks at more than a kernel's record: gradients, activations, curvature. It stands wherever
+a criterion may, is asked once for each pruning, and gets the `data` that the door was given
+(`Prune`, `rounds`, `Lottery.prune`). The file `snip.py` defines `snip`, and adding a file adds a
+scorer.
+"""
+
+import importlib
+import inspect
+import pkgutil
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any
+
+import keras
+import numpy as np
+
+from keras_lottery.core import criteria, lookup
+from keras_lottery.core.kernel import Kernel
+from keras_lottery.core.recipe import Recipe
+
+
+def names() -> list[str]:
+    """The names of the scorers: the files here.
+
+    >>> "snip" in names()
+    True
+    """
+    found = (module.name for module in pkgutil.iter_modules(__path__))
+    return sorted(name for name in found if not name.startswith("_"))
+
+
+def resolve(criterion: str | Callable[..., Any]) -> Callable[..., Any]:
+    """The function that a criterion's or a scorer's name stands for; a function stays as it is.
+
+    Args:
+        criterion: A name of `keras_lottery.criteria` or of a file here, or a function.
+
+    Raises:
+        ValueError: If there is neither a criterion nor a scorer of this name.
+
+    >>> resolve("large_final") is criteria.large_final
+    True
+    """
+    if isinstance(criterion, str) and criterion in names():
+        return getattr(importlib.import_module(f"{__name__}.{criterion}"), criterion)
+    if isinstance(criterion, str) and criterion not in lookup.names(criteria):
+        raise ValueError(
+            f"No {criterion!r} in criteria or scorers; pass a function or one of "
+            f"{', '.join(lookup.names(criteria))}, {', '.join(names())}."
+        )
+    return lookup.get(criteria, criterion)
+
+
+def is_scorer(function: Callable[..., Any]) -> bool:
+    """Whether a function is a scorer, `(model, data, rng)`, rather than a criterion, `(kernel)`.
+
+    >>> is_scorer(resolve("snip")), is_scorer(resolve("movement"))
+    (True, False)
+    """
+    try:
+        parameters = inspect.signature(function).parameters.values()
+    except (TypeError, ValueError):  # some built-in functions have no signature to look at
+        return False
+    required = [p for p in parameters if p.default is p.empty and p.kind is not p.VAR_KEYWORD]
+    return len(required) > 1
+
+
+def check(recipes: Iterable[Recipe], **given: Any) -> None:
+    """Refuse criteria that there are not, and data that is missing or that nothing looks at.
+
+    Args:
+        recipes: Recipes of kernels.
+        given: `data`, where it is known by now.
+
+    Raises:
+        ValueError: If a name is neither a criterion's nor a scorer's, a criterion measures and
+            `data` is `None`, or none does and it is not.
+    """
+    functions = [resolve(recipe.criterion) for recipe in recipes]
+    measuring = [lookup.name_of(function) for function in functions if is_scorer(function)]
+    if "data" not in given:
+        return
+    if measuring and given["data"] is None:
+        raise ValueError(
+            f"The criterion {measuring[0]!r} measures the model: give `data`, a pair of arrays "
+            "(x, y) or batches of such pairs that can be read again."
+        )
+    if given["data"] is not None and not measuring:
+        raise ValueError(
+            f"`data` is given, but no criterion looks at it: "
+            f"{', '.join(dict.fromkeys(map(lookup.name_of, functions)))} ranks by weights alone. "
+            "Leave it out, or name a scorer: " + ", ".join(names()) + "."
+        )
+
+
+def once(model: keras.Model, data: Any, rng: np.random.Generator) -> Callable[..., Any]:
+    """Makes criteria of the criteria and scorers of one pruning; each scorer is asked once.
+
+    Args:
+        model: What scorers look at.
+        data: Likewise.
+        rng: Their generator.
+
+    Returns:
+        A function from a criterion's or scorer's name or function to a criterion, `Kernel ->
+        scores`.
+    """
+    found: dict[Callable[..., Any], Any] = {}
+
+    def criterion_of(criterion: str | Callable[..., Any]) -> Callable[[Kernel], np.ndarray]:
+        function = resolve(criterion)
+        if not is_scorer(function):
+            return function
+        if function not in found:
+            found[function] = function(model, data, rng)
+        scores = found[function]
+
+        def measured(kernel: Kernel) -> np.ndarray:
+            if not isinstance(scores, Mapping) or kernel.name not in scores:
+                raise ValueError(
+                    f"The scorer {lookup.name_of(function)} must return a dict from kernel name to "
+                    f"scores; it has none for {kernel.name!r}."
+                )
+            return np.asarray(scores[kernel.name])
+
+        measured.__name__ = lookup.name_of(function)
+        return measured
+
+    return criterion_of

@@ -1,0 +1,29 @@
+"""SNIP: which weights does the loss depend on (Lee et al. 2019, https://arxiv.org/abs/1810.02340)."""
+
+import keras
+import numpy as np
+
+from keras_lottery.model import variables
+from keras_lottery.scorers import _loss
+
+
+def snip(model: keras.Model, data, rng: np.random.Generator) -> dict[str, np.ndarray]:
+    """Scores weights by the change of the loss if they went: `|gradient * weight|` (section 4.1).
+
+    The gradient of the mean loss over all of `data`, at the weights as they are. Before any
+    training, in scope `"globally"`, this is SNIP; after it, the first-order Taylor score.
+
+    Args:
+        model: A built and compiled `keras.Model`.
+        data: A pair of arrays `(x, y)`, or batches of such pairs that can be read again.
+        rng: Not used.
+
+    Returns:
+        A dict from kernel name to scores of the kernel's shape.
+    """
+    weights = variables.candidates(model)
+    gradients = _loss.gradients(model, weights, data)
+    return {
+        name: np.abs(gradient * keras.ops.convert_to_numpy(weights[name]))
+        for name, gradient in gradients.items()
+    }

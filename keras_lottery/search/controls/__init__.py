@@ -1,0 +1,63 @@
+"""Models as sparse as a round's ticket that are no ticket, to compare it with: a file each.
+
+The file `reinit.py` defines `reinit(control, fresh, start, seed)`: it sets up the `Lottery` of a
+model of the same architecture, from the model's own snapshot `fresh` or from where the round
+starts. Adding a file adds a control.
+"""
+
+import functools
+import importlib
+import pkgutil
+from collections.abc import Callable
+
+import keras
+
+from keras_lottery.core.streams import seed_of
+from keras_lottery.masks.lottery import Lottery
+from keras_lottery.masks.snapshot import Snapshot
+from keras_lottery.search.controls._start import Start
+
+__all__ = ["Controls", "Start", "names"]
+
+
+def names() -> list[str]:
+    """The names of the controls: the files here.
+
+    >>> "reinit" in names()
+    True
+    """
+    found = (module.name for module in pkgutil.iter_modules(__path__))
+    return sorted(name for name in found if not name.startswith("_"))
+
+
+class Controls:
+    """Makes the controls of a search: one model of each kind, so that Keras compiles it once.
+
+    Args:
+        make: Makes the `Lottery` of a new model.
+    """
+
+    def __init__(self, make: Callable[[], Lottery]):
+        self._make = make
+        self._made: dict[str, tuple[Lottery, Snapshot]] = {}
+
+    def at(self, start: Start) -> dict[str, Callable[[int], keras.Model]]:
+        """The controls of a round, whichever round the search is in when they are asked for.
+
+        Args:
+            start: Where the round starts.
+
+        Returns:
+            A dict from the name of a control to a function of a seed that makes its model.
+        """
+        return {kind: functools.partial(self._model, kind, start) for kind in names()}
+
+    def _model(self, kind: str, start: Start, seed: int) -> keras.Model:
+        if kind not in self._made:
+            control = self._make()
+            self._made[kind] = control, control.state.point
+        control, fresh = self._made[kind]
+        set_up = getattr(importlib.import_module(f"{__name__}.{kind}"), kind)
+        # It draws neither as the search does, which may have the same seed, nor as others.
+        set_up(control, fresh, start, seed_of(seed, "control", kind, start.index))
+        return control.model

@@ -1,0 +1,68 @@
+"""What a scorer promises."""
+
+from collections.abc import Callable
+from typing import Any
+
+import keras
+import numpy as np
+
+from keras_lottery import scorers
+from keras_lottery.masks.lottery import Lottery
+
+
+def check_scorer(scorer: Callable[..., dict[str, Any]]) -> None:
+    """Check that a function scores a model's kernels as a scorer has to.
+
+    It is told from a criterion by its arguments; it scores every kernel of a small classifier with
+    finite values of the kernel's shape, the same for the same generator, and leaves the model as it
+    was, its optimizer and its masks too.
+
+    Args:
+        scorer: A function `(model, data, rng) -> {kernel name: scores}`, where `data` is a pair of
+            arrays.
+
+    Raises:
+        AssertionError: If it breaks one of these promises; the message says which.
+
+    Example:
+
+    >>> from keras_lottery.scorers.snip import snip
+    >>> check_scorer(snip)
+    """
+    assert scorers.is_scorer(scorer), f"{scorer} must take (model, data, rng)"
+    model, data = _classifier()
+    lottery = Lottery(model)
+    lottery.prune(0.3)
+    before = _state(model)
+    found, again = (scorer(model, data, np.random.default_rng(7)) for _ in range(2))
+    assert all(map(np.array_equal, before, _state(model))), f"{scorer} changed the model"
+    lottery.check()
+    for name, mask in lottery.masks.items():
+        assert name in found, f"{scorer} has no scores for {name!r}"
+        scores = np.asarray(found[name])
+        assert scores.shape == mask.shape, f"{scorer} has scores of shape {scores.shape} for {name}"
+        assert np.isfinite(scores).all(), f"{scorer} has scores that are not finite for {name!r}"
+        assert np.array_equal(scores, again[name]), f"{scorer} differs for the same generator"
+
+
+def _classifier() -> tuple[keras.Model, tuple[np.ndarray, np.ndarray]]:
+    layers = keras.layers
+    start = keras.initializers.GlorotUniform
+    model = keras.Sequential(
+        [
+            keras.Input((4, 4, 1)),
+            layers.Conv2D(3, 3, activation="tanh", kernel_initializer=start(1), name="conv"),
+            layers.BatchNormalization(name="bn"),
+            layers.Flatten(),
+            layers.Dropout(0.5, seed=1),
+            layers.Dense(3, activation="softmax", kernel_initializer=start(2), name="output"),
+        ]
+    )
+    model.compile("adam", "sparse_categorical_crossentropy")
+    rng = np.random.default_rng(0)
+    return model, (rng.normal(size=(20, 4, 4, 1)).astype("float32"), np.arange(20) % 3)
+
+
+def _state(model: keras.Model) -> list[np.ndarray]:
+    variables = [*model.variables, *model.optimizer.variables]
+    return [np.array(keras.ops.convert_to_numpy(variable)) for variable in variables]

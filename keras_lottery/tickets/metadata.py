@@ -1,0 +1,135 @@
+"""What a ticket says about how it was found, and what tickets of before said."""
+
+import re
+import warnings
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import keras
+import numpy as np
+
+from keras_lottery.masks.lottery import Lottery
+from keras_lottery.model import trainers, variables
+
+# What tickets of version 1 called it.
+_OLD_NAMES = {"kept": "restart_from", "pruned": "hold_at"}
+_RECIPE = ("criterion", "scope", "granularity", "kept", "pruned")
+_SEARCH = ("rate", "overrides", "rewind")
+
+
+def of(lottery: Lottery, rounds: int | None, history: Sequence[Any] | None) -> dict[str, Any]:
+    """What the ticket of a `Lottery` says.
+
+    Args:
+        lottery: The owner of the masks and of the rewind point.
+        rounds: How often was pruned, if rounds were counted.
+        history: JSON-able results of the training, or `None`.
+
+    Returns:
+        A JSON-able dict: `recipe`; `search` (the door that the masks came through, its amounts, the
+        rewind policy and the fingerprint of `data` that was measured with); `rounds`; `events`;
+        `steps` (how many the optimizer has made); `rewind_step`; `seed`; `sparsity`; `hold_at`
+        (`"freeze"` if the ticket's values of pruned weights are those that they are held at);
+        `history`; `versions`.
+    """
+    search = dict(lottery.state.search)
+    optimizer = variables.optimizer_of(lottery.model)
+    return {
+        "recipe": search.pop("recipe", None) or lottery.recipe.to_json(),
+        "search": search,
+        "rounds": rounds,
+        "events": lottery.state.events,
+        "steps": None if optimizer is None else trainers.steps_of(optimizer),
+        "rewind_step": lottery.state.point.step,
+        "seed": lottery.seed,
+        "sparsity": lottery.sparsity,
+        "hold_at": "freeze" if lottery.holds_nonzero else "zero",
+        "history": history,
+        "versions": {
+            "keras": keras.__version__,
+            "numpy": np.__version__,
+            "backend": keras.backend.backend(),
+        },
+    }
+
+
+def hold_at(metadata: Mapping[str, Any]) -> str:
+    """What the ticket's pruned weights are held at: `"zero"`, or `"freeze"` for its own values."""
+    return metadata.get("hold_at", metadata.get("pruned", "zero"))
+
+
+def criterion_of(metadata: Mapping[str, Any]) -> str | None:
+    """The criterion that a ticket was found with, if it says."""
+    criterion = upgraded(metadata).get("recipe", {}).get("criterion")
+    return criterion["function"] if isinstance(criterion, Mapping) else criterion
+
+
+def upgraded(metadata: Mapping[str, Any]) -> dict[str, Any]:
+    """What a ticket says, in the words of today: version 1 had all settings side by side.
+
+    >>> upgraded({"criterion": "movement", "granularity": "blocks(4)", "rate": 0.2})["recipe"]
+    {'criterion': 'movement', 'granularity': {'blocks': {'width': 4}}}
+    """
+    if "recipe" in metadata or "operation" in metadata:
+        return dict(metadata)
+    recipe = {
+        _OLD_NAMES.get(name, name): metadata[name]
+        for name in _RECIPE
+        if metadata.get(name) is not None
+    }
+    if "granularity" in recipe:
+        recipe["granularity"] = _call(recipe["granularity"])
+    search = {name: metadata[name] for name in _SEARCH if name in metadata}
+    others = {k: v for k, v in metadata.items() if k not in (*_RECIPE, *_SEARCH)}
+    return {**others, "recipe": recipe, "search": search}
+
+
+def refuse_differences(metadata: Mapping[str, Any], record: Mapping[str, Any]) -> None:
+    """Raise a `ValueError` if a ticket is known to be of a search with other settings.
+
+    Warns where the ticket is of version 1, whose random choices came from other streams.
+
+    Args:
+        metadata: What the ticket says.
+        record: The search that is to go on from it: its `recipe`, its `seed`, and its amounts.
+    """
+    found = upgraded(metadata)
+    theirs = {**found["search"], **found["recipe"]}
+    theirs |= {name: found[name] for name in ("seed", "rewind_step") if name in found}
+    ours = {**record, **record["recipe"]}
+    for name, value in ours.items():
+        other = theirs.get(name)
+        if name in ("recipe", "door") or name not in theirs:
+            continue
+        if name == "hold_at" and "recipe" not in metadata:  # it knew no more than these two
+            value = "zero" if value == "zero" else "freeze"
+        if other is not None and other != value:
+            raise ValueError(
+                f"`start` is the ticket of a search with {name}={_shown(other)}; this one has "
+                f"{name}={_shown(value)}."
+            )
+    if "recipe" not in metadata:
+        warnings.warn(
+            "`start` is a ticket of version 1: masks and values go on, but random choices (a "
+            "random criterion, reinit, controls) do not repeat those of the search it is from.",
+            stacklevel=3,
+        )
+
+
+def _shown(value: Any) -> str:
+    """A value as a message shows it: a record as the call that makes it."""
+    match value:
+        case {**call} if len(call) == 1 and isinstance(next(iter(call.values())), Mapping):
+            [(name, arguments)] = call.items()
+            return f"{name}({', '.join(map(repr, arguments.values()))})"
+    return repr(value)
+
+
+def _call(text: str) -> Any:
+    """A granularity as it is written today: `blocks(4)` was its text."""
+    arguments = {"weights": (), "units": (), "blocks": ("width",), "n_of_m": ("n", "m")}
+    match = re.fullmatch(r"(\w+)\(([\d, ]*)\)", text)
+    if match is None or match[1] not in arguments:
+        return text
+    numbers = map(int, re.findall(r"\d+", match[2]))
+    return {match[1]: dict(zip(arguments[match[1]], numbers, strict=False))}
