@@ -1,11 +1,13 @@
 """The masks of a `Lottery` in the train step: how they get there, and how they leave no trace."""
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
+from typing import Any
 
 import keras
 import numpy as np
 
 from keras_lottery.masks import gradients, integrity, masking
+from keras_lottery.masks.gradients import Owner
 from keras_lottery.masks.masking import MaskConstraint
 from keras_lottery.masks.watch import Watch
 from keras_lottery.model import keras_internals, variables
@@ -28,7 +30,7 @@ class Attachment:
 
     def __init__(
         self,
-        lottery,
+        lottery: Owner,
         kernels: Mapping[str, keras.Variable],
         frozen: Collection[str],
         watch: Watch,
@@ -151,8 +153,10 @@ def _stepping(optimizer: keras.optimizers.Optimizer) -> keras.optimizers.Optimiz
 def _hide_from_files(optimizer: keras.optimizers.Optimizer, ours: list[keras.Variable]) -> None:
     """Save and load an optimizer as if these variables of its own were not there."""
 
-    def without_ours(method, part):
-        def call(store):
+    def without_ours(
+        method: Callable[..., None], part: keras.optimizers.Optimizer
+    ) -> Callable[..., None]:
+        def call(store: Any) -> None:
             for variable in ours:
                 keras_internals.untrack(_stepping(optimizer), variable)
             try:

@@ -15,17 +15,34 @@ last masks are detached, or lost, the classes have their own methods back.
 
 import functools
 import weakref
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from typing import Any, Protocol
 
 import keras
 
 from keras_lottery.model import keras_internals
 
-# The `Lottery` objects whose masks are attached; garbage is not kept alive by being listed here.
-_attached: weakref.WeakSet = weakref.WeakSet()
+
+class Owner(Protocol):
+    """What owns masks, as those see it who apply them: a `Lottery`."""
+
+    model: keras.Model
+
+    def attach(self) -> None:
+        """Make the train step apply the masks."""
+
+    def note_step(self, optimizer: keras.optimizers.Optimizer) -> None:
+        """Note that an optimizer steps, or traces a step, in which it sees the masks."""
+
+    def meet(self, model: keras.Model) -> None:
+        """Take notice of a model that is about to train the kernels."""
 
 
-def mask_while_attached(lottery) -> None:
+# The owners whose masks are attached; garbage is not kept alive by being listed here.
+_attached: weakref.WeakSet[Owner] = weakref.WeakSet()
+
+
+def mask_while_attached(lottery: Owner) -> None:
     """Mask the gradients of a `Lottery`'s kernels from now on, in whatever optimizer."""
     if lottery not in _attached:
         # Called too when the `Lottery` is lost with its model, without having been detached.
@@ -34,12 +51,12 @@ def mask_while_attached(lottery) -> None:
     for owner, name, standing in _DOORS:
         method = getattr(owner, name)
         if not hasattr(method, "unmasked"):
-            ours = standing(method)
+            ours: Any = standing(method)
             ours.unmasked = method
             setattr(owner, name, ours)
 
 
-def stop_masking(lottery) -> None:
+def stop_masking(lottery: Owner) -> None:
     """Leave the gradients of a `Lottery`'s kernels alone again."""
     _attached.discard(lottery)
     _leave_unused_doors()
@@ -55,11 +72,15 @@ def _leave_unused_doors() -> None:
             setattr(owner, name, method.unmasked)
 
 
-def _masking(original):
+def _masking(original: Callable[..., Any]) -> Callable[..., Any]:
     """`BaseOptimizer.apply` with the gradients of pruned weights set to zero."""
 
     @functools.wraps(original)
-    def apply(self, grads, trainable_variables=None):
+    def apply(
+        self: keras.optimizers.Optimizer,
+        grads: Sequence[Any],
+        trainable_variables: Sequence[keras.Variable] | None = None,
+    ) -> Any:
         if trainable_variables is not None:
             trainable_variables = list(trainable_variables)
         variables = trainable_variables or keras_internals.variables_trained_by(self)
@@ -74,11 +95,11 @@ def _masking(original):
     return apply
 
 
-def _meeting(original):
+def _meeting(original: Callable[..., Any]) -> Callable[..., Any]:
     """`Trainer.make_train_function` that tells the masks which model will train their kernels."""
 
     @functools.wraps(original)
-    def make_train_function(self, force=False):
+    def make_train_function(self: keras.Model, force: bool = False) -> Any:
         masks = filter(None, map(mask_of, self.trainable_variables))
         for lottery in {mask.lottery for mask in masks}:
             lottery.meet(self)
@@ -94,13 +115,13 @@ _DOORS = (
 )
 
 
-def mask_of(variable):
+def mask_of(variable: keras.Variable) -> Any:
     """The `MaskConstraint` on a variable, or `None`."""
     constraint = getattr(variable, "constraint", None)
     return constraint if hasattr(constraint, "mask_gradient") else None
 
 
-def _masked_gradients(grads: Sequence, variables: Sequence[keras.Variable]) -> list:
+def _masked_gradients(grads: Sequence, variables: Sequence[keras.Variable]) -> list[Any]:
     return [
         gradient
         if gradient is None or mask_of(variable) is None

@@ -8,6 +8,7 @@ import numpy as np
 
 from keras_lottery.core.kernel import Kernel
 from keras_lottery.masks import masking
+from keras_lottery.masks.gradients import Owner
 from keras_lottery.masks.masking import MaskError
 from keras_lottery.model import keras_internals, trainers
 
@@ -24,7 +25,7 @@ _OVERWRITTEN = (
 )
 
 
-def refuse_detached(lottery, kernels: Mapping[str, keras.Variable]) -> None:
+def refuse_detached(lottery: Owner, kernels: Mapping[str, keras.Variable]) -> None:
     """Raise a `MaskError` if a `Lottery` does not mask all of its kernels."""
     for name, kernel in kernels.items():
         if masking.lottery_of(kernel) is not lottery:

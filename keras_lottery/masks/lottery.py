@@ -1,28 +1,26 @@
 """`Lottery`: the one owner of the masks over a Keras model."""
 
 import dataclasses
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 import keras
 import numpy as np
 
 from keras_lottery import scorers
-from keras_lottery.core import hold_at, lookup, made, restart_from
-from keras_lottery.core.kernel import Kernel, check_seed
+from keras_lottery.core import lookup, made, restart_from
+from keras_lottery.core.kernel import Kernel
 from keras_lottery.core.recipe import How, Recipe, as_recipe
 from keras_lottery.core.streams import stream
-from keras_lottery.masks import events, integrity, left_out, listing, masking
-from keras_lottery.masks.attachment import Attachment
-from keras_lottery.masks.rewinding import Training
+from keras_lottery.masks import events, integrity, left_out, masking
+from keras_lottery.masks.masked_kernels import MaskedKernels
 from keras_lottery.masks.snapshot import Snapshot, State
-from keras_lottery.masks.watch import Watch
-from keras_lottery.model import adapters, trainers, variables
+from keras_lottery.model import variables
 from keras_lottery.model.arrays import array
 from keras_lottery.scorers._fingerprint import fingerprint
 
 
-class Lottery:
+class Lottery(MaskedKernels):
     """The masks over a Keras model's kernels, and the values they rewind to.
 
     The model is not wrapped and no layer changes: a mask lives beside its kernel and is applied
@@ -72,27 +70,7 @@ class Lottery:
         seed: int = 0,
         masks: Mapping[str, np.ndarray] | None = None,
     ):
-        check_seed(seed)
-        self.model = model
-        self.recipe = as_recipe(recipe)
-        self.seed = seed
-        self._kernels = variables.prunable(model, self.recipe.include, self.recipe.exclude)
-        if masks is not None:
-            masking.refuse_misfits(masks, self._kernels)
-        self._recipes = self.recipe.of_kernels(self._kernels)
-        scorers.check(self._recipes.values())
-        self._watch = Watch(model, self._kernels, optimizer)
-        self._attachment = Attachment(self, self._kernels, self._frozen(), self._watch)
-        self._training = Training(model, self._watch, self._attachment)
-        self._attachment.refuse_others()
-        trainers.build_optimizer(model)
-        self._state = State(
-            masks={name: np.ones(kernel.shape, bool) for name, kernel in self._kernels.items()},
-            held={},
-            previous={},
-            point=self._training.save(step=0),
-        )
-        self.attach()
+        super().__init__(model, recipe, optimizer, seed, masks)
         integrity.warn_of_earlier_steps(self._watch.outside_fit())
         left_out.warn(model, self.recipe.include, self.recipe.exclude)
         if masks is None:
@@ -136,137 +114,6 @@ class Lottery:
         owners = map(masking.lottery_of, variables.named(model).values())
         return next((lottery for lottery in owners if lottery is not None), None)
 
-    def __repr__(self) -> str:
-        return listing.short(self.model.name, self._state.masks)
-
-    def __deepcopy__(self, memo):
-        raise TypeError(
-            "A Lottery belongs to the variables of one model and cannot be copied: put its ticket "
-            "on a copy of the model, `Ticket.of(lottery).apply(copy)`."
-        )
-
-    __copy__ = __reduce__ = lambda self, memo=None: self.__deepcopy__(memo)
-
-    # What there is.
-
-    @property
-    def names(self) -> list[str]:
-        """The names of the kernels, in the order of the layers."""
-        return list(self._kernels)
-
-    @property
-    def masks(self) -> dict[str, np.ndarray]:
-        """The masks by kernel name: boolean, the kernel's shape, True = alive. A copy."""
-        return {name: self._state.masks[name].copy() for name in self._kernels}
-
-    @property
-    def alive_counts(self) -> dict[str, int]:
-        """How many weights of each kernel are alive."""
-        return {name: int(np.count_nonzero(self._state.masks[name])) for name in self._kernels}
-
-    @property
-    def sparsities(self) -> dict[str, float]:
-        """The fraction of each kernel's weights that is pruned, in [0, 1]."""
-        return {
-            name: 1 - alive / self._state.masks[name].size
-            for name, alive in self.alive_counts.items()
-        }
-
-    @property
-    def sparsity(self) -> float:
-        """The fraction of all kernels' weights that is pruned, in [0, 1]."""
-        return 1 - sum(self.alive_counts.values()) / sum(
-            mask.size for mask in self._state.masks.values()
-        )
-
-    def summary(self) -> None:
-        """Print a table of the kernels, with totals, and of what is left dense."""
-        print(listing.table(self._state.masks, left_out.reasons(self.model, self._kernels)))
-
-    @property
-    def attached(self) -> bool:
-        """Whether every kernel carries its mask."""
-        return self._attachment.is_attached()
-
-    @property
-    def holds_nonzero(self) -> bool:
-        """Whether pruned weights of some kernel are held at values of their own, not at zero."""
-        return bool(self._frozen())
-
-    def _frozen(self) -> set[str]:
-        """The kernels whose pruned weights are held at values of their own."""
-        return {name for name, recipe in self._recipes.items() if recipe.hold_at != "zero"}
-
-    def record_search(self, record: Mapping[str, Any]) -> None:
-        """Note how the masks are being searched for: what tickets say of it.
-
-        Args:
-            record: JSON-able values by name, such as the door and its amounts. The fingerprint of
-                the data that was measured with is added.
-        """
-        self._state.search = {**record, "data": self._state.search.get("data")}
-
-    @property
-    def state(self) -> State:
-        """All that the `Lottery` knows beside the model: what a backup must hold. Not a copy."""
-        return self._state
-
-    def load_state(self, state: State) -> None:
-        """Go on from a state of before; the weights are not changed but where the masks say so.
-
-        Args:
-            state: The `state` of a `Lottery` over a model of the same architecture.
-
-        Raises:
-            ValueError: If its kernels are others.
-        """
-        masking.refuse_misfits(state.masks, self._kernels)
-        self._require_attached()
-        self._state = state
-        self._write_masks()
-        self.enforce()
-
-    # Attaching.
-
-    def attach(self) -> None:
-        """Make the train step apply the masks.
-
-        Done at creation, and by `Prune` when a fit begins. Call it again after `model.compile`,
-        since on JAX the masks live in the optimizer.
-
-        Raises:
-            ValueError: If another `Lottery` is attached to the model.
-        """
-        if self._attachment.attach():
-            self._write_masks()
-
-    def detach(self) -> None:
-        """Leave the model: the user's own constraints come back and nothing of ours remains.
-
-        The weights stay as they are, zeros included.
-        """
-        self._attachment.detach()
-
-    def _fill(self) -> None:
-        """Give the variables their values while an epoch of a `fit` on JAX holds them."""
-        for model in self._watch.models():
-            variables.fill(model)
-
-    def note_step(self, optimizer: keras.optimizers.Optimizer) -> None:
-        """Note that an optimizer steps, or traces a step, in which it sees the masks."""
-        self._watch.note(optimizer)
-
-    def meet(self, model: keras.Model) -> None:
-        """Take notice of a model that is about to train the kernels, as a whole around them."""
-        self._watch.meet(model)
-        if self.attached:
-            self.attach()
-
-    def _require_attached(self) -> None:
-        self._fill()
-        self._attachment.require()
-        self.attach()  # The model may have been compiled anew.
-
     # Pruning.
 
     def prune(
@@ -276,7 +123,7 @@ class Lottery:
         rate: float | None = None,
         overrides: Mapping[str, float] | None = None,
         recipe: How | None = None,
-        data=None,
+        data: Any = None,
     ) -> None:
         """Prune the weights that a criterion ranks lowest. Exact: asked for k, it prunes k.
 
@@ -320,7 +167,7 @@ class Lottery:
         *,
         grow: str | Callable = "random",
         recipe: How | None = None,
-        data=None,
+        data: Any = None,
     ) -> None:
         """Drop the live weights that rank lowest in each kernel, and grow as many others.
 
@@ -358,7 +205,7 @@ class Lottery:
         self._change(self._event(data).rewired(recipe, fraction, grow))
         self._note("Lottery.rewire", recipe, data, {"fraction": fraction, "grow": grow})
 
-    def _event(self, data) -> events.Event:
+    def _event(self, data: Any) -> events.Event:
         rng = stream(self.seed, "measure", self._state.events)
         return events.Event(self.model, self.names, self.records, data, rng)
 
@@ -373,75 +220,18 @@ class Lottery:
         for name, kernel in self._kernels.items():  # the old go one by one: all may be gigabytes
             self._state.previous[name] = array(kernel)
 
-    def _note(self, door: str, recipe: Recipe, data, amounts: Mapping[str, Any]) -> None:
+    def _note(self, door: str, recipe: Recipe, data: Any, amounts: Mapping[str, Any]) -> None:
         search = {"door": door, "recipe": recipe.to_json(), **made.to_json(amounts)}
         self._state.search = {**search, "data": fingerprint(data)}
 
-    def set_masks(self, masks: Mapping[str, np.ndarray]) -> None:
-        """Replace the masks, and put newly pruned weights where they are held.
-
-        The optimizers' slots of weights that are pruned, or come back, go to their initial value.
+    def record_search(self, record: Mapping[str, Any]) -> None:
+        """Note how the masks are being searched for: what tickets say of it.
 
         Args:
-            masks: A dict from kernel name to boolean array of the kernel's shape, for every kernel.
-
-        Raises:
-            ValueError: If a kernel is missing or unknown, a mask has another shape or dtype, or
-                Keras' Adafactor cannot train what is left.
-            MaskError: If the masks were detached, a constraint set over them, or a kernel replaced.
+            record: JSON-able values by name, such as the door and its amounts. The fingerprint of
+                the data that was measured with is added.
         """
-        masking.refuse_misfits(masks, self._kernels)
-        self._require_attached()
-        integrity.refuse_adafactor(self._watch.optimizers(), self._kernels, masks)
-        held = {}
-        for record in self.records("hold", self._frozen()):
-            name, before = record.name, self._state.held.get(record.name)
-            action = lookup.get(hold_at, self._recipes[name].hold_at)
-            held[name] = masking.held_values(record, masks[name], before, action)
-        dead = {name: ~(mask & masks[name]) for name, mask in self._state.masks.items()}
-        self._state.masks = {name: np.array(masks[name]) for name in self._kernels}
-        self._state.held = held
-        self._training.reset_slots(self._kernels, dead)
-        self._write_masks()
-        self.enforce()
-
-    def enforce(self) -> None:
-        """Put every pruned weight, and an optimizer's moving average of it, where it is held.
-
-        The train step does this by itself; needed after weights were changed from outside.
-
-        Raises:
-            MaskError: As from `set_masks`.
-        """
-        self._require_attached()
-        for name, kernel in self._kernels.items():
-            mask, held = self._state.masks[name], self._state.held.get(name)
-            averages = [masking.average_of(one, kernel) for one in self._watch.optimizers()]
-            for variable in (kernel, *averages):
-                if variable is not None:
-                    masking.enforce(variable, mask, held)
-
-    def check(self) -> None:
-        """Verify that every pruned weight has exactly the value it is held at.
-
-        Warns where a layer computes with another kernel than the stored one, as with LoRA.
-
-        Raises:
-            MaskError: If one has not, as where training diverged (a mask does not hide NaN) or a
-                step knows nothing of the masks; or a kernel was replaced, as by `quantize`.
-        """
-        self._require_attached()
-        integrity.refuse_broken(self.records(), self._state.held, self._watch.unmasked())
-        integrity.warn_of_adapters(self.revived_by_adapters(), self._state.masks)
-
-    def revived_by_adapters(self) -> dict[str, int]:
-        """How many pruned weights adapters (LoRA) make nonzero in the kernel that is computed with,
-        by kernel name."""
-        return adapters.revived_by_adapters(self.model, self._kernels, self._state.masks)
-
-    def _write_masks(self) -> None:
-        for name, kernel in self._kernels.items():
-            kernel.constraint.write(self._state.masks[name], self._state.held.get(name))
+        self._state.search = {**record, "data": self._state.search.get("data")}
 
     # Rewinding.
 
@@ -509,28 +299,3 @@ class Lottery:
         if self._state.point.step:
             dead = {name: ~mask for name, mask in self._state.masks.items()}
             self._training.reset_slots(self._kernels, dead)
-
-    def records(
-        self, purpose: str = "look", names: Collection[str] | None = None
-    ) -> Iterator[Kernel]:
-        """The records of kernels, as criteria and actions take them.
-
-        Args:
-            purpose: What they are for. It names the generators in them, with the seed and the
-                number of events so far.
-            names: Which kernels. Defaults to all.
-        """
-        self._fill()
-        for position, (name, kernel) in enumerate(self._kernels.items()):
-            if names is not None and name not in names:
-                continue
-            yield Kernel(
-                name=name,
-                current=keras.ops.convert_to_numpy(kernel),
-                initial=self._state.point.values[name],
-                mask=self._state.masks[name],
-                previous=self._state.previous.get(name, self._state.point.values[name]),
-                # By position, not by name: Keras numbers unnamed layers anew in every build.
-                rng=stream(self.seed, purpose, self._state.events, position),
-                draw=variables.initializer(self.model, kernel),
-            )

@@ -7,12 +7,14 @@ holds whatever the optimizer, the number of steps per execution or the compiler;
 """
 
 from collections.abc import Callable, Mapping
+from typing import Any
 
 import keras
 import numpy as np
 
 from keras_lottery.core.kernel import Kernel
 from keras_lottery.masks import gradients
+from keras_lottery.masks.gradients import Owner
 from keras_lottery.model import keras_internals, trainers
 
 
@@ -31,17 +33,23 @@ class MaskConstraint(keras.constraints.Constraint):
         inner: The kernel's own constraint, or `None`.
     """
 
-    def __init__(self, lottery, alive, held, inner):
+    def __init__(
+        self,
+        lottery: Owner,
+        alive: keras.Variable,
+        held: keras.Variable | None,
+        inner: Callable[[Any], Any] | None,
+    ):
         self.lottery = lottery
         self.alive = alive
         self.held = held
         self.inner = inner
 
-    def __call__(self, kernel):
+    def __call__(self, kernel: Any) -> Any:
         """The kernel with its own constraint applied first and the mask last."""
         return self.mask(kernel if self.inner is None else self.inner(kernel))
 
-    def mask(self, values):
+    def mask(self, values: Any) -> Any:
         """Values of the kernel's shape with those of pruned weights put where they are held."""
         values, alive = keras.ops.convert_to_tensor(values), self._alive_beside(values)
         # Cheaper than a `where`, or a division that would hide NaN, with XLA and without. What is
@@ -49,7 +57,7 @@ class MaskConstraint(keras.constraints.Constraint):
         masked = values * alive
         return masked if self.held is None else masked + self.held
 
-    def mask_gradient(self, gradient):
+    def mask_gradient(self, gradient: Any) -> Any:
         """A gradient of the kernel with that of pruned weights set to zero.
 
         Args:
@@ -61,7 +69,7 @@ class MaskConstraint(keras.constraints.Constraint):
             return type(gradient)(gradient.values * rows, gradient.indices, gradient.dense_shape)
         return gradient * keras.ops.cast(alive, gradient.dtype)
 
-    def after_step(self, kernel, optimizer):
+    def after_step(self, kernel: keras.Variable, optimizer: keras.optimizers.Optimizer) -> None:
         """Mask the moving average that an optimizer has made of the kernel, and note that its step
         knows the mask."""
         self.lottery.note_step(optimizer)
@@ -77,7 +85,7 @@ class MaskConstraint(keras.constraints.Constraint):
         if self.held is not None:
             self.held.assign(np.zeros(mask.shape) if held is None else held)
 
-    def _alive_beside(self, values):
+    def _alive_beside(self, values: Any) -> Any:
         """The mask as a tensor, if the step that these values belong to reads it anew each time."""
         alive = keras.ops.convert_to_tensor(self.alive)
         traced = keras.ops.convert_to_tensor(getattr(values, "values", values))
@@ -93,7 +101,7 @@ class MaskConstraint(keras.constraints.Constraint):
         return alive
 
 
-def lottery_of(variable: keras.Variable):
+def lottery_of(variable: keras.Variable) -> Any:
     """The `Lottery` that masks a variable, or `None`."""
     constraint = gradients.mask_of(variable)
     return None if constraint is None else constraint.lottery

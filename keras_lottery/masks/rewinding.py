@@ -77,7 +77,7 @@ class Training:
             starts: What kernels start from, by name.
         """
 
-        def value(name, variable):
+        def value(name: str, variable: keras.Variable) -> np.ndarray:
             if name in starts:
                 return starts[name]
             if name in point.values:

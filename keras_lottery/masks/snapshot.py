@@ -143,7 +143,7 @@ def _renamed_slots(
 ) -> dict[str, np.ndarray]:
     """The state of an optimizer by the names that the variables have in another model."""
 
-    def renamed(name):
+    def renamed(name: str) -> str:
         part, attribute, *owner = name.split("/", 2)
         return "/".join([part, attribute, *(names.get(variable, variable) for variable in owner)])
 

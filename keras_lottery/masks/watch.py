@@ -36,7 +36,7 @@ class Watch:
         found = trainers.find(self._kernels)
         self._around = [weakref.ref(other) for other in found.models if other is not model]
         self._before = weakref.WeakSet(found.optimizers)
-        self._masked: weakref.WeakSet = weakref.WeakSet()
+        self._masked: weakref.WeakSet[keras.optimizers.Optimizer] = weakref.WeakSet()
         self._steps: weakref.WeakKeyDictionary = weakref.WeakKeyDictionary()
 
     def models(self) -> list[keras.Model]:
@@ -69,7 +69,7 @@ class Watch:
         if keras.backend.backend() == "jax":
             retraced |= set(map(id, self.optimizers()))
 
-        def found():
+        def found() -> list[keras.optimizers.Optimizer]:
             return [
                 optimizer
                 for optimizer in trainers.outermost([*self._before, *self.optimizers()])
