@@ -146,7 +146,7 @@ class Rounds(keras.callbacks.Callback):
     def on_epoch_end(self, epoch, logs=None):
         """Evaluates on the validation examples; ends a round."""
         iterations = (epoch + 1) * self._trainer.experiment.steps
-        loss, _ = self._trainer.evaluate(self._trainer.examples.validation)
+        loss, _ = self._trainer.evaluate("validation")
         self._best = self._best.or_now(iterations, loss, self.model)
         self._report(self._trainer.experiment.steps)
         if (epoch + 1) % self._epochs == 0:

@@ -10,7 +10,7 @@ import tensorflow as tf
 
 from experiments import datasets
 from experiments.results import Result
-from keras_lottery.training import fit
+from keras_lottery.training import evaluator, fit
 
 # Examples in one forward pass of an evaluation: enough to keep the cores busy with small layers,
 # few enough for the activations of a convolutional network.
@@ -68,12 +68,23 @@ class Trainer:
         self.experiment = experiment
         self.seed = seed
         self._report = report
-        self._evaluate = evaluation(model)
+        self._evaluators = {}
 
-    def evaluate(self, examples):
-        """Mean loss and accuracy on one of the pairs of `Examples`."""
-        loss, accuracy = self._evaluate(*examples)
-        return float(loss), float(accuracy)
+    def evaluate(self, part):
+        """Mean loss and accuracy of the model as it is.
+
+        Args:
+            part: Which of the `Examples`: `"train"`, `"validation"` or `"test"`.
+        """
+        if part not in self._evaluators:
+            self._evaluators[part] = evaluator(
+                self.model,
+                *getattr(self.examples, part),
+                batch_size=_EVALUATED_AT_ONCE,
+                metrics=["accuracy"],
+            )
+        logs = self._evaluators[part]()
+        return logs["loss"], logs["accuracy"]
 
     def train(self, network, callbacks=(), first=0, initial_epoch=0):
         """Trains the model from its present weights to the last iteration, and measures it.
@@ -144,13 +155,12 @@ class Trainer:
         Returns:
             `results.Result`.
         """
-        examples = self.examples
-        train_loss, train_accuracy = self.evaluate(examples.train)
-        validation_loss, validation_accuracy = self.evaluate(examples.validation)
-        test_loss, test_accuracy = self.evaluate(examples.test)
+        train_loss, train_accuracy = self.evaluate("train")
+        validation_loss, validation_accuracy = self.evaluate("validation")
+        test_loss, test_accuracy = self.evaluate("test")
         trained = self.model.get_weights()
         self.model.set_weights(best.weights)
-        early_stopping_accuracy = self.evaluate(examples.test)[1]
+        early_stopping_accuracy = self.evaluate("test")[1]
         self.model.set_weights(trained)
         return Result(
             **vars(network),
@@ -223,31 +233,7 @@ class Checkpoints(keras.callbacks.Callback):
         iteration = self._at_begin + batch + 1
         if iteration % self._every and iteration != self._last:
             return
-        loss, _ = self._trainer.evaluate(self._trainer.examples.validation)
+        loss, _ = self._trainer.evaluate("validation")
         self.best = self.best.or_now(iteration, loss, self.model)
         self._report((iteration - 1) % self._every + 1)
         self.model.stop_training = iteration == self._last
-
-
-def evaluation(model):
-    """A compiled function `(inputs, labels) -> (mean loss, accuracy)` of a model's present state.
-
-    One call is one graph over examples in memory: `model.evaluate` would cost more than a hundred
-    training steps of a small network, and it is wanted after every hundred. `kl.evaluator` gives
-    the same numbers, but only where accuracy is a metric that every training step computes too.
-    """
-
-    def evaluate(x, y):
-        count = tf.shape(x)[0]
-        loss, hits = tf.constant(0.0), tf.constant(0.0)
-        for begin in tf.range(0, count, _EVALUATED_AT_ONCE):
-            some_x = x[begin : begin + _EVALUATED_AT_ONCE]
-            some_y = y[begin : begin + _EVALUATED_AT_ONCE]
-            outputs = model(some_x, training=False)
-            mean = tf.cast(model.compute_loss(some_x, some_y, outputs, training=False), tf.float32)
-            loss += mean * tf.cast(tf.shape(some_x)[0], tf.float32)
-            right = tf.cast(tf.argmax(outputs, axis=-1), some_y.dtype) == some_y
-            hits += tf.reduce_sum(tf.cast(right, tf.float32))
-        return loss / tf.cast(count, tf.float32), hits / tf.cast(count, tf.float32)
-
-    return tf.function(evaluate, reduce_retracing=True)

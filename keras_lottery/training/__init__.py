@@ -2,11 +2,10 @@
 
 `fit` has the face of `keras.Model.fit`, `evaluator` computes what `evaluate` does. Below them:
 
-- `data`, `dataset`: what is trained on, as arrays in memory, and the order a seed visits it in;
+- `source`, over `data` and `dataset`: what is trained on, in memory, in the order a seed gives;
 - `choice`: which way a model is trained, and why; a rule, never a timing;
-- `loop`: epochs, callbacks and validation around chunks of steps;
-- `tensorflow_steps`, `jax_steps`: a chunk of steps as one compiled call;
-- `plain`: the same batches for ordinary `model.fit`.
+- `fused`: training with fused steps, `loop` around those of `tensorflow_steps` or `jax_steps`;
+- `plain`: training by `model.fit`, over the same batches.
 """
 
 from keras_lottery.training.evaluator import evaluator

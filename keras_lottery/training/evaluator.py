@@ -1,27 +1,34 @@
 """`evaluator`: what `keras.Model.evaluate` computes, over many steps in one call."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Sequence
+from typing import Any
 
 import keras
 
 from keras_lottery.training import choice, data, loop
 
+Evaluate = Callable[..., dict[str, Any]]
+
 
 def evaluator(
     model: keras.Model,
-    x,
-    y=None,
+    x: Any,
+    y: Any = None,
     *,
     batch_size: int | None = None,
-    sample_weight=None,
+    sample_weight: Any = None,
+    metrics: Sequence[str | keras.metrics.Metric] | None = None,
     chunk: int = 100,
-) -> Callable:
+) -> Evaluate:
     """A function that evaluates a model on the same data whenever it is called.
 
     Made for looking often, as a callback that validates every hundred steps does: the data is
-    converted once and the steps are fused as those of `keras_lottery.fit` are. Like
-    `model.evaluate`, it resets the model's metrics. On TensorFlow only: elsewhere, and where steps
-    cannot be fused, it calls `model.evaluate`.
+    converted once and the steps are fused as those of `keras_lottery.fit` are. On TensorFlow only:
+    elsewhere, and where steps cannot be fused, it calls `model.evaluate`.
+
+    A metric that the model is compiled with is computed at every training step too. One that is
+    given here is computed here alone, and the model's own metrics are then left as they are; else
+    they are reset, as by `model.evaluate`.
 
     Args:
         model: A compiled `keras.Model`.
@@ -29,6 +36,8 @@ def evaluator(
         y: Targets.
         batch_size: Samples in a batch, if `x` is arrays; 32 by default.
         sample_weight: A weight for each sample, or `None`.
+        metrics: What to compute beside the loss, as for `model.compile`, in place of the metrics
+            that the model was compiled with.
         chunk: Largest number of steps between two calls of the batch hooks.
 
     Returns:
@@ -36,7 +45,8 @@ def evaluator(
         metrics by name.
 
     Raises:
-        ValueError: If `batch_size` or `chunk` is below 1, or arrays differ in length or are empty.
+        ValueError: If `batch_size` or `chunk` is below 1, or arrays differ in length or are empty;
+            or `metrics` are given for a model with an evaluation of its own.
 
     >>> import numpy as np
     >>> model = keras.Sequential([keras.Input((2,)), keras.layers.Dense(1, "relu")])
@@ -46,15 +56,51 @@ def evaluator(
     {'loss': 1.0}
     """
     data.check_sizes(batch_size, chunk)
+    methods = ("evaluate", "make_test_function")
+    if metrics is not None:
+        _refuse_own_evaluation(model, methods)
+        model = _Measured(model, metrics)
     fusible = (
         keras.backend.backend() == "tensorflow"
         and all(map(data.are_arrays, (x, y, sample_weight)))
-        and choice.obstacle(model, ("evaluate", "make_test_function")) is None
+        and choice.obstacle(model, methods) is None
     )
     return (_fused if fusible else _plain)(model, x, y, batch_size, sample_weight, chunk)
 
 
-def _fused(model, x, y, batch_size, sample_weight, chunk):
+class _Measured(keras.Model):
+    """A model whose evaluation computes the loss of another one, and metrics of its own."""
+
+    def __init__(self, model: keras.Model, metrics: Sequence[str | keras.metrics.Metric]):
+        super().__init__(name=model.name, dtype=model.dtype_policy, autocast=False)
+        self.inner = model
+        self.compile(
+            optimizer=None,
+            metrics=list(metrics),
+            jit_compile=model.jit_compile,
+            run_eagerly=model.run_eagerly,
+        )
+
+    def call(self, inputs: Any, training: bool | None = None) -> Any:
+        return self.inner(inputs, training=training)
+
+    def compute_loss(self, *args: Any, **kwargs: Any) -> Any:
+        return self.inner.compute_loss(*args, **kwargs)
+
+
+def _refuse_own_evaluation(model: keras.Model, methods: Collection[str]) -> None:
+    """Raise a `ValueError` if a model computes something else than its loss when it evaluates."""
+    for method in (*methods, "test_step"):
+        if getattr(type(model), method) is not getattr(keras.Model, method):
+            raise ValueError(
+                f"`metrics` cannot be given for {model.name!r}, which has its own {method}: "
+                "compile it with them."
+            )
+
+
+def _fused(
+    model: keras.Model, x: Any, y: Any, batch_size: int | None, sample_weight: Any, chunk: int
+) -> Evaluate:
     from keras_lottery.training.tensorflow_steps import Steps
 
     # Compiling would rarely pay for itself here: a test step is a third of a training step.
@@ -63,15 +109,17 @@ def _fused(model, x, y, batch_size, sample_weight, chunk):
     samples = data.Samples(arrays, batch_size or data.BATCH_SIZE).as_tensors()
     run = Steps(model, samples, "test", lambda operations: path).start_epoch(0)
 
-    def evaluate(callbacks=None):
+    def evaluate(callbacks: keras.callbacks.CallbackList | None = None) -> dict[str, Any]:
         callbacks = callbacks or keras.callbacks.CallbackList(model=model)
         return loop.test(model, run, steps=samples.steps, chunk=chunk, callbacks=callbacks)
 
     return evaluate
 
 
-def _plain(model, x, y, batch_size, sample_weight, chunk):
-    def evaluate(callbacks=None):
+def _plain(
+    model: keras.Model, x: Any, y: Any, batch_size: int | None, sample_weight: Any, chunk: int
+) -> Evaluate:
+    def evaluate(callbacks: keras.callbacks.CallbackList | None = None) -> dict[str, Any]:
         return model.evaluate(
             x,
             y,

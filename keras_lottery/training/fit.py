@@ -1,36 +1,32 @@
 """`fit`: the face of `keras.Model.fit`, over many steps in one compiled call."""
 
 import functools
-import inspect
 import logging
-import warnings
 from collections.abc import Collection, Mapping, Sequence
+from typing import Any
 
 import keras
 
-from keras_lottery.training import data, dataset, distribution, events, loop
-from keras_lottery.training.choice import Choice, obstacle, tensorflow_choice
-from keras_lottery.training.evaluator import evaluator
-from keras_lottery.training.plain import Batches
-
-# Steps in a chunk, where nothing asks for fewer: what a call costs is then little beside them.
-CHUNK = 100
+from keras_lottery.training import data, distribution, plain, source
+from keras_lottery.training import fused as fused_steps
+from keras_lottery.training.choice import Choice, obstacle
+from keras_lottery.training.plan import Plan
 
 
 def fit(
     model: keras.Model,
-    x,
-    y=None,
+    x: Any,
+    y: Any = None,
     *,
     batch_size: int | None = None,
     epochs: int = 1,
     verbose: str | int = "auto",
     callbacks: Sequence[keras.callbacks.Callback] | keras.callbacks.CallbackList | None = None,
     validation_split: float = 0.0,
-    validation_data=None,
+    validation_data: Any = None,
     shuffle: bool = True,
     class_weight: Mapping[int, float] | None = None,
-    sample_weight=None,
+    sample_weight: Any = None,
     initial_epoch: int = 0,
     validation_batch_size: int | None = None,
     validation_freq: int | Collection[int] = 1,
@@ -122,100 +118,58 @@ def fit(
         raise ValueError("`x` must be arrays or a source of batches: received None.")
     if type(model).fit is keras.Model.fit:
         distribution.refuse_workers(model)
-    if isinstance(callbacks, keras.callbacks.CallbackList):
-        callbacks = callbacks.callbacks
-    callbacks = keras.tree.flatten(callbacks) if callbacks else []
     # What is known before the first step is not said again after the last.
     say = functools.cache(_say if verbose else lambda message: None)
-    x, y, sample_weight = keras.tree.map_structure(data.from_pandas, (x, y, sample_weight))
-    if validation_split and validation_data is None:
-        (x, y, sample_weight), validation_data = data.split((x, y, sample_weight), validation_split)
-    why_not = "fused='never'" if fused == "never" else obstacle(model)
-    if not dataset.is_dataset(x):
-        seed = seed if shuffle else None
-        samples, reason = _pack(x, y, sample_weight, class_weight, batch_size, seed, memory_limit)
-        why_not = why_not or reason
-    elif y is not None or sample_weight is not None:
-        raise ValueError("`y` and `sample_weight` must be part of the tf.data.Dataset `x`.")
-    elif why_not:
-        samples = None
-    else:
-        samples, why_not = dataset.cache(x, class_weight, seed, memory_limit)
-        if samples:
-            say(f"The tf.data set is cached as arrays: {data.nbytes(samples.arrays):,} bytes.")
-    if fused == "always" and why_not:
-        raise ValueError(f"`fused='always'` is not possible: {why_not}.")
 
-    if why_not:
-        choice = Choice("plain", why_not)
-        say(str(choice))
-        # A model with a `fit` of its own is given what was given here.
-        if type(model).fit is keras.Model.fit:
-            if samples and keras.tree.is_nested(samples.arrays):
-                x, y, sample_weight, class_weight = Batches(samples), None, None, None
-                callbacks = [x.epoch_setter(), *callbacks]
-                shuffle = False
-            elif not data.have_shapes(x):
-                # It comes in batches, and Keras warns where it cannot shuffle them.
-                batch_size, shuffle = None, shuffle and isinstance(x, keras.utils.PyDataset)
-        arguments = {
-            "batch_size": batch_size,
-            "epochs": epochs,
-            "verbose": verbose,
-            "callbacks": callbacks or None,
-            "validation_data": validation_data,
-            "shuffle": shuffle,
-            "class_weight": class_weight,
-            "sample_weight": sample_weight,
-            "initial_epoch": initial_epoch,
-            "validation_batch_size": validation_batch_size,
-            "validation_freq": validation_freq,
-        }
-        history = _model_fit(model, (x,) if y is None else (x, y), arguments)
+    (x, y, sample_weight), validation_data = source.split(
+        x, y, sample_weight, validation_split, validation_data
+    )
+    given = source.read(
+        x,
+        y,
+        sample_weight,
+        class_weight,
+        batch_size=batch_size,
+        shuffle=shuffle,
+        seed=seed,
+        memory_limit=memory_limit,
+        obstacle="fused='never'" if fused == "never" else obstacle(model),
+        say=say,
+    )
+    if fused == "always" and given.obstacle:
+        raise ValueError(f"`fused='always'` is not possible: {given.obstacle}.")
+
+    plan = Plan(
+        epochs,
+        initial_epoch,
+        verbose,
+        _as_list(callbacks),
+        validation_data,
+        validation_batch_size,
+        validation_freq,
+        chunk,
+    )
+    if given.obstacle is None and given.samples:
+        history, choice = fused_steps.train(model, given.samples, plan, jit_compile, say)
     else:
-        epochs = _limited(epochs)
-        if chunk is None:
-            chunk = _chunk(callbacks, say)
-        # All epochs count, wherever it starts: a training that is resumed takes the same way.
-        total = epochs * samples.steps
-        steps = _steps(model, samples.as_tensors(), total, jit_compile, say)
-        callbacks = keras.callbacks.CallbackList(
-            callbacks,
-            add_history=True,
-            add_progbar=verbose != 0,
-            model=model,
-            verbose=verbose,
-            epochs=epochs,
-            steps=samples.steps,
-        )
-        loop.train(
-            model,
-            steps.start_epoch,
-            steps=samples.steps,
-            epochs=epochs,
-            initial_epoch=initial_epoch,
-            chunk=chunk,
-            callbacks=callbacks,
-            validate=_validation(
-                model,
-                validation_data,
-                validation_batch_size or samples.batch_size,
-                validation_freq,
-                chunk,
-                callbacks,
-            ),
-        )
-        choice = steps.choice or Choice("plain", "there was no step to do")
-        # Said before the first step already, unless XLA then refused the model.
+        choice = Choice("plain", str(given.obstacle))
         say(str(choice))
-        history = model.history
+        history = plain.train(model, given, plan, shuffle)
+    # `history.params` is None where no CallbackList ran, as in a model's own `fit`.
     how = {"fused": choice.path, "fused_reason": choice.reason}
-    # There are none in a history that no callback list has set up.
     history.params = (history.params or {}) | how
     return history
 
 
-def _check(fused, jit_compile, seed):
+def _as_list(
+    callbacks: Sequence[keras.callbacks.Callback] | keras.callbacks.CallbackList | None,
+) -> list[keras.callbacks.Callback]:
+    if isinstance(callbacks, keras.callbacks.CallbackList):
+        callbacks = callbacks.callbacks
+    return keras.tree.flatten(callbacks) if callbacks else []
+
+
+def _check(fused: str, jit_compile: bool | str, seed: int) -> None:
     if fused not in ("auto", "always", "never"):
         raise ValueError(f"`fused` must be 'auto', 'always' or 'never': received {fused!r}.")
     if jit_compile not in ("auto", True, False):
@@ -225,7 +179,7 @@ def _check(fused, jit_compile, seed):
         raise ValueError(f"`seed` must be an integer, 0 or above: received {seed}.")
 
 
-def _check_frequency(validation_freq):
+def _check_frequency(validation_freq: int | Collection[int]) -> None:
     whole = isinstance(validation_freq, int) and validation_freq >= 1
     listed = isinstance(validation_freq, Collection) and not isinstance(validation_freq, str)
     if not (whole or listed):
@@ -235,92 +189,7 @@ def _check_frequency(validation_freq):
         )
 
 
-def _chunk(callbacks, say):
-    """The largest number of steps in a chunk, where none is given."""
-    names = events.unannounced(callbacks)
-    if not names:
-        return CHUNK
-    say(
-        f"Each step is a chunk of its own, as {', '.join(names)} may act at any: "
-        f"`next_event(step)` would say at which, chunk={CHUNK} would not ask."
-    )
-    return 1
-
-
-def _pack(x, y, sample_weight, class_weight, batch_size, seed, memory_limit):
-    """The samples, or `None` if they are not numbers, and why they cannot be fused, or `None`."""
-    for name, structure in {"x": x, "y": y, "sample_weight": sample_weight}.items():
-        if not data.are_arrays(structure):
-            return None, f"`{name}` ({type(structure).__name__}) is not arrays of numbers"
-    arrays = data.pack(x, y, sample_weight, class_weight)
-    samples = data.Samples(arrays, batch_size or data.BATCH_SIZE, seed)
-    large = data.nbytes(arrays) > memory_limit
-    return samples, f"the data exceeds memory_limit={memory_limit:,} bytes" if large else None
-
-
-def _limited(epochs):
-    """The epochs to train, limited as Keras limits them for short runs, with its own warnings."""
-    if steps := keras.config.max_steps_per_epoch():
-        warnings.warn(f"Limiting steps_per_epoch to {steps}", stacklevel=3)
-    limit = keras.config.max_epochs()
-    if limit and limit < epochs:
-        warnings.warn(f"Limiting epochs to {limit}", stacklevel=3)
-        return limit
-    return epochs
-
-
-def _model_fit(model, samples, arguments):
-    """The history of `model.fit`; a model's own `fit` may know fewer arguments than Keras'."""
-    known = inspect.signature(keras.Model.fit).parameters
-    given = {name: arg for name, arg in arguments.items() if arg is not known[name].default}
-    history = model.fit(*samples, **given)
-    if not isinstance(history, keras.callbacks.History):
-        raise TypeError(
-            f"`{type(model).__name__}.fit` must return a keras.callbacks.History, as "
-            f"keras.Model.fit does: received {history!r}."
-        )
-    return history
-
-
-def _steps(model, samples, total, jit_compile, say):
-    """The compiled steps of the backend."""
-    if keras.backend.backend() == "jax":
-        from keras_lottery.training.jax_steps import Steps
-
-        return Steps(model, samples)
-
-    import tensorflow as tf
-
-    from keras_lottery.training.tensorflow_steps import Steps
-
-    def choose(operations):
-        on_cpu = all(device.device_type == "CPU" for device in tf.config.list_logical_devices())
-        jit = model.jit_compile or "auto" if jit_compile == "auto" else jit_compile
-        choice = tensorflow_choice(operations, total, jit, on_cpu)
-        say(str(choice))
-        return choice
-
-    return Steps(model, samples, "train", choose)
-
-
-def _validation(model, validation_data, batch_size, freq, chunk, callbacks):
-    """`epoch -> logs`: empty where there is nothing to validate, or not after this epoch."""
-    if validation_data is None:
-        return lambda epoch: {}
-    x, y, sample_weight = keras.utils.unpack_x_y_sample_weight(validation_data)
-    evaluate = evaluator(
-        model, x, y, batch_size=batch_size, sample_weight=sample_weight, chunk=chunk
-    )
-
-    def validate(epoch):
-        due = (epoch + 1) % freq == 0 if isinstance(freq, int) else epoch + 1 in freq
-        logs = evaluate(callbacks) if due else {}
-        return {f"val_{name}": value for name, value in logs.items()}
-
-    return validate
-
-
-def _say(message):
+def _say(message: str) -> None:
     """Print it, or log it where Keras logs its own progress."""
     if keras.config.is_interactive_logging_enabled():
         print(message)

@@ -3,6 +3,7 @@ import numpy as np
 import pytest
 import tiny
 
+import keras_lottery as kl
 from keras_lottery.training import evaluator
 
 
@@ -85,3 +86,52 @@ def test_batches_are_as_large_as_those_of_model_evaluate_where_no_size_is_given(
     evaluate = evaluator(tiny.dense(), x, y, batch_size=None, chunk=1)
     evaluate(keras.callbacks.CallbackList([record], model=tiny.dense()))
     assert record.calls[:-1] == [0, 0, 1, 1]
+
+
+def compiled_without_metrics():
+    return tiny.dense(metrics=())
+
+
+def test_metrics_of_its_own_are_computed_beside_the_loss():
+    x, y = tiny.samples()
+    model = compiled_without_metrics()
+    evaluate = evaluator(model, x, y, batch_size=8, metrics=["accuracy"])
+    for _ in range(2):
+        hits = model.predict(x, verbose=0).argmax(-1) == y
+        expected = {"loss": model.evaluate(x, y, verbose=0), "accuracy": hits.mean()}
+        assert evaluate() == pytest.approx(expected, abs=1e-6)
+        model.set_weights([-weight for weight in model.get_weights()])
+
+
+def test_metrics_of_its_own_leave_those_of_the_model_alone():
+    x, y = tiny.samples()
+    model = tiny.dense()
+    expected = model.evaluate(x, y, return_dict=True, verbose=0)
+    variables = list(model.variables)
+    evaluator(model, x[:9], y[:9], metrics=[keras.metrics.SparseTopKCategoricalAccuracy(2)])()
+    results = {name: float(value) for name, value in model.get_metrics_result().items()}
+    assert results == pytest.approx(expected, abs=1e-6)
+    assert list(map(id, model.variables)) == list(map(id, variables))
+
+
+def test_masks_do_not_take_an_evaluation_for_a_training():
+    x, y = tiny.samples()
+    model = compiled_without_metrics()
+    lottery = kl.Lottery(model)
+    lottery.prune(0.5)
+    evaluate = evaluator(model, x, y, metrics=["accuracy"])
+    model.fit(x, y, verbose=0)
+    assert evaluate()["loss"] == pytest.approx(model.evaluate(x, y, verbose=0))
+    lottery.check()
+    kl.strip(model)
+
+
+def test_metrics_for_a_model_that_evaluates_by_itself_are_refused():
+    class Own(keras.Sequential):
+        def test_step(self, *arguments):
+            return super().test_step(*arguments)
+
+    model = Own([keras.Input((6,)), keras.layers.Dense(1)])
+    model.compile(loss="mse")
+    with pytest.raises(ValueError, match="which has its own test_step"):
+        evaluator(model, *tiny.samples(), metrics=["mae"])
