@@ -135,7 +135,7 @@ def check(arguments, real_inputs="--images", given=None):
     from keras_lottery.exporters.tflite.targets import auto
 
     try:
-        targets.check(arguments.target, arguments.precision, _TARGETS)
+        targets.resolve_precision(arguments.target, arguments.precision, _TARGETS)
         if arguments.weigh:
             auto.check_weigh(weights_of(arguments.weigh))
     except ValueError as error:
@@ -173,7 +173,7 @@ def run(arguments, checked=check, load=load_saved):
     """
     checked(arguments)
     tflite = command.import_exporter()
-    from keras_lottery.exporters.tflite.conversion import source
+    from keras_lottery.exporters.tflite.conversion.source import COMPARED
     from keras_lottery.masks.masking import MaskError
 
     output = Path(arguments.output)
@@ -187,7 +187,7 @@ def run(arguments, checked=check, load=load_saved):
             weigh=weights_of(arguments.weigh),
             samples=samples,
             calibrate=arguments.samples,
-            compare=arguments.compare or source.COMPARED,
+            compare=arguments.compare or COMPARED,
             measure=arguments.measure,
             overwrite=arguments.overwrite,
         )

@@ -57,7 +57,7 @@ def run(arguments):
     sound = True
     for path in arguments.files:
         try:
-            found = report.of(inspection.contents_of(path), path=path)
+            found = report.build(inspection.contents_of(path), path=path)
         except (OSError, tflite.FlatbufferError) as error:
             print(f"{arguments.prog}: {printable(f'{path}: {error}')}", file=sys.stderr)
             sound = False

@@ -10,7 +10,7 @@ import pytest
 
 from keras_lottery.commands import export
 from keras_lottery.exporters.tflite import targets
-from keras_lottery.exporters.tflite.rewriting import storage
+from keras_lottery.exporters.tflite.rewriting import forms
 
 
 def test_a_model(run, folder):
@@ -76,7 +76,7 @@ def test_a_model_is_asked_for(run):
 def test_the_choices_are_those_of_the_exporter():
     assert export._TARGETS == (*targets.BUILDERS, "auto")
     assert export._INTEGERS == targets.INTEGERS
-    assert export._PRECISIONS == tuple(storage.PRECISIONS)
+    assert export._PRECISIONS == tuple(forms.PRECISIONS)
 
 
 def test_what_auto_weighs():

@@ -1,4 +1,4 @@
-"""`sentence(origin, integers) -> str`: the layer in which full integers lose most of an answer."""
+"""`sentence(source, integers) -> str`: the layer in which full integers lose most of an answer."""
 
 import keras
 import numpy as np
@@ -11,29 +11,29 @@ from keras_lottery.exporters.tflite.format import flatbuffer, levels
 _EXAMPLES = 4
 
 
-def sentence(origin, integers):
+def sentence(source, integers):
     """Says where a file of integers loses most.
 
     Args:
-        origin: The `Source`.
+        source: The `Source`.
         integers: The same model in full integers, a flatbuffer whose tensors have the names of the
             float32 one, as `integer.quantized` leaves them.
 
     Returns:
         A sentence that names the layer, or "" where no tensor can be compared.
     """
-    ours, theirs = _tensors(integers, origin), _tensors(origin.dense, origin)
+    ours, theirs = _tensors(integers, source), _tensors(source.dense_data, source)
     errors = {
         name: _error(ours[name], theirs[name])
         for name in ours.keys() & theirs.keys()
         if theirs[name].dtype.kind == "f" and np.ptp(theirs[name]) > 0
     }
-    model = flatbuffer.read(integers)
-    main = model.subgraphs[0]
+    file = flatbuffer.read(integers)
+    main = file.subgraphs[0]
     worst = ("", 0.0, 0.0)
     for operator in main.operators:
-        title = levels.title(main.tensors[operator.outputs[0]])
-        inputs = [levels.title(main.tensors[i]) for i in operator.inputs if i >= 0]
+        title = levels.name(main.tensors[operator.outputs[0]])
+        inputs = [levels.name(main.tensors[i]) for i in operator.inputs if i >= 0]
         before = max((errors.get(each, 0.0) for each in inputs), default=0.0)
         # What the other file has no name for is taken to be as far off as its inputs.
         after = errors.setdefault(title, before)
@@ -42,7 +42,7 @@ def sentence(origin, integers):
     title, after, before = worst
     if not title:
         return ""
-    layer = names.layer_of(title, origin.layers)
+    layer = names.layer_of(title, source.layers)
     where = f"the layer {layer!r}" if layer else repr(title)
     return (
         f"Most of it is lost in {where}: the channels of its output are off by {after:.0%} of "
@@ -61,7 +61,7 @@ def _error(got, wanted):
     return float(np.minimum(errors[alive] / ranges[alive], 1).mean()) if alive.any() else 0.0
 
 
-def _tensors(data, origin):
+def _tensors(data, source):
     """Name -> values of every tensor that is computed, real values, on a few examples."""
     from ai_edge_litert.interpreter import Interpreter, OpResolverType
 
@@ -74,12 +74,12 @@ def _tensors(data, origin):
         num_threads=1,
     )
     interpreter.allocate_tensors()
-    model = flatbuffer.read(data)
-    main = model.subgraphs[0]
+    file = flatbuffer.read(data)
+    main = file.subgraphs[0]
     found = {}
-    arrays = keras.tree.flatten(origin.compared())
-    for first in range(0, min(_EXAMPLES, len(arrays[0])), origin.batch):
-        chosen = np.minimum(np.arange(first, first + origin.batch), len(arrays[0]) - 1)
+    arrays = keras.tree.flatten(source.compared())
+    for first in range(0, min(_EXAMPLES, len(arrays[0])), source.batch):
+        chosen = np.minimum(np.arange(first, first + source.batch), len(arrays[0]) - 1)
         for detail, array in zip(interpreter.get_input_details(), arrays, strict=True):
             stored = runtime.stored(array[chosen], detail["dtype"], *detail["quantization"])
             interpreter.set_tensor(detail["index"], stored)
@@ -90,7 +90,7 @@ def _tensors(data, origin):
                 if tensor.type in (schema.TensorType.FLOAT32, schema.TensorType.INT8):
                     scale = _scale(tensor)
                     values = runtime.real(interpreter.get_tensor(int(index)), *scale)
-                    found.setdefault(levels.title(tensor), []).append(values)
+                    found.setdefault(levels.name(tensor), []).append(values)
     return {name: np.stack(values) for name, values in found.items()}
 
 

@@ -46,12 +46,12 @@ class Classes:
     Attributes:
         agreement: The fraction of predictions with the same class, in the runtime and output where
             it is smallest; `None` where no output has classes.
-        behind: How much lower Keras scores a class that won in the file than its own, at most, as a
+        score_gap: How much lower Keras scores a class that won in the file than its own, at most, as a
             fraction of the output's largest value.
     """
 
     agreement: float | None = None
-    behind: float = 0.0
+    score_gap: float = 0.0
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,7 @@ import os
 from pathlib import Path
 
 from keras_lottery.exporters.tflite import notes, proof, report, targets
-from keras_lottery.exporters.tflite.conversion import source
+from keras_lottery.exporters.tflite.conversion.source import COMPARED, prepare
 from keras_lottery.exporters.tflite.runtimes import measure as measuring
 from keras_lottery.exporters.tflite.targets import auto, replacement, size
 from keras_lottery.masks.strip import refuse_denser
@@ -23,7 +23,7 @@ def export(
     precision=None,
     samples=None,
     calibrate=None,
-    compare=source.COMPARED,
+    compare=COMPARED,
     batch=None,
     weigh=None,
     measure=False,
@@ -88,7 +88,7 @@ def export(
     >>> _ = kl.Lottery(model).prune(0.9)
     >>> path = pathlib.Path(tempfile.mkdtemp(), "ticket.tflite")
     >>> report = tflite.export(kl.strip(model), path, precision="float16")
-    >>> path.stat().st_size < report.dense.raw / 5
+    >>> path.stat().st_size < report.dense_size.raw / 5
     True
 
     Raises:
@@ -108,23 +108,23 @@ def export(
         way = "pass overwrite=True to replace it" if path.is_file() else "it is no ordinary file"
         raise FileExistsError(f"{path} exists already; {way}.")
     with _appearing_whole(path) as file:
-        origin = source.prepare(model, samples, batch=batch, calibrate=calibrate, compare=compare)
+        source = prepare(model, samples, batch=batch, calibrate=calibrate, compare=compare)
         if target == "auto":
-            built, proven = auto.best(origin, precision, weigh or _ALIKE)
+            built, proven = auto.best(source, precision, weigh or _ALIKE)
         else:
-            proving = functools.partial(proof.prove, origin=origin, target=target)
+            proving = functools.partial(proof.prove, source=source, target=target)
             build = targets.BUILDERS[target]
-            built, proven = replacement.proven(build, origin, precision, proving)
-        made = report.of(
+            built, proven = replacement.proven(build, source, precision, proving)
+        made = report.build(
             built.data,
             path=path,
             target=target,
             precision=precision,
-            dense=origin.dense,
-            dense_int8=built.integers or size.dense_int8(origin.dense),
+            dense=source.dense_data,
+            dense_int8=built.dense_integers or size.dense_int8(source.dense_data),
             reasons=built.reasons,
             proof=proven,
-            notes=(*built.notes, *notes.of(target, origin, built, proven)),
+            notes=(*built.notes, *notes.collect(target, source, built, proven)),
         )
         file.write(built.data)
     return made.measured(measuring.measure([path])) if measure else made
@@ -154,7 +154,7 @@ def _appearing_whole(path):
 
 def _check(target, precision, weigh, measure):
     """The precision to use; raises `ValueError` for arguments that do not fit."""
-    precision = targets.check(target, precision, (*targets.BUILDERS, "auto"))
+    precision = targets.resolve_precision(target, precision, (*targets.BUILDERS, "auto"))
     if weigh is not None:
         if target != "auto":
             raise ValueError(f"`weigh` is for the target 'auto'; received target {target!r}.")

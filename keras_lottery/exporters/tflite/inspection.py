@@ -11,8 +11,9 @@ from os import PathLike
 
 from keras_lottery.exporters.tflite import stored_weight
 from keras_lottery.exporters.tflite.contents import Contents
-from keras_lottery.exporters.tflite.format import bitmask, flatbuffer
+from keras_lottery.exporters.tflite.format import flatbuffer
 from keras_lottery.exporters.tflite.format.graph import Graph
+from keras_lottery.exporters.tflite.rewriting import bitmask
 from keras_lottery.exporters.tflite.runtimes import channels_first, defects, xnnpack
 from keras_lottery.exporters.tflite.runtimes.defects import Defect
 from keras_lottery.exporters.tflite.runtimes.xnnpack import SparsePath
@@ -96,7 +97,7 @@ def inspect(file: str | PathLike | bytes) -> Inspection:
         graph = Graph(model, subgraph)
         operators.update(graph.name(operator) for operator in subgraph.operators)
         encoded = _encoded(graph)
-        weights += [stored_weight.decoded(graph, *trio) for trio in encoded]
+        weights += [stored_weight.read_bitmask(graph, *trio) for trio in encoded]
         parts = {index for trio in encoded for index in trio}
         for index, tensor in enumerate(subgraph.tensors):
             if index in parts or not (graph.is_constant(index) or tensor.sparsity):
@@ -104,7 +105,7 @@ def inspect(file: str | PathLike | bytes) -> Inspection:
             if not stored_weight.is_weight(graph, index):
                 other_bytes += graph.buffer(index).size
                 continue
-            weights.append(stored_weight.of(graph, index, contents, sparse_in_xnnpack))
+            weights.append(stored_weight.read(graph, index, contents, sparse_in_xnnpack))
             if tensor.sparsity is not None:
                 found += defects.find(graph, index)
     found += channels_first.find(model, contents)

@@ -1,4 +1,4 @@
-"""`of(target, origin, built, proof) -> [str]`: what a user should know of an export, one by one."""
+"""`of(target, source, built, proof) -> [str]`: what a user should know of an export, one by one."""
 
 import keras
 import numpy as np
@@ -17,29 +17,29 @@ _NORMALISED = 6.0
 _USUAL_OUTPUT = (1e-4, 1e4)
 
 
-def of(target, origin, built, proof):
+def collect(target, source, built, proof):
     """Notes on an export.
 
     Args:
         target: What the user asked for.
-        origin: The `Source`.
+        source: The `Source`.
         built: The `Built`.
         proof: Its `Proof`.
 
     Returns:
         A list of sentences.
     """
-    found = [*_on_answers(proof), *_on_samples(origin, built, proof), *_on_batches(proof)]
-    if len(built.data) > len(origin.dense):
+    found = [*_on_answers(proof), *_on_samples(source, built, proof), *_on_batches(proof)]
+    if len(built.data) > len(source.dense_data):
         found.append(
             "The file is larger than the dense float32 one: this network is too small for sparse "
             "storage to pay."
         )
-    for name in origin.unused:
+    for name in source.unused:
         found.append(f"The file has no {name!r}: the model reads it in training only.")
-    if all(kernel.all() for kernel in origin.kernels.values()):
+    if all(kernel.all() for kernel in source.kernels.values()):
         found.append("The model has no pruned weight; every weight is stored densely.")
-    held = sum(np.count_nonzero(origin.kernels[name][~m]) for name, m in origin.masks.items())
+    held = sum(np.count_nonzero(source.kernels[name][~m]) for name, m in source.masks.items())
     if held:
         found.append(
             f"{held:,} pruned weights are held at values that are not zero, and stored so."
@@ -49,22 +49,22 @@ def of(target, origin, built, proof):
             "Not run in TensorFlow Lite Micro, which is not installed (pip install "
             "'keras_lottery[micro]'): run in LiteRT instead, its bitmasks decoded."
         )
-    return [*found, *_advice(target, origin, built)]
+    return [*found, *_advice(target, source, built)]
 
 
 def _on_answers(proof):
     if proof.agreement is not None and proof.agreement < USUAL_AGREEMENT:
-        if proof.behind <= _ALIKE:
-            scored = f"nearly alike: {proof.behind:.1%} of the largest score lower at most"
+        if proof.score_gap <= _ALIKE:
+            scored = f"nearly alike: {proof.score_gap:.1%} of the largest score lower at most"
         else:
-            scored = f"lower by up to {proof.behind:.0%} of the largest score"
+            scored = f"lower by up to {proof.score_gap:.0%} of the largest score"
         yield (
             f"{1 - proof.agreement:.0%} of the compared predictions are another class than in "
             f"Keras, which scores it {scored}: compare the accuracy of both."
         )
-    outputs = dict.fromkeys(output for output, _ in proof.lost)
+    outputs = dict.fromkeys(output for output, _ in proof.lost_channels)
     for name in outputs:
-        channels = [channel for output, channel in proof.lost if output == name]
+        channels = [channel for output, channel in proof.lost_channels if output == name]
         yield (
             f"The output {name!r} is off by half of their range or more in {len(channels)} of its "
             f"channels, the first being {channels[0]}: give small ones an output of their own, or "
@@ -72,7 +72,7 @@ def _on_answers(proof):
         )
 
 
-def _on_samples(origin, built, proof):
+def _on_samples(source, built, proof):
     if proof.given:
         calibrated = f", {proof.calibrated:,} calibrate integers" if proof.calibrated else ""
         if proof.compared < proof.given or proof.calibrated:
@@ -82,14 +82,14 @@ def _on_samples(origin, built, proof):
             )
         return
     yield "Compared on made-up inputs; pass samples to compare on real ones."
-    if zeroed := rounded_to_zero(origin, built.data):
-        alive = sum(np.count_nonzero(origin.kernels[name]) for name in zeroed)
+    if zeroed := rounded_to_zero(source, built.data):
+        alive = sum(np.count_nonzero(source.kernels[name]) for name in zeroed)
         yield (
             f"{sum(zeroed.values()):,} of {alive:,} weights that are alive round to zero, most of "
             f"them in {max(zeroed, key=zeroed.get)!r}; what that does only samples can tell."
         )
-    yield from _uncovered(origin)
-    yield from _unusual(origin)
+    yield from _uncovered(source)
+    yield from _unusual(source)
 
 
 def _on_batches(proof):
@@ -102,13 +102,13 @@ def _on_batches(proof):
         yield f"The file takes {one} at once and no other number; `batch` exports another."
 
 
-def _uncovered(origin):
+def _uncovered(source):
     """Inputs that are made up far from what a `Normalization` layer has been adapted to."""
-    for layer in origin.model._flatten_layers():
+    for layer in source.model._flatten_layers():
         if not isinstance(layer, keras.layers.Normalization) or layer.invert:
             continue
         mean, deviation = np.asarray(layer.mean), np.sqrt(np.asarray(layer.variance))
-        for values in keras.tree.flatten(origin.samples):
+        for values in keras.tree.flatten(source.samples):
             if values.ndim != mean.ndim or values.shape[-1] not in (mean.shape[-1], 1):
                 continue
             apart = np.abs(values - mean) / np.maximum(deviation, 1e-7)
@@ -121,10 +121,10 @@ def _uncovered(origin):
                 )
 
 
-def _unusual(origin):
+def _unusual(source):
     """Outputs whose size on made-up inputs says little of that on real ones."""
     low, high = _USUAL_OUTPUT
-    answers = zip(origin.outputs, reference.answers(origin.model, origin.samples), strict=True)
+    answers = zip(source.outputs, reference.answers(source.model, source.samples), strict=True)
     for name, values in answers:
         if values.dtype.kind != "f":
             continue
@@ -137,31 +137,31 @@ def _unusual(origin):
             )
 
 
-def rounded_to_zero(origin, data):
+def rounded_to_zero(source, data):
     """How many weights that are alive in Keras are zero in a file: `{name: count}`.
 
     Args:
-        origin: The `Source`.
+        source: The `Source`.
         data: The file without bitmasks, a flatbuffer.
     """
     model, found = flatbuffer.read(data), {}
     for _, _, tensor in flatbuffer.constants(model):
-        name = levels.title(tensor)
-        if name in origin.orders:
+        name = levels.name(tensor)
+        if name in source.orders:
             zero = 0 if tensor.quantization is None else tensor.quantization.zeroPoint
-            values = flatbuffer.dense(model, tensor)
+            values = flatbuffer.values(model, tensor)
             zero = 0 if zero is None or not np.size(zero) else np.asarray(zero).flat[0]
-            dead = np.count_nonzero(origin.kernels[name]) - np.count_nonzero(values != zero)
+            dead = np.count_nonzero(source.kernels[name]) - np.count_nonzero(values != zero)
             if dead > 0:
                 found[name] = int(dead)
     return found
 
 
-def _advice(target, origin, built):
+def _advice(target, source, built):
     """What the same model would take with int8 weights, where that is worth a word."""
     if target != "size" or built.precision == "int8":
         return
-    smaller = size.build(origin, "int8").data
+    smaller = size.build(source, "int8").data
     if len(smaller) < 0.8 * len(built.data):
         yield (
             f"With int8 weights this would be {len(smaller):,} bytes, not {len(built.data):,}: "

@@ -11,11 +11,10 @@ from keras_lottery.core.event import prune
 from keras_lottery.core.granularity import Granularity, blocks, weights
 from keras_lottery.core.kernel import Kernel
 from keras_lottery.exporters.tflite import tables, targets
-from keras_lottery.exporters.tflite.conversion import source
-from keras_lottery.exporters.tflite.format import bitmask, flatbuffer, levels
+from keras_lottery.exporters.tflite.conversion.source import prepare
+from keras_lottery.exporters.tflite.format import flatbuffer, levels
 from keras_lottery.exporters.tflite.format.graph import Graph
-from keras_lottery.exporters.tflite.rewriting import quantize, storage
-from keras_lottery.exporters.tflite.rewriting import weights as weights_of
+from keras_lottery.exporters.tflite.rewriting import bitmask, forms, quantize, rewritable
 from keras_lottery.exporters.tflite.runtimes import xnnpack
 from keras_lottery.exporters.tflite.targets import integer, latency, micro, size
 
@@ -189,7 +188,7 @@ def preflight(
     >>> best.granularity, best.speed > 4
     ('blocks(4)', True)
     """
-    precision = targets.check(target, precision, tuple(targets.BUILDERS))
+    precision = targets.resolve_precision(target, precision, tuple(targets.BUILDERS))
     if isinstance(granularities, str | Granularity) or not all(
         isinstance(each, Granularity) for each in granularities
     ):
@@ -198,25 +197,25 @@ def preflight(
         )
     if not 0 <= sparsity <= 1:
         raise ValueError(f"`sparsity` is {sparsity}; it must be in [0, 1].")
-    origin = source.prepare(model, samples)
-    dense = flatbuffer.read(origin.dense)
+    source = prepare(model, samples)
+    dense = flatbuffer.read(source.dense_data)
     if target in targets.INTEGERS:
-        integer.check_loops(origin, dense)
+        integer.check_loops(source, dense)
     if target == "micro":
-        micro.check_operators(dense, origin.layers)
+        micro.check_operators(dense, source.layers)
     path = None if target in targets.INTEGERS else xnnpack.sparse_path(dense)
     sparse_in_xnnpack = path.weights if path is not None and not path.structure else ()
     operators = _operators(dense)
-    found = {levels.title(weight.tensor): weight for weight in weights_of.find(dense)}
+    found = {levels.name(weight.tensor): weight for weight in rewritable.find(dense)}
     forecasts = []
-    for name, values in origin.kernels.items():
+    for name, values in source.kernels.items():
         for granularity in granularities:
             kernel = Kernel.of(values, name=name)
             mask = prune([kernel], sparsity=sparsity, granularity=granularity)[name]
             if name in found:
                 weight = found[name]
-                laid_out = origin.laid_out(name, mask).reshape(weight.values.shape)
-                pruned = dataclasses.replace(weight, values=weight.values * laid_out)
+                in_file_order = source.in_file_order(name, mask).reshape(weight.values.shape)
+                pruned = dataclasses.replace(weight, values=weight.values * in_file_order)
                 taken, whole, speed = _expected(dense, pruned, target, precision)
             else:
                 # What the exporter does not find among the weights, it leaves alone.
@@ -248,7 +247,7 @@ def _expected(model, weight, target, precision):
         if target == "micro":
             return min(integers.nbytes, bitmask.cost(weight)), integers.nbytes, 1.0
         return integer.choose(weight).bytes, integers.nbytes, 1.0
-    choices = storage.dense(weight.values, weight.axis, weight.precision(precision))
+    choices = forms.possible_dense(weight.values, weight.axis, weight.precision(precision))
     whole = size.smallest(choices).bytes
     if target == "latency":
         taken, speed = latency.forecast(model, weight, precision)
@@ -263,7 +262,7 @@ def _operators(model):
         graph = Graph(model, subgraph)
         for index, tensor in enumerate(subgraph.tensors):
             if graph.is_constant(index) and (uses := graph.uses(index)):
-                found[levels.title(tensor)] = graph.name(uses[0].operator)
+                found[levels.name(tensor)] = graph.name(uses[0].operator)
     return found
 
 

@@ -1,4 +1,4 @@
-"""`prove(built, origin, target) -> Proof`: an exported file against the model it was made from."""
+"""`prove(built, source, target) -> Proof`: an exported file against the model it was made from."""
 
 from dataclasses import dataclass
 
@@ -9,7 +9,8 @@ from keras_lottery.exporters.tflite import blame, comparison, verify
 from keras_lottery.exporters.tflite.comparison import Tolerance
 from keras_lottery.exporters.tflite.conversion import reference
 from keras_lottery.exporters.tflite.errors import ExportError
-from keras_lottery.exporters.tflite.format import bitmask, flatbuffer
+from keras_lottery.exporters.tflite.format import flatbuffer
+from keras_lottery.exporters.tflite.rewriting import bitmask
 from keras_lottery.exporters.tflite.runtimes import interpreter
 from keras_lottery.exporters.tflite.targets import micro
 
@@ -20,7 +21,7 @@ TOLERANCES = {
     "float32": Tolerance(output=1e-4, channel=4e-4),
     "float16": Tolerance(output=1e-2, channel=0.04),
     "int8": Tolerance(output=0.05, channel=0.2),
-    "integers": Tolerance(output=0.25, channel=1.0, step=1 / 256),
+    "full_int8": Tolerance(output=0.25, channel=1.0, step=1 / 256),
 }
 
 # Numbers of examples that a file is resized to, to see whether it can be.
@@ -38,8 +39,8 @@ class Proof:
             where it is smallest; `None` where no output has classes.
         exact: Whether it was compared with the same integers stored densely, and gives the same
             bits.
-        lost: Output and channel of every one that is off by half of its range in Keras or more.
-        behind: How much lower Keras scores a class that won in the file than its own, at most, as a
+        lost_channels: Output and channel of every one that is off by half of its range in Keras or more.
+        score_gap: How much lower Keras scores a class that won in the file than its own, at most, as a
             fraction of the output's largest value.
         channel_error: The largest error of a channel, as a fraction of its own range in Keras.
         compared: How many examples were compared.
@@ -52,8 +53,8 @@ class Proof:
     errors: dict[str, float]
     agreement: float | None = None
     exact: bool = False
-    lost: tuple[tuple[str, int], ...] = ()
-    behind: float = 0.0
+    lost_channels: tuple[tuple[str, int], ...] = ()
+    score_gap: float = 0.0
     channel_error: float = 0.0
     compared: int = 0
     given: int = 0
@@ -62,12 +63,12 @@ class Proof:
     resizes: bool = False
 
 
-def prove(built, origin, target):
+def prove(built, source, target):
     """Proves a file against the Keras model it was made from.
 
     Args:
-        built: The `source.Built`.
-        origin: The `source.Source`.
+        built: The `Built`.
+        source: The `Source`.
         target: What it was made for; `"micro"` is run in TensorFlow Lite Micro as well, if that is
             installed.
 
@@ -78,42 +79,44 @@ def prove(built, origin, target):
         ExportError: The file is not a faithful sparse copy of the model.
     """
     # LiteRT has no TFLM_DECODE operator: let it run a copy whose bitmasks are decoded.
-    plain = bitmask.undecoded(built.data) if target == "micro" else built.data
-    model = flatbuffer.read(plain)
-    verify.operators(model)
-    verify.storage(model)
-    verify.weights(origin, model)
+    plain = bitmask.with_decoded_masks(built.data) if target == "micro" else built.data
+    file = flatbuffer.read(plain)
+    verify.check_operators(file)
+    verify.check_storage(file)
+    verify.check_weights(source, file)
 
-    compared = origin.compared()
-    expected = _expected(origin, compared)
+    compared = source.compared()
+    expected = _expected(source, compared)
     inputs = keras.tree.flatten(compared)
     results, resizes = _answers(plain, inputs)
     if target == "micro" and micro.is_installed():
         results |= verify.answers(built.data, inputs, [interpreter.MICRO])
-    if built.integers is not None:
-        dense = verify.answers(built.integers, inputs, list(results))
-        verify.equal(results, dense, origin.outputs)
+    if built.dense_integers is not None:
+        dense = verify.answers(built.dense_integers, inputs, list(results))
+        verify.check_equal(results, dense, source.outputs)
     tolerance = TOLERANCES[built.precision]
     try:
         errors = comparison.errors(results, expected, tolerance.output, tolerance.step)
         channels = comparison.channels(results, expected, tolerance)
         classes = comparison.classes(results, expected, tolerance.output)
     except ExportError as error:
-        if built.integers is None:
+        if built.dense_integers is None:
             raise
-        raise ExportError(f"{error} {blame.sentence(origin, built.integers)}".strip()) from error
-    calibrating = [] if built.integers is None else keras.tree.flatten(origin.calibrating())
+        raise ExportError(
+            f"{error} {blame.sentence(source, built.dense_integers)}".strip()
+        ) from error
+    calibrating = [] if built.dense_integers is None else keras.tree.flatten(source.calibrating())
     return Proof(
         errors=errors,
         agreement=classes.agreement,
-        exact=built.integers is not None,
-        lost=channels.worst,
-        behind=classes.behind,
+        exact=built.dense_integers is not None,
+        lost_channels=channels.worst,
+        score_gap=classes.behind,
         channel_error=channels.error,
         compared=len(inputs[0]),
-        given=origin.given if origin.real else 0,
+        given=source.given if source.real else 0,
         calibrated=len(calibrating[0]) if calibrating else 0,
-        batch=origin.batch,
+        batch=source.batch,
         resizes=resizes,
     )
 
@@ -140,11 +143,11 @@ def _are_alike(answer, whole):
     )
 
 
-def _expected(origin, samples):
+def _expected(source, samples):
     """`(name, array)` for each output of the model in Keras."""
-    expected = list(zip(origin.outputs, reference.answers(origin.model, samples), strict=True))
+    expected = list(zip(source.outputs, reference.answers(source.model, samples), strict=True))
     for name, wanted in expected:
         if not np.isfinite(wanted).all():
-            kind = "the samples" if origin.real else "made-up inputs; pass `samples`, real ones"
+            kind = "the samples" if source.real else "made-up inputs; pass `samples`, real ones"
             raise ExportError(f"The output {name!r} is not finite in Keras itself on {kind}.")
     return expected

@@ -89,8 +89,8 @@ class Report:
     inspection: Inspection
     target: str = ""
     precision: str = ""
-    dense: Size | None = None
-    dense_int8: Size | None = None
+    dense_size: Size | None = None
+    dense_int8_size: Size | None = None
     reasons: Mapping[str, str] = field(default_factory=dict)
     proof: Proof | None = None
     measurements: Sequence[Measurement] = ()
@@ -123,7 +123,7 @@ class Report:
         return dataclasses.replace(self, measurements=tuple(measurements))
 
 
-def of(
+def build(
     data: bytes,
     *,
     path: str = "",
@@ -226,14 +226,14 @@ def _title(report):
 def _size_rows(report):
     inspected = report.inspection
     rows = [("this file", inspected.file_bytes, inspected.gzip_bytes)]
-    if report.dense is not None:
-        rows.append(("dense float32", report.dense.raw, report.dense.gzipped))
-    if report.dense_int8 is not None:
-        rows.append(("dense int8", report.dense_int8.raw, report.dense_int8.gzipped))
-    if report.dense is None:
+    if report.dense_size is not None:
+        rows.append(("dense float32", report.dense_size.raw, report.dense_size.gzipped))
+    if report.dense_int8_size is not None:
+        rows.append(("dense int8", report.dense_int8_size.raw, report.dense_int8_size.gzipped))
+    if report.dense_size is None:
         rows.append(("stored densely, about", inspected.dense_bytes, None))
     rows.append(("entropy bound of its constants", inspected.entropy_bytes, None))
-    whole = report.dense.raw if report.dense is not None else inspected.dense_bytes
+    whole = report.dense_size.raw if report.dense_size is not None else inspected.dense_bytes
     return [
         (
             name,
@@ -247,7 +247,7 @@ def _size_rows(report):
 
 def _weight_table(report):
     # An export is compared with the float32 model that it came from, another file with itself.
-    exported = report.dense is not None
+    exported = report.dense_size is not None
     header = ["weight", "shape", "zeros", "type", "stored as", "bytes"]
     header += ["before" if exported else "dense", "bound", "RAM", "computed"]
     rows = [

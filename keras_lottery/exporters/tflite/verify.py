@@ -14,19 +14,19 @@ from keras_lottery.exporters.tflite.rewriting import quantize
 from keras_lottery.exporters.tflite.runtimes import defects, interpreter
 
 
-def storage(model):
+def check_storage(file):
     """Checks that every runtime reads the sparse weights of a file as they are meant.
 
     Among others that blocks divide their axes: the format has no place for a rest.
 
     Args:
-        model: The `ModelT`.
+        file: The `ModelT`.
 
     Raises:
         ExportError: A weight is stored in a way that some runtime misreads or refuses.
     """
-    for subgraph in model.subgraphs:
-        graph = Graph(model, subgraph)
+    for subgraph in file.subgraphs:
+        graph = Graph(file, subgraph)
         for index, tensor in enumerate(subgraph.tensors):
             if tensor.sparsity is None:
                 continue
@@ -37,53 +37,53 @@ def storage(model):
                 )
 
 
-def operators(model):
+def check_operators(file):
     """Checks that a file has nothing but built-in operators.
 
     Args:
-        model: The `ModelT`.
+        file: The `ModelT`.
 
     Raises:
         ExportError: It has a custom one, as TensorFlow's `Flex...`, that an app's runtime lacks.
     """
-    for subgraph in model.subgraphs:
-        graph = Graph(model, subgraph)
+    for subgraph in file.subgraphs:
+        graph = Graph(file, subgraph)
         for operator in filter(graph.is_custom, subgraph.operators):
-            output = levels.title(subgraph.tensors[operator.outputs[0]])
+            output = levels.name(subgraph.tensors[operator.outputs[0]])
             raise ExportError(
                 f"{output!r} is computed by {graph.name(operator)}, which is not a built-in "
                 "operator: LiteRT does not load it."
             )
 
 
-def weights(origin, model):
+def check_weights(source, file):
     """Reads every kernel back: zero wherever its mask says, and else its value, rounded.
 
     Args:
-        origin: The `source.Source`. Of a kernel without a mask the zeros count as pruned.
-        model: The `ModelT` of the file, whose constants carry the names of the kernels.
+        source: The `Source`. Of a kernel without a mask the zeros count as pruned.
+        file: The `ModelT` of the file, whose constants carry the names of the kernels.
 
     Raises:
         ExportError: A kernel is not in the file, a pruned weight of it is alive there, or another
             is further from its value than its type explains.
     """
-    dense = flatbuffer.read(origin.dense)
-    expected = {levels.title(tensor): tensor for _, _, tensor in flatbuffer.constants(dense)}
-    found = {levels.title(tensor): place for *place, tensor in flatbuffer.constants(model)}
-    for name, kernel in origin.kernels.items():
-        if name not in origin.orders or name not in found:
-            if _may_be_missing(kernel, origin, found, dense):
+    dense = flatbuffer.read(source.dense_data)
+    expected = {levels.name(tensor): tensor for _, _, tensor in flatbuffer.constants(dense)}
+    found = {levels.name(tensor): place for *place, tensor in flatbuffer.constants(file)}
+    for name, kernel in source.kernels.items():
+        if name not in source.orders or name not in found:
+            if _may_be_missing(kernel, source, found, dense):
                 continue
             raise ExportError(
                 f"{name!r} has pruned weights and is no constant of the file: TensorFlow merges, "
                 "computes or drops it. LoRA has to be merged first."
             )
         pruned = kernel == 0
-        if name in origin.masks:
-            pruned &= ~origin.masks[name]
-        wanted = flatbuffer.dense(dense, expected[name]).reshape(-1)
-        got, rounding = _real_values(model, *found[name])
-        alive = np.count_nonzero(got[origin.laid_out(name, pruned)])
+        if name in source.masks:
+            pruned &= ~source.masks[name]
+        wanted = flatbuffer.values(dense, expected[name]).reshape(-1)
+        got, rounding = _real_values(file, *found[name])
+        alive = np.count_nonzero(got[source.in_file_order(name, pruned)])
         if alive:
             raise ExportError(f"{name!r} has {alive} pruned weights that are alive in the file.")
         off = np.count_nonzero(np.abs(got - wanted) > rounding)
@@ -114,7 +114,7 @@ def answers(data, inputs, names=interpreter.RUNTIMES):
     return results
 
 
-def equal(results, others, names):
+def check_equal(results, others, names):
     """Checks that two files answer the same to the bit.
 
     Args:
@@ -134,31 +134,31 @@ def equal(results, others, names):
                 )
 
 
-def _may_be_missing(kernel, origin, found, dense):
+def _may_be_missing(kernel, source, found, dense):
     """Whether a file without a kernel can be right."""
     # The converter may merge one without zeros.
     if kernel.all():
         return True
     unknown = [
-        flatbuffer.dense(dense, tensor)
+        flatbuffer.values(dense, tensor)
         for _, _, tensor in flatbuffer.constants(dense)
         if levels.size(tensor) == kernel.size
         and len(levels.shape(tensor)) > 1
-        and levels.title(tensor) not in origin.orders
+        and levels.name(tensor) not in source.orders
     ]
     # A constant that matches no kernel may be this kernel with altered values: it counts as lost.
     if any(constant.any() for constant in unknown):
         return False
     # It drops one of nothing but zeros. Of kernels that are equal it keeps one, which is compared.
     # A normalisation that multiplies by zero leaves zeros.
-    equal = (origin.kernels[name] for name in origin.orders if name in found)
+    equal = (source.kernels[name] for name in source.orders if name in found)
     return not kernel.any() or bool(unknown) or any(np.array_equal(kernel, e) for e in equal)
 
 
-def _real_values(model, subgraph, index):
+def _real_values(file, subgraph, index):
     """A constant's values, flat, and how far rounding to its type may have moved each."""
     tensor = subgraph.tensors[index]
-    values = flatbuffer.dense(model, tensor)
+    values = flatbuffer.values(file, tensor)
     if tensor.type == schema.TensorType.FLOAT16:
         values = values.astype(np.float32).reshape(-1)
         return values, 2.0**-11 * np.abs(values) + 2.0**-25
@@ -166,7 +166,7 @@ def _real_values(model, subgraph, index):
         return values.reshape(-1), 0.0
     # A sparse constant has its scales where it is unpacked.
     unpacked = [tensor] + [
-        subgraph.tensors[copy] for use in Graph(model, subgraph).uses(index) for copy in use.copies
+        subgraph.tensors[copy] for use in Graph(file, subgraph).uses(index) for copy in use.copies
     ]
     parameters = next(t.quantization for t in unpacked if _has_scale(t))
     real, step = quantize.restored(values, parameters)

@@ -6,7 +6,7 @@ import keras
 import numpy as np
 
 from export import stock
-from keras_lottery.exporters.tflite.conversion import source
+from keras_lottery.exporters.tflite.conversion.source import prepare
 from keras_lottery.exporters.tflite.format import flatbuffer
 
 
@@ -89,7 +89,7 @@ def separable_file():
 @functools.cache
 def dense_separable_file():
     """The `separable_network`, stored densely under Keras's names."""
-    return source.prepare(separable_network()).dense
+    return prepare(separable_network()).dense
 
 
 def tensor(data, index=0):

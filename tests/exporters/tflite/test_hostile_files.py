@@ -155,7 +155,7 @@ def test_names_neither_steer_a_terminal_nor_forge_a_section_nor_carry_html(model
     operator.opcodeIndex = edit.custom_code(model, EVIL.decode())
     operator.inputs = operator.outputs = np.array([0], np.int32)
     model.subgraphs[0].operators.append(operator)
-    found = report.of(flatbuffer.write(model), path=EVIL.decode(), notes=[])
+    found = report.build(flatbuffer.write(model), path=EVIL.decode(), notes=[])
     for text in (str(found), found.markdown(), found.json()):
         assert all(each.isprintable() or each == "\n" for each in text)
         assert "\n## Proof" not in text
@@ -208,7 +208,7 @@ def test_what_fills_the_last_byte_up_is_no_zero(model):
 def test_a_type_that_is_not_known_is_counted_as_unknown(model):
     add(model, (4, 4), 99, np.ones(24, np.uint8), b"kernel")
     add(model, (2, 2), values=np.eye(2, dtype=np.float32), name=b"other")
-    found = report.of(flatbuffer.write(model))
+    found = report.build(flatbuffer.write(model))
     kernel = found.inspection.weights[0]
     assert (kernel.dtype, kernel.sparsity, kernel.stored_bytes) == ("type 99", None, 24)
     assert found.inspection.unknown == 1
@@ -242,13 +242,13 @@ def test_a_hundred_thousand_mutated_files_are_read_or_refused_in_little_memory()
         sample_files.separable_file(),
     ]
     for data in files:
-        str(report.of(data))
+        str(report.build(data))
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     rng, read, slowest = random.Random(1), 0, 0.0
     for _ in range(100_000):
         data, start = mutated(rng.choice(files), rng), time.process_time()
         try:
-            str(report.of(data))
+            str(report.build(data))
             read += 1
         except FlatbufferError as error:
             assert str(error)

@@ -16,7 +16,7 @@ from keras_lottery.exporters.tflite.runtimes import measure
 @pytest.fixture
 def found():
     data = sample_files.stock_file("float32")
-    return report.of(
+    return report.build(
         data,
         path="lenet.tflite",
         target="size",
@@ -56,11 +56,11 @@ def test_a_weight_that_the_export_left_alone_has_a_reason_too(found):
 def test_integers_are_said_to_be_exact():
     data = sample_files.stock_file("int8", sparse=False)
     exact = Proof({"XNNPACK": 0.01}, exact=True)
-    assert "to the bit what the same integers give" in str(report.of(data, proof=exact))
+    assert "to the bit what the same integers give" in str(report.build(data, proof=exact))
 
 
 def test_a_foreign_file_needs_nothing_but_its_bytes():
-    text = str(report.of(sample_files.stock_file("float32")))
+    text = str(report.build(sample_files.stock_file("float32")))
     assert "stored densely, about" in text
     assert "Proof" not in text
     assert "Why" not in text
@@ -76,12 +76,12 @@ def test_no_speed_is_promised_where_the_runtime_unpacks(found):
 
 
 def test_a_dense_file_suits_every_runtime():
-    found = report.of(sample_files.stock_file("float32", sparse=False))
+    found = report.build(sample_files.stock_file("float32", sparse=False))
     assert report.expectations(found.inspection) == ["2 of 2 weights: stored and computed densely."]
 
 
 def test_sparse_kernels_are_told_from_unpacked_ones():
-    found = report.of(sample_files.stock_file("float32", block=4, sparsity=0.9))
+    found = report.build(sample_files.stock_file("float32", block=4, sparsity=0.9))
     expected, micro = report.expectations(found.inspection)
     assert expected.startswith("2 of 2 weights: computed sparsely")
     assert "from 69% zeros in blocks of four, from 94% without" in expected
@@ -89,13 +89,13 @@ def test_sparse_kernels_are_told_from_unpacked_ones():
 
 
 def test_xnnpacks_path_is_conditional_on_the_cpu():
-    text = str(report.of(sample_files.separable_file()))
+    text = str(report.build(sample_files.separable_file()))
     assert "Every condition on the file holds" in text
     assert "an ARM CPU, WebAssembly or an x86 CPU without AVX" in text
 
 
 def test_defects_are_grouped_by_cause():
-    text = str(report.of(sample_files.stock_file("int8")))
+    text = str(report.build(sample_files.stock_file("int8")))
     assert text.count("- refused by XNNPACK: FULLY_CONNECTED with int8 weights behind DENSIFY") == 1
     assert "LiteRT.js: zeros, without an error" in text
 

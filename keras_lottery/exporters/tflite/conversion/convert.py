@@ -27,7 +27,7 @@ def convert(model, signature, configure=None):
     Args:
         model: A built `keras.Model` of any kind. One of mixed precision is converted as it
             computes in float32.
-        signature: The structure of tensors it is called with, see `signature.of`.
+        signature: The structure of tensors it is called with, see `signature.infer`.
         configure: A function that sets options of the `tf.lite.TFLiteConverter` it is called with.
             By default the file is dense and float32.
 

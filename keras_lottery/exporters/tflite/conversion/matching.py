@@ -22,18 +22,18 @@ _PIECES = ((1, 1, 1, 1), (1, 1, 1), (2, 1))
 _HEAD = 4096
 
 
-def find(weights, model):
+def find(weights, file):
     """Matches weights with the constants that hold them.
 
     Args:
         weights: `dict`: name -> array of rank 2 or more.
-        model: A dense float32 file, as `flatbuffer.read` gives it.
+        file: A dense float32 file, as `flatbuffer.read` gives it.
 
     Returns:
         `dict`: name -> `(the file's tensor, the order of the weight's axes in it)`, for every
         weight that is one constant in it.
     """
-    constants = _floats(model)
+    constants = _floats(file)
     found = {}
     # Of several that a weight may be, the one that it surely is: first one that is equal to it,
     # then the one with the fewest zeros of its own.
@@ -54,7 +54,7 @@ def find(weights, model):
     return found
 
 
-def pieces_of(weight, model, taken):
+def pieces_of(weight, file, taken):
     """Cuts a weight along its last axis into pieces that are constants of a file.
 
     Args:
@@ -66,7 +66,7 @@ def pieces_of(weight, model, taken):
         A list with `(piece, tensor, order)` for every piece, of one that is equal to an earlier one
         or nothing but zeros without a tensor; empty if there is no such cut.
     """
-    free = [each for each in _floats(model) if not any(each[0] is tensor for tensor in taken)]
+    free = [each for each in _floats(file) if not any(each[0] is tensor for tensor in taken)]
     for gates in _PIECES:
         width, rest = divmod(weight.shape[-1], sum(gates))
         if rest == 0:
@@ -87,11 +87,11 @@ def _equal(piece, earlier, constants):
     return None, None
 
 
-def _floats(model):
+def _floats(file):
     """`(tensor, values)` of every float32 constant."""
     return [
-        (tensor, flatbuffer.dense(model, tensor))
-        for _, _, tensor in flatbuffer.constants(model)
+        (tensor, flatbuffer.values(file, tensor))
+        for _, _, tensor in flatbuffer.constants(file)
         if tensor.type == schema.TensorType.FLOAT32
     ]
 

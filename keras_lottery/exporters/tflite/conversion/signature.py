@@ -8,7 +8,7 @@ from keras_lottery.exporters.tflite.conversion import names as file_names
 from keras_lottery.exporters.tflite.errors import ExportError
 
 
-def of(model, samples=None, batch=None):
+def infer(model, samples=None, batch=None):
     """The structure of tensors the model is called with, at a batch of a fixed size.
 
     Args:

@@ -37,14 +37,14 @@ class Source:
 
     Attributes:
         model: The Keras model.
-        signature: What it is called with, at a batch of one or as asked; see `signature.of`.
+        signature: What it is called with, at a batch of one or as asked; see `signature.infer`.
         samples: Inputs in the structure of `signature`, all that the user gave or made up.
         real: Whether the user gave them.
         kernels: Name -> values, as Keras has them, of every weight that can be pruned. One that
             TensorFlow uses in pieces, as some recurrent layers do, is there as `name[0]` and so on.
             All names are those of the file, see `names`.
         masks: Name -> mask, True where alive, of the kernels that a `Lottery` masks.
-        dense: The model as a dense float32 flatbuffer with a signature. Constants that hold a
+        dense_data: The model as a dense float32 flatbuffer with a signature. Constants that hold a
             kernel, and the inputs and outputs, carry the names of the file.
         orders: Name -> the order of the kernel's axes in its constant, of the kernels that are one.
         outputs: The names of the outputs, none twice.
@@ -61,7 +61,7 @@ class Source:
     real: bool
     kernels: dict[str, np.ndarray]
     masks: dict[str, np.ndarray]
-    dense: bytes
+    dense_data: bytes
     orders: dict[str, tuple[int, ...]]
     outputs: tuple[str, ...]
     layers: dict[str, str]
@@ -90,7 +90,7 @@ class Source:
         """The samples that are compared with Keras, spread over all."""
         return examples.spread(self.samples, self.compare)
 
-    def laid_out(self, name, array):
+    def in_file_order(self, name, array):
         """An array of a kernel's shape, flat in the order of the kernel's constant."""
         return array.transpose(self.orders[name]).reshape(-1)
 
@@ -103,8 +103,8 @@ class Built:
         data: The flatbuffer.
         reasons: Tensor name -> why it is stored as it is.
         precision: The lowest precision in it, by which its outputs are judged: `"float32"`,
-            `"float16"`, `"int8"`, or `"integers"` if it computes in int8 as well.
-        integers: For one that computes in int8, the flatbuffer that the converter made: the same
+            `"float16"`, `"int8"`, or `"full_int8"` if it computes in int8 as well.
+        dense_integers: For one that computes in int8, the flatbuffer that the converter made: the same
             integers, all stored densely.
         notes: What else the user should know.
     """
@@ -112,7 +112,7 @@ class Built:
     data: bytes
     reasons: dict[str, str]
     precision: str
-    integers: bytes | None = None
+    dense_integers: bytes | None = None
     notes: tuple[str, ...] = ()
 
 
@@ -122,7 +122,7 @@ def prepare(model, samples=None, *, batch=None, calibrate=None, compare=COMPARED
     Args:
         model: A built `keras.Model`.
         samples: Real inputs as the model is called with, or `None`; see `batches.gathered`.
-        batch: How many examples the file takes at once, as of `signature.of`.
+        batch: How many examples the file takes at once, as of `signature.infer`.
         calibrate: How many samples calibrate activations, see `Source`.
         compare: How many samples are compared with Keras.
 
@@ -131,12 +131,12 @@ def prepare(model, samples=None, *, batch=None, calibrate=None, compare=COMPARED
 
     Raises:
         ExportError: The model has no weights, or its masks are violated; or see `convert.convert`
-            and `signature.of`.
+            and `signature.infer`.
         ValueError: It is no Keras 3 model, or the samples do not fit its inputs.
     """
     if samples is not None:
         samples = batches.gathered(samples)
-    called_with = signature.of(model, samples, batch)
+    called_with = signature.infer(model, samples, batch)
     if not model.weights:
         raise ExportError(f"The model {model.name!r} has no weights: there is nothing to prune.")
     masks = _checked_masks(model)
@@ -156,7 +156,7 @@ def prepare(model, samples=None, *, batch=None, calibrate=None, compare=COMPARED
     files = _file_names([*values, *unused], names.of_variables(model, layers))
     for subgraph in dense.subgraphs:
         for tensor in subgraph.tensors:
-            tensor.name = names.in_file(levels.title(tensor), layers).encode()
+            tensor.name = names.in_file(levels.name(tensor), layers).encode()
     # The converter's names of other constants go by how often TensorFlow opened a scope.
     for number, (_, _, tensor) in enumerate(flatbuffer.constants(dense)):
         tensor.name = edit.UNNAMED + str(number).encode()
@@ -173,7 +173,7 @@ def prepare(model, samples=None, *, batch=None, calibrate=None, compare=COMPARED
         real=real,
         kernels={files[name]: value for name, value in values.items()},
         masks={files[name]: mask for name, mask in masks.items()},
-        dense=flatbuffer.write(dense),
+        dense_data=flatbuffer.write(dense),
         orders={files[name]: order for name, (_, order) in found.items()},
         outputs=tuple(outputs),
         layers=layers,

@@ -21,9 +21,9 @@ def for_batch(data, batch=1):
     Returns:
         A flatbuffer that computes the same for that many examples.
     """
-    model = flatbuffer.read(data)
-    main = model.subgraphs[0]
-    graph, interpreter = Graph(model, main), _after_one_run(data, batch)
+    file = flatbuffer.read(data)
+    main = file.subgraphs[0]
+    graph, interpreter = Graph(file, main), _after_one_run(data, batch)
     known = {index for index in range(len(main.tensors)) if graph.is_constant(index)} | {-1}
     kept = []
     for operator in main.operators:
@@ -31,7 +31,7 @@ def for_batch(data, batch=1):
         if graph.name(operator) == "SHAPE" or constant:
             known.update(operator.outputs)
             for index in operator.outputs:
-                main.tensors[index].buffer = edit.add_buffer(model, interpreter.get_tensor(index))
+                main.tensors[index].buffer = edit.add_buffer(file, interpreter.get_tensor(index))
         else:
             kept.append(operator)
     main.operators = kept
@@ -39,8 +39,8 @@ def for_batch(data, batch=1):
     for index, tensor in enumerate(main.tensors):
         tensor.shape, tensor.shapeSignature = shapes[index], None
     edit.drop_tensors(main)
-    edit.share_buffers(model)
-    return flatbuffer.write(model)
+    edit.share_buffers(file)
+    return flatbuffer.write(file)
 
 
 def _after_one_run(data, batch):

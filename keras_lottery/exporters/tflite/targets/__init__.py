@@ -1,6 +1,6 @@
 """The targets by name: what builds a file for each, and in which precision."""
 
-from keras_lottery.exporters.tflite.rewriting import storage
+from keras_lottery.exporters.tflite.rewriting import forms
 from keras_lottery.exporters.tflite.targets import integer, latency, micro, size
 
 BUILDERS = {
@@ -14,7 +14,7 @@ BUILDERS = {
 INTEGERS = ("int8", "micro")
 
 
-def check(target, precision, known):
+def resolve_precision(target, precision, known):
     """The precision to use for a target.
 
     Args:
@@ -31,7 +31,7 @@ def check(target, precision, known):
     if implied and precision not in (None, implied):
         raise ValueError(f"The target {target!r} stores int8, not {precision!r}; leave it out.")
     precision = precision or implied or "float32"
-    if precision not in storage.PRECISIONS:
-        choices = ", ".join(storage.PRECISIONS)
+    if precision not in forms.PRECISIONS:
+        choices = ", ".join(forms.PRECISIONS)
         raise ValueError(f"No precision {precision!r}; choose one of {choices}.")
     return precision

@@ -17,7 +17,7 @@ from keras_lottery.exporters.tflite.targets import integer, latency, replacement
 _UNITS = {"bytes": ("bytes", 1), "time": ("us", 1e-6), "memory": ("bytes of memory", 1)}
 
 # How much longer than dense kernels sparse ones may take where memory counts.
-_SLOWEST = 10.0
+_MAX_SLOWDOWN = 10.0
 
 # How long to time the files in all.
 _SECONDS = 1.0
@@ -53,7 +53,7 @@ def check_weigh(weigh):
         )
 
 
-def best(origin, precision, weigh):
+def best(source, precision, weigh):
     """Builds and proves files for several targets, and chooses the best one on this machine.
 
     Correctness comes first: a file that loses clearly more classes than the best one, or more of
@@ -63,7 +63,7 @@ def best(origin, precision, weigh):
     here.
 
     Args:
-        origin: The `Source`.
+        source: The `Source`.
         precision: The lowest precision a weight may take: `"float32"`, `"float16"`, `"int8"`. With
             `"int8"` and real samples, a full integer file is among the candidates.
         weigh: How much `"bytes"`, `"time"` and `"memory"` count, numbers by name.
@@ -74,7 +74,7 @@ def best(origin, precision, weigh):
     Raises:
         ExportError: None of them could be built, proven and measured here.
     """
-    candidates, notes = _candidates(origin, precision)
+    candidates, notes = _candidates(source, precision)
     if not candidates:
         raise ExportError(f"No candidate passes its proof. {' '.join(notes)}")
     sound, unsound = sounder(candidates)
@@ -127,20 +127,20 @@ def sounder(candidates):
     return sound, notes
 
 
-def _candidates(origin, precision):
+def _candidates(source, precision):
     """The candidates that pass their proof, and notes on the others."""
     builders = {
         "size": size.build,
         "latency": latency.build,
-        "latency, in little memory": functools.partial(latency.build, slowest=_SLOWEST),
+        "latency, in little memory": functools.partial(latency.build, max_slowdown=_MAX_SLOWDOWN),
     }
-    if precision == "int8" and origin.real:
+    if precision == "int8" and source.real:
         builders["int8"] = integer.build
     found, notes = [], []
     for name, build in builders.items():
-        proving = functools.partial(prove, origin=origin, target=name)
+        proving = functools.partial(prove, source=source, target=name)
         try:
-            built, proof = replacement.proven(build, origin, precision, proving)
+            built, proof = replacement.proven(build, source, precision, proving)
         except ExportError as error:
             notes.append(f"Not among the candidates: target {name}. {error}")
             continue

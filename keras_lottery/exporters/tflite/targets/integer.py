@@ -16,11 +16,11 @@ from keras_lottery.exporters.tflite.conversion import convert, names
 from keras_lottery.exporters.tflite.conversion.source import Built
 from keras_lottery.exporters.tflite.errors import ExportError
 from keras_lottery.exporters.tflite.format import encoding, flatbuffer, levels, signatures
-from keras_lottery.exporters.tflite.rewriting import dense_as_conv, quantize, storage, weights
+from keras_lottery.exporters.tflite.rewriting import dense_as_conv, forms, quantize, rewritable
 from keras_lottery.exporters.tflite.targets import size
 
 # A value of a bias, and its scale and zero point.
-_BIAS_BYTES = 4 + storage.SCALE_BYTES
+_BIAS_BYTES = 4 + forms.SCALE_BYTES
 
 
 @dataclass(frozen=True)
@@ -40,96 +40,96 @@ class Choice:
     reason: str
 
 
-def quantized(origin, kind="float32"):
+def quantized(source, kind="float32"):
     """Converts a model to full integers, densely.
 
     Args:
-        origin: A `source.Source` with real samples, on which activations are calibrated.
+        source: A `Source` with real samples, on which activations are calibrated.
         kind: The type of the file's inputs and outputs, `"float32"` or `"int8"`.
 
     Returns:
-        The `ModelT`, its inputs, outputs and constants named as in `origin.dense`.
+        The `ModelT`, its inputs, outputs and constants named as in `source.dense_data`.
 
     Raises:
         ExportError: An operation has no integer form, or the samples leave rows of a table unused.
         ValueError: There are no real samples.
     """
-    if not origin.real:
+    if not source.real:
         raise ValueError("This target quantises activations: pass `samples`, real inputs.")
-    dense = flatbuffer.read(origin.dense)
-    check_loops(origin, dense)
+    dense = flatbuffer.read(source.dense_data)
+    check_loops(source, dense)
     import tensorflow as tf
 
     def configure(converter):
         converter.optimizations = [tf.lite.Optimize.DEFAULT]
-        converter.representative_dataset = lambda: _batches(origin.calibrating(), origin.batch)
+        converter.representative_dataset = lambda: _batches(source.calibrating(), source.batch)
         converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS_INT8]
         converter.inference_input_type = converter.inference_output_type = tf.as_dtype(kind)
 
-    model = flatbuffer.read(convert.convert(origin.model, origin.signature, configure))
-    _name(model, dense, origin.layers)
-    _check_tables(model, dense)
-    return model
+    file = flatbuffer.read(convert.convert(source.model, source.signature, configure))
+    _name(file, dense, source.layers)
+    _check_tables(file, dense)
+    return file
 
 
-def check_loops(origin, dense):
+def check_loops(source, dense):
     """Raises `ExportError` if a model has a loop."""
     if len(dense.subgraphs) > 1:
         # TensorFlow's calibration does not survive one: the whole process ends.
         raise ExportError(
-            f"TensorFlow cannot quantise {origin.model.name!r}, which has a loop: build its "
+            f"TensorFlow cannot quantise {source.model.name!r}, which has a loop: build its "
             "recurrent layers with unroll=True."
         )
 
 
-def build(origin, precision, better=MappingProxyType({})):
+def build(source, precision, better=MappingProxyType({})):
     """Builds the smallest full integer file that LiteRT loads; see `quantized` and `encode`.
 
     Args:
-        origin: The `Source`, with real samples.
+        source: The `Source`, with real samples.
         precision: `"int8"`.
         better: Nothing: in full integers there is no other precision.
 
     Returns:
         A `Built`.
     """
-    return built(quantized(origin), encode)
+    return built(quantized(source), encode)
 
 
-def built(model, encode):
+def built(file, encode):
     """Builds a full integer file.
 
     Args:
-        model: The `ModelT` that `quantized` returned, changed in place.
+        file: The `ModelT` that `quantized` returned, changed in place.
         encode: Stores its weights sparsely, in place, and says why.
 
     Returns:
         A `Built`, dense where that is smaller.
     """
-    dense = flatbuffer.write(model)
-    reasons = encode(model)
-    return size.smaller(Built(flatbuffer.write(model), reasons, "integers", dense), dense)
+    dense = flatbuffer.write(file)
+    reasons = encode(file)
+    return size.smaller(Built(flatbuffer.write(file), reasons, "full_int8", dense), dense)
 
 
-def encode(model):
+def encode(file):
     """Stores the int8 weights of a model in the fewest bytes.
 
     Args:
-        model: A dense full integer `ModelT`, changed in place.
+        file: A dense full integer `ModelT`, changed in place.
 
     Returns:
         `dict`: tensor name -> why it is stored as it is.
     """
     reasons = {}
-    for weight in weights.find(model, schema.TensorType.INT8):
+    for weight in rewritable.find(file, schema.TensorType.INT8):
         choice = choose(weight)
-        reasons[levels.title(weight.tensor)] = choice.reason
+        reasons[levels.name(weight.tensor)] = choice.reason
         if choice.plan is None:
             continue
         for operator in _connected(weight):
-            dense_as_conv.rewrite(model, weight.subgraph, operator, choice.values.shape)
-        storage.densify(model, weight.subgraph, weight.index, choice.values, choice.plan)
-    size.finish(model)
+            dense_as_conv.rewrite(file, weight.subgraph, operator, choice.values.shape)
+        forms.densify(file, weight.subgraph, weight.index, choice.values, choice.plan)
+    size.finish(file)
     return reasons
 
 
@@ -137,19 +137,19 @@ def choose(weight):
     """The form of one weight that takes the fewest bytes.
 
     Args:
-        weight: A `weights.Weight` of int8 values.
+        weight: A `rewritable.Weight` of int8 values.
 
     Returns:
         A `Choice`.
     """
     values, connected = weight.values, _connected(weight)
-    cost = storage.SPARSITY_BYTES + storage.OPERATOR_BYTES
+    cost = forms.SPARSITY_BYTES + forms.OPERATOR_BYTES
     if connected:
         values = values.reshape(dense_as_conv.kernel_shape(values.shape))
         cost += sum(dense_as_conv.cost(op, len(values), _BIAS_BYTES) for op in connected)
     plan = encoding.cheapest(values, itemsize=1)
     dense, sparse = values.nbytes, plan.bytes + cost
-    said = storage.described(plan.bytes, sparse)
+    said = forms.described(plan.bytes, sparse)
     if sparse >= dense:
         reason = f"{dense:,} bytes, against {said} stored sparsely"
         return Choice(weight.values, None, dense, reason)
@@ -172,27 +172,27 @@ def _batches(samples, size):
         yield [array[chosen] for array in arrays]
 
 
-def _name(model, dense, layers):
+def _name(file, dense, layers):
     """Names what is that of the float32 model, or is rounded from it, as it is named there."""
-    for subgraph in model.subgraphs:
+    for subgraph in file.subgraphs:
         for tensor in subgraph.tensors:
-            tensor.name = names.in_file(levels.title(tensor), layers).encode()
-    ours, theirs = model.subgraphs[0], dense.subgraphs[0]
+            tensor.name = names.in_file(levels.name(tensor), layers).encode()
+    ours, theirs = file.subgraphs[0], dense.subgraphs[0]
     for ends, named in ((ours.inputs, theirs.inputs), (ours.outputs, theirs.outputs)):
         for end, other in zip(ends, named, strict=True):
             ours.tensors[end].name = theirs.tensors[other].name
-    signatures.sign_like(model, dense)
+    signatures.sign_like(file, dense)
     floats = [
-        (levels.title(tensor), flatbuffer.dense(dense, tensor))
+        (levels.name(tensor), flatbuffer.values(dense, tensor))
         for _, _, tensor in flatbuffer.constants(dense)
         if tensor.type == schema.TensorType.FLOAT32
     ]
-    for _, _, tensor in flatbuffer.constants(model):
+    for _, _, tensor in flatbuffer.constants(file):
         # What is none of the float32 model's keeps no name of the converter's.
         tensor.name = None
         if tensor.type not in (schema.TensorType.FLOAT32, schema.TensorType.INT8):
             continue
-        values, step = flatbuffer.dense(model, tensor), 0.0
+        values, step = flatbuffer.values(file, tensor), 0.0
         if tensor.type == schema.TensorType.INT8:
             values, step = quantize.restored(values, tensor.quantization)
         for position, (name, wanted) in enumerate(floats):
@@ -202,11 +202,11 @@ def _name(model, dense, layers):
                 break
 
 
-def _check_tables(model, dense):
+def _check_tables(file, dense):
     """TensorFlow gives a table the range of what the samples look up, and clips its other rows."""
-    kept = {levels.title(tensor) for _, _, tensor in flatbuffer.constants(model)}
-    for weight in weights.find(dense):
-        name = levels.title(weight.tensor)
+    kept = {levels.name(tensor) for _, _, tensor in flatbuffer.constants(file)}
+    for weight in rewritable.find(dense):
+        name = levels.name(weight.tensor)
         if name not in kept and {kind for kind, _ in weight.operators} == {"GATHER"}:
             raise ExportError(
                 f"The samples do not look up every row of {name!r}, and TensorFlow clips those of "

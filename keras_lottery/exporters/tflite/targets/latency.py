@@ -15,7 +15,7 @@ from ai_edge_litert import schema_py_generated as schema
 
 from keras_lottery.exporters.tflite.conversion.source import Built
 from keras_lottery.exporters.tflite.format import edit, encoding, flatbuffer, levels
-from keras_lottery.exporters.tflite.rewriting import channels_last, quantize, storage, weights
+from keras_lottery.exporters.tflite.rewriting import channels_last, forms, quantize, rewritable
 from keras_lottery.exporters.tflite.runtimes import defects
 from keras_lottery.exporters.tflite.targets import size
 
@@ -51,82 +51,82 @@ class _Form:
     @property
     def bytes(self):
         """What it takes in the file at most."""
-        scales = 0 if self.scales is None else storage.SCALE_BYTES * self.scales.size
-        return self.plan.bytes + storage.SPARSITY_BYTES + scales
+        scales = 0 if self.scales is None else forms.SCALE_BYTES * self.scales.size
+        return self.plan.bytes + forms.SPARSITY_BYTES + scales
 
 
-def build(origin, precision, better=MappingProxyType({}), slowest=1.0):
+def build(source, precision, better=MappingProxyType({}), max_slowdown=1.0):
     """Builds the fastest file; see `encode`.
 
     Args:
-        origin: The `Source`.
+        source: The `Source`.
         precision: The lowest precision a weight may take: `"float32"`, `"float16"`, `"int8"`.
-        better: Weight -> the precision that it takes instead, see `storage.BETTER`.
-        slowest: How much longer than a dense kernel a sparse one may take.
+        better: Weight -> the precision that it takes instead, see `forms.BETTER`.
+        max_slowdown: How much longer than a dense kernel a sparse one may take.
 
     Returns:
         A `Built`.
     """
-    model = flatbuffer.read(origin.dense)
-    reasons = encode(model, precision, better, slowest)
-    notes = channels_last.keep(model)
-    return Built(flatbuffer.write(model), reasons, precision, notes=notes)
+    file = flatbuffer.read(source.dense_data)
+    reasons = encode(file, precision, better, max_slowdown)
+    notes = channels_last.keep(file)
+    return Built(flatbuffer.write(file), reasons, precision, notes=notes)
 
 
-def encode(model, precision, better=MappingProxyType({}), slowest=1.0):
+def encode(file, precision, better=MappingProxyType({}), max_slowdown=1.0):
     """Stores the weights of a dense float32 model in the forms that are computed fastest.
 
     Args:
-        model: The `ModelT`, changed in place.
+        file: The `ModelT`, changed in place.
         precision: The lowest precision a weight may take: `"float32"`, `"float16"`, `"int8"`. With
             `"int8"`, blocks of sixteen are computed in int8.
         better: As of `build`.
-        slowest: How much longer than a dense kernel a sparse one may take. As it takes less memory,
+        max_slowdown: How much longer than a dense kernel a sparse one may take. As it takes less memory,
             more than 1 can be wanted.
 
     Returns:
         `dict`: tensor name -> why it is stored as it is.
     """
     found = [
-        (weight, _forms(weight, better.get(levels.title(weight.tensor), precision)))
-        for weight in weights.find(model)
+        (weight, _forms(weight, better.get(levels.name(weight.tensor), precision)))
+        for weight in rewritable.find(file)
     ]
-    chosen = [_best(forms, weight, slowest) for weight, forms in found]
+    chosen = [_best(forms, weight, max_slowdown) for weight, forms in found]
     pairs = [(weight, best) for (weight, _), best in zip(found, chosen, strict=True) if best]
     saved = sum(_saved(*pair) for pair in pairs)
-    small = slowest <= 1.0 and saved <= 0
+    small = max_slowdown <= 1.0 and saved <= 0
     reasons = {}
-    for (weight, forms), best in zip(found, chosen, strict=True):
-        name = levels.title(weight.tensor)
+    for (weight, sparse_forms), best in zip(found, chosen, strict=True):
+        name = levels.name(weight.tensor)
         if best is not None and not small:
-            _store(model, weight, best)
+            _store(file, weight, best)
             faster = f"estimated {_gain(weight, best):.1f} times as fast as dense float32 on x86"
             reasons[name] = f"{best.name}, {faster}"
         else:
-            why = _TOO_SMALL if best is not None else _why_not(forms)
-            stored = size.store(model, weight, better.get(name, precision))
+            why = _TOO_SMALL if best is not None else _why_not(sparse_forms)
+            stored = size.store(file, weight, better.get(name, precision))
             reasons[name] = f"{why}; {stored}"
-    size.finish(model)
+    size.finish(file)
     return reasons
 
 
-def forecast(model, weight, precision):
+def forecast(file, weight, precision):
     """What one weight takes and gains in the form chosen for it.
 
     Args:
-        model: The `ModelT`.
-        weight: A `weights.Weight` of it.
+        file: The `ModelT`.
+        weight: A `rewritable.Weight` of it.
         precision: As of `encode`.
 
     Returns:
         The bytes in the file at most, and the estimate of how many times as fast as dense float32
         it is, 1 where no sparse form is faster.
     """
-    best = _best(_forms(weight, precision), weight, slowest=1.0)
+    best = _best(_forms(weight, precision), weight, max_slowdown=1.0)
     if best is not None and _saved(weight, best) > 0:
         return best.bytes, _gain(weight, best)
     # Beside larger layers a small one may become sparse all the same.
-    taken = size.choose(model, weight, precision).bytes
+    taken = size.choose(file, weight, precision).bytes
     return max(taken, 0 if best is None else best.bytes), 1.0
 
 
@@ -139,12 +139,12 @@ def pays_from(length):
     return 1 - DENSE_NANOSECONDS * length / BLOCK_NANOSECONDS[length]
 
 
-def _best(forms, weight, slowest):
+def _best(forms, weight, max_slowdown):
     """The form of the fewest bytes among those nearly as fast as the fastest, if it is fast."""
     fastest = min((form.nanoseconds for form in forms), default=0)
     fast = [form for form in forms if form.nanoseconds <= _WORTH_BYTES * fastest]
     best = min(fast, key=lambda form: form.bytes, default=None)
-    if best is None or best.nanoseconds >= slowest * DENSE_NANOSECONDS * weight.values.size:
+    if best is None or best.nanoseconds >= max_slowdown * DENSE_NANOSECONDS * weight.values.size:
         return None
     return best
 
@@ -185,13 +185,13 @@ def _why_not(forms):
     return "too few zeros for a sparse kernel to be faster"
 
 
-def _store(model, weight, form):
+def _store(file, weight, form):
     stored, parameters = encoding.encode(form.values, form.plan)
     tensor = weight.tensor
-    tensor.buffer, tensor.sparsity = edit.add_buffer(model, stored), parameters
+    tensor.buffer, tensor.sparsity = edit.add_buffer(file, stored), parameters
     if form.scales is not None:
         tensor.type = schema.TensorType.INT8
-        tensor.quantization = storage.quantization(form.scales, axis=0)
+        tensor.quantization = forms.quantization(form.scales, axis=0)
     for _, operator in weight.operators:
         builtin = schema.BuiltinOperator.FULLY_CONNECTED
-        operator.opcodeIndex = edit.operator_code(model, builtin, defects.SPARSE_VERSION)
+        operator.opcodeIndex = edit.operator_code(file, builtin, defects.SPARSE_VERSION)

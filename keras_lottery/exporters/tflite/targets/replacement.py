@@ -11,10 +11,10 @@ import numpy as np
 
 from keras_lottery.exporters.tflite.errors import ExportError
 from keras_lottery.exporters.tflite.format import flatbuffer, levels
-from keras_lottery.exporters.tflite.rewriting import quantize, storage, weights
+from keras_lottery.exporters.tflite.rewriting import forms, quantize, rewritable
 
 _NAMES = {
-    storage.BY_CHANNEL: "int8 with a scale for each channel",
+    forms.BY_CHANNEL: "int8 with a scale for each channel",
     "float16": "float16",
     "float32": "float32",
 }
@@ -23,12 +23,12 @@ _NAMES = {
 _LISTED = 5
 
 
-def proven(build, origin, precision, prove):
+def proven(build, source, precision, prove):
     """Builds a file, with better forms for some of its weights if it fails its proof.
 
     Args:
-        build: `(origin, precision, better) -> Built`, see the targets.
-        origin: The `Source`.
+        build: `(source, precision, better) -> Built`, see the targets.
+        source: The `Source`.
         precision: The lowest precision a weight may take.
         prove: `Built -> Proof`; raises `ExportError` for a file that fails.
 
@@ -41,7 +41,7 @@ def proven(build, origin, precision, prove):
 
     def attempt(better):
         try:
-            built = build(origin, precision, better)
+            built = build(source, precision, better)
             return built, prove(built), better
         except ExportError as error:
             failures.append(error)
@@ -50,8 +50,8 @@ def proven(build, origin, precision, prove):
     failures = []
     if first := attempt({}):
         return first[:2]
-    names, below = _worst_first(origin, precision), {}
-    for better in storage.BETTER[precision]:
+    names, below = _worst_first(source, precision), {}
+    for better in forms.BETTER[precision]:
         if found := attempt(dict.fromkeys(names, better)):
             built, proof, chosen = _fewest(attempt, names, below, better, found)
             note = _note(chosen, precision, failures[0])
@@ -75,16 +75,16 @@ def _fewest(attempt, names, below, better, found):
     return found
 
 
-def _worst_first(origin, precision):
+def _worst_first(source, precision):
     """The names of the weights that can take a better form, those first that rounding changes most.
 
     What counts is the channel that changes most, relative to its own size.
     """
     changes = {}
-    for weight in weights.find(flatbuffer.read(origin.dense)):
+    for weight in rewritable.find(flatbuffer.read(source.dense_data)):
         change = _change(weight, weight.precision(precision))
         if change:
-            changes[levels.title(weight.tensor)] = change
+            changes[levels.name(weight.tensor)] = change
     return sorted(changes, key=changes.get, reverse=True)
 
 
@@ -94,7 +94,7 @@ def _change(weight, precision):
         rounded = halves.astype(np.float64)
     elif precision == "int8":
         integers, scales = quantize.to_int8(weight.values, weight.axis)
-        rounded = quantize.restored(integers, storage.quantization(scales, weight.axis))[0]
+        rounded = quantize.restored(integers, forms.quantization(scales, weight.axis))[0]
     else:
         return 0.0
     axes = tuple(axis for axis in range(values.ndim) if axis != weight.axis)

@@ -11,11 +11,11 @@ from keras_lottery.exporters.tflite.format import edit, flatbuffer, levels
 from keras_lottery.exporters.tflite.rewriting import (
     channels_last,
     dense_as_conv,
+    forms,
     half_biases,
     lookups,
     reshapes,
-    storage,
-    weights,
+    rewritable,
 )
 
 
@@ -24,40 +24,42 @@ class Choice:
     """The form of one weight that takes the fewest bytes.
 
     Attributes:
-        storage: The `storage.Storage`.
+        form: The `forms.Form`.
         shape: That of the kernel of the convolution as which it is written, if it is.
         bytes: What the weight takes at most, with the operators that unpack it.
         reason: Why it is stored so.
     """
 
-    storage: storage.Storage
+    form: forms.Form
     shape: tuple[int, ...] | None
     bytes: float
     reason: str
 
 
-def build(origin, precision, better=MappingProxyType({})):
+def build(source, precision, better=MappingProxyType({})):
     """Builds the smallest file; see `encode`.
 
     Args:
-        origin: The `Source`.
+        source: The `Source`.
         precision: The lowest precision a weight may take: `"float32"`, `"float16"`, `"int8"`.
-        better: Weight -> the precision that it takes instead, see `storage.BETTER`.
+        better: Weight -> the precision that it takes instead, see `forms.BETTER`.
 
     Returns:
         A `Built`.
     """
-    model = flatbuffer.read(origin.dense)
-    reasons = encode(model, precision, better)
-    notes = channels_last.keep(model)
-    return smaller(Built(flatbuffer.write(model), reasons, precision, notes=notes), origin.dense)
+    file = flatbuffer.read(source.dense_data)
+    reasons = encode(file, precision, better)
+    notes = channels_last.keep(file)
+    return smaller(
+        Built(flatbuffer.write(file), reasons, precision, notes=notes), source.dense_data
+    )
 
 
-def encode(model, precision, better=MappingProxyType({})):
+def encode(file, precision, better=MappingProxyType({})):
     """Stores the weights of a dense float32 model in the fewest bytes.
 
     Args:
-        model: The `ModelT`, changed in place.
+        file: The `ModelT`, changed in place.
         precision: The lowest precision a weight may take: `"float32"`, `"float16"`, `"int8"`.
         better: As of `build`.
 
@@ -65,34 +67,34 @@ def encode(model, precision, better=MappingProxyType({})):
         `dict`: tensor name -> why it is stored as it is.
     """
     reasons = {}
-    for weight in weights.find(model):
-        name = levels.title(weight.tensor)
-        reasons[name] = store(model, weight, better.get(name, precision))
-    finish(model)
+    for weight in rewritable.find(file):
+        name = levels.name(weight.tensor)
+        reasons[name] = store(file, weight, better.get(name, precision))
+    finish(file)
     return reasons
 
 
-def choose(model, weight, precision):
+def choose(file, weight, precision):
     """The form of one weight that takes the fewest bytes.
 
     Args:
-        model: The `ModelT`.
-        weight: A `weights.Weight` of it.
+        file: The `ModelT`.
+        weight: A `rewritable.Weight` of it.
         precision: The lowest precision allowed.
 
     Returns:
         A `Choice`.
     """
     precision = weight.precision(precision)
-    beside = half_biases.cost(model, weight) if precision == "float16" else 0
+    beside = half_biases.cost(file, weight) if precision == "float16" else 0
     if weight.is_table:
         beside = lookups.cost(weight)
-    choices = storage.choices(weight.values, weight.axis, precision, beside)
+    choices = forms.possible(weight.values, weight.axis, precision, beside)
     best = smallest(choices)
     reason = _reason(best, choices)
     shape = _convolution_shape(weight)
     if shape is not None:
-        narrow = smallest(storage.choices(weight.values.reshape(shape), 0, precision, beside))
+        narrow = smallest(forms.possible(weight.values.reshape(shape), 0, precision, beside))
         rewriting = sum(dense_as_conv.cost(each, shape[0]) for _, each in weight.operators)
         if narrow.bytes + rewriting < best.bytes:
             said = _reason(narrow, choices, rewriting)
@@ -101,30 +103,30 @@ def choose(model, weight, precision):
     return Choice(best, None, best.bytes, reason)
 
 
-def store(model, weight, precision):
+def store(file, weight, precision):
     """Stores one weight in the fewest bytes; see `choose`.
 
     Args:
-        model: The `ModelT`, changed in place.
-        weight: A `weights.Weight` of it.
+        file: The `ModelT`, changed in place.
+        weight: A `rewritable.Weight` of it.
         precision: The lowest precision allowed.
 
     Returns:
         Why it is stored as it is.
     """
-    choice = choose(model, weight, precision)
+    choice = choose(file, weight, precision)
     operators = [operator for _, operator in weight.operators]
-    if weight.is_table and choice.storage.precision == "int8":
-        lookups.store(model, weight, choice.storage)
+    if weight.is_table and choice.form.precision == "int8":
+        lookups.write(file, weight, choice.form)
         return choice.reason
     if choice.shape is not None:
         operators = [
-            dense_as_conv.rewrite(model, weight.subgraph, operator, choice.shape)
+            dense_as_conv.rewrite(file, weight.subgraph, operator, choice.shape)
             for operator in operators
         ]
-    storage.store(model, weight.subgraph, weight.index, choice.storage)
-    if choice.storage.precision == "float16":
-        half_biases.rewrite(model, weight, operators)
+    forms.write(file, weight.subgraph, weight.index, choice.form)
+    if choice.form.precision == "float16":
+        half_biases.rewrite(file, weight, operators)
     return choice.reason
 
 
@@ -141,20 +143,20 @@ def smaller(built, dense):
     Returns:
         A `Built`.
     """
-    model = flatbuffer.read(dense)
-    edit.drop_unused(model)
-    dense = flatbuffer.write(model)
+    file = flatbuffer.read(dense)
+    edit.drop_unused(file)
+    dense = flatbuffer.write(file)
     if len(built.data) <= len(dense):
         return built
     reason = "stored densely, as equal weights are stored once; sparsely the file would grow"
     return replace(built, data=dense, reasons=dict.fromkeys(built.reasons, reason), notes=())
 
 
-def finish(model):
+def finish(file):
     """Drops what the rewriting left without a use."""
-    for subgraph in model.subgraphs:
-        reshapes.skip(model, subgraph)
-    edit.drop_unused(model)
+    for subgraph in file.subgraphs:
+        reshapes.skip(file, subgraph)
+    edit.drop_unused(file)
 
 
 def dense_int8(data):
@@ -166,16 +168,16 @@ def dense_int8(data):
     Returns:
         A flatbuffer.
     """
-    model = flatbuffer.read(data)
-    for weight in weights.find(model):
+    file = flatbuffer.read(data)
+    for weight in rewritable.find(file):
         precision = weight.precision("int8")
-        dense = smallest(storage.dense(weight.values, weight.axis, precision))
+        dense = smallest(forms.possible_dense(weight.values, weight.axis, precision))
         if weight.is_table and dense.precision == "int8":
-            lookups.store(model, weight, dense)
+            lookups.write(file, weight, dense)
         else:
-            storage.store(model, weight.subgraph, weight.index, dense)
-    edit.drop_unused(model)
-    return flatbuffer.write(model)
+            forms.write(file, weight.subgraph, weight.index, dense)
+    edit.drop_unused(file)
+    return flatbuffer.write(file)
 
 
 def smallest(choices):
@@ -186,8 +188,8 @@ def smallest(choices):
 def _reason(best, choices, rewriting=0):
     dense = best.plan is None
     rival = smallest([choice for choice in choices if (choice.plan is None) != dense])
-    ours = storage.described(best.stored_bytes, best.bytes + rewriting)
-    other = storage.described(rival.stored_bytes, rival.bytes)
+    ours = forms.described(best.stored_bytes, best.bytes + rewriting)
+    other = forms.described(rival.stored_bytes, rival.bytes)
     return f"{ours}, against {other} stored {'sparsely' if dense else 'densely'}"
 
 

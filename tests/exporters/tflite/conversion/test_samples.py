@@ -6,7 +6,8 @@ import pytest
 from keras import layers
 
 from keras_lottery.exporters import tflite
-from keras_lottery.exporters.tflite.conversion import batches, examples, source
+from keras_lottery.exporters.tflite.conversion import batches, examples
+from keras_lottery.exporters.tflite.conversion.source import prepare
 
 
 @pytest.fixture
@@ -134,8 +135,8 @@ def test_indices_calibrate_all():
     tokens = keras.Input((4,), dtype="int32")
     model = keras.Model(tokens, layers.Dense(3)(layers.Flatten()(layers.Embedding(9, 4)(tokens))))
     samples = np.random.default_rng(0).integers(0, 9, (700, 4))
-    assert len(source.prepare(model, samples).calibrating()) == 700
-    assert len(source.prepare(model, samples, calibrate=50).calibrating()) == 50
+    assert len(prepare(model, samples).calibrating()) == 700
+    assert len(prepare(model, samples, calibrate=50).calibrating()) == 50
 
 
 def test_without_samples_it_is_said_what_is_not_proven(tmp_path):

@@ -42,7 +42,7 @@ def test_shapes_are_constants_and_outputs_the_same(make):
 
     assert operators(data) <= operators(opened) - {"SHAPE", "REDUCE_PROD", "PACK", "GATHER"}
     assert len(data) < len(opened)
-    samples = examples.made_up(signature.of(model), 3)
+    samples = examples.made_up(signature.infer(model), 3)
     for runtime in interpreter.RUNTIMES:
         np.testing.assert_allclose(
             interpreter.invoke(data, [samples], runtime)[0], model.predict(samples, verbose=0), 1e-4

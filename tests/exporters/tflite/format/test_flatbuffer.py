@@ -16,7 +16,7 @@ from keras_lottery.exporters.tflite.runtimes import interpreter
 
 def constants(data):
     model = flatbuffer.read(data)
-    return [flatbuffer.dense(model, tensor) for _, _, tensor in flatbuffer.constants(model)]
+    return [flatbuffer.values(model, tensor) for _, _, tensor in flatbuffer.constants(model)]
 
 
 @pytest.mark.parametrize(("mode", "sparse"), [("float32", True), ("int8", False), ("int8", True)])
@@ -53,7 +53,7 @@ def test_int4_values_come_low_half_first():
     tensor = next(t for _, _, t in flatbuffer.constants(model))
     tensor.type, tensor.shape = schema.TensorType.INT4, np.array([3], np.int32)
     model.buffers[tensor.buffer].data = np.array([0x2F, 0x08], np.uint8)
-    assert flatbuffer.dense(model, tensor).tolist() == [-1, 2, -8]
+    assert flatbuffer.values(model, tensor).tolist() == [-1, 2, -8]
     assert flatbuffer.dense_bytes(tensor) == 2
 
 
@@ -61,7 +61,7 @@ def test_a_constant_behind_the_flatbuffer_is_brought_in():
     data = sample_files.stock_file("float32", False)
     model = flatbuffer.read(data)
     tensor = next(t for _, _, t in flatbuffer.constants(model) if len(t.shape) == 2)
-    expected = flatbuffer.dense(model, tensor)
+    expected = flatbuffer.values(model, tensor)
     name, buffer = tensor.name, model.buffers[tensor.buffer]
     # Large files keep an offset from their beginning; the length of the rest does not depend on it.
     buffer.data, buffer.size = None, expected.nbytes
@@ -70,7 +70,7 @@ def test_a_constant_behind_the_flatbuffer_is_brought_in():
     far = head + bytes(2**20 - len(head)) + expected.tobytes()
     model = flatbuffer.read(far)
     [found] = [t for _, _, t in flatbuffer.constants(model) if t.name == name]
-    np.testing.assert_array_equal(flatbuffer.dense(model, found), expected)
+    np.testing.assert_array_equal(flatbuffer.values(model, found), expected)
     with pytest.raises(FlatbufferError):
         flatbuffer.read(far[:-1])
 
@@ -132,12 +132,12 @@ def test_mutated_files_are_read_or_refused():
     for _ in range(2_000):
         data = mutated(rng.choice(files), rng)
         try:
-            str(report.of(data))
+            str(report.build(data))
             model = flatbuffer.read(data)
             for _, _, tensor in flatbuffer.constants(model):
                 # Types without a number stay undecoded.
                 if flatbuffer.dense_bytes(tensor):
-                    flatbuffer.dense(model, tensor)
+                    flatbuffer.values(model, tensor)
             outcomes["read"] += 1
         except FlatbufferError:
             outcomes["refused"] += 1

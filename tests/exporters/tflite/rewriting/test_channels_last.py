@@ -11,7 +11,8 @@ import sample_files
 
 from keras_lottery.exporters import tflite
 from keras_lottery.exporters.tflite import verify
-from keras_lottery.exporters.tflite.conversion import reference, source
+from keras_lottery.exporters.tflite.conversion import reference
+from keras_lottery.exporters.tflite.conversion.source import prepare
 from keras_lottery.exporters.tflite.errors import ExportError
 from keras_lottery.exporters.tflite.format import flatbuffer
 from keras_lottery.exporters.tflite.format.graph import Graph
@@ -36,7 +37,7 @@ def operators(data):
 
 def encoded(model):
     """The model as the target `size` stores it, before `keep`."""
-    stored = flatbuffer.read(source.prepare(model).dense)
+    stored = flatbuffer.read(prepare(model).dense)
     size.encode(stored, "float32")
     return stored
 
