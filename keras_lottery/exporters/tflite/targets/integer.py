@@ -5,18 +5,21 @@ as by the target `size`, except that a fully connected operator becomes a convol
 not accept one whose int8 weights are unpacked by an operator.
 """
 
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
+from typing import Any
 
 import keras
 import numpy as np
 from ai_edge_litert import schema_py_generated as schema
 
 from keras_lottery.exporters.tflite.conversion import convert, names
-from keras_lottery.exporters.tflite.conversion.source import Built
+from keras_lottery.exporters.tflite.conversion.source import Built, Source
 from keras_lottery.exporters.tflite.errors import ExportError
 from keras_lottery.exporters.tflite.format import encoding, flatbuffer, levels, signatures
 from keras_lottery.exporters.tflite.rewriting import dense_as_conv, forms, quantize, rewritable
+from keras_lottery.exporters.tflite.rewriting.rewritable import Weight
 from keras_lottery.exporters.tflite.targets import size
 
 # A value of a bias, and its scale and zero point.
@@ -24,14 +27,14 @@ _BIAS_BYTES = 4 + forms.SCALE_BYTES
 
 
 @dataclass(frozen=True)
-class Choice:
-    """The form of one int8 weight that takes the fewest bytes.
+class SmallestEncoding:
+    """The way to store one int8 weight that takes the fewest bytes.
 
     Attributes:
-        values: Its values in the shape that they are stored in.
-        plan: How they are stored sparsely, an `encoding.Plan`; `None` for densely.
-        bytes: What the weight takes at most, with the operators that unpack it.
-        reason: Why it is stored so.
+        values: The values in the shape that they are stored in.
+        plan: How they are stored sparsely; `None` for densely.
+        bytes: The most bytes that the weight takes, with the operators that unpack it.
+        reason: Why the weight is stored so.
     """
 
     values: np.ndarray
@@ -40,7 +43,7 @@ class Choice:
     reason: str
 
 
-def quantized(source, kind="float32"):
+def quantized(source: Source, kind: str = "float32") -> schema.ModelT:
     """Converts a model to full integers, densely.
 
     Args:
@@ -60,7 +63,7 @@ def quantized(source, kind="float32"):
     check_loops(source, dense)
     import tensorflow as tf
 
-    def configure(converter):
+    def configure(converter: Any) -> None:
         converter.optimizations = [tf.lite.Optimize.DEFAULT]
         converter.representative_dataset = lambda: _batches(source.calibrating(), source.batch)
         converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS_INT8]
@@ -72,23 +75,25 @@ def quantized(source, kind="float32"):
     return file
 
 
-def check_loops(source, dense):
+def check_loops(source: Source, dense: schema.ModelT) -> None:
     """Raises `ExportError` if a model has a loop."""
     if len(dense.subgraphs) > 1:
-        # TensorFlow's calibration does not survive one: the whole process ends.
+        # TensorFlow's calibration ends the whole process at a loop.
         raise ExportError(
             f"TensorFlow cannot quantise {source.model.name!r}, which has a loop: build its "
             "recurrent layers with unroll=True."
         )
 
 
-def build(source, precision, better=MappingProxyType({})):
+def build(
+    source: Source, precision: str, better: Mapping[str, str] = MappingProxyType({})
+) -> Built:
     """Builds the smallest full integer file that LiteRT loads; see `quantized` and `encode`.
 
     Args:
         source: The `Source`, with real samples.
         precision: `"int8"`.
-        better: Nothing: in full integers there is no other precision.
+        better: Empty: in full integers there is no other precision.
 
     Returns:
         A `Built`.
@@ -96,29 +101,30 @@ def build(source, precision, better=MappingProxyType({})):
     return built(quantized(source), encode)
 
 
-def built(file, encode):
+def built(file: schema.ModelT, encode: Callable[[schema.ModelT], dict[str, str]]) -> Built:
     """Builds a full integer file.
 
     Args:
         file: The `ModelT` that `quantized` returned, changed in place.
-        encode: Stores its weights sparsely, in place, and says why.
+        encode: Stores the weights of a file sparsely, in place, and says why.
 
     Returns:
-        A `Built`, dense where that is smaller.
+        A `Built`, stored densely if that is smaller.
     """
-    dense = flatbuffer.write(file)
+    dense_data = flatbuffer.write(file)
     reasons = encode(file)
-    return size.smaller(Built(flatbuffer.write(file), reasons, "full_int8", dense), dense)
+    sparse = Built(flatbuffer.write(file), reasons, "full_int8", dense_data)
+    return size.smaller(sparse, dense_data)
 
 
-def encode(file):
-    """Stores the int8 weights of a model in the fewest bytes.
+def encode(file: schema.ModelT) -> dict[str, str]:
+    """Stores the int8 weights of a file in the fewest bytes.
 
     Args:
         file: A dense full integer `ModelT`, changed in place.
 
     Returns:
-        `dict`: tensor name -> why it is stored as it is.
+        `dict`: tensor name -> why the tensor is stored as it is.
     """
     reasons = {}
     for weight in rewritable.find(file, schema.TensorType.INT8):
@@ -133,14 +139,14 @@ def encode(file):
     return reasons
 
 
-def choose(weight):
-    """The form of one weight that takes the fewest bytes.
+def choose(weight: Weight) -> SmallestEncoding:
+    """Chooses the way to store one weight that takes the fewest bytes.
 
     Args:
-        weight: A `rewritable.Weight` of int8 values.
+        weight: A `Weight` of int8 values.
 
     Returns:
-        A `Choice`.
+        A `SmallestEncoding`.
     """
     values, connected = weight.values, _connected(weight)
     cost = forms.SPARSITY_BYTES + forms.OPERATOR_BYTES
@@ -152,19 +158,19 @@ def choose(weight):
     said = forms.described(plan.bytes, sparse)
     if sparse >= dense:
         reason = f"{dense:,} bytes, against {said} stored sparsely"
-        return Choice(weight.values, None, dense, reason)
+        return SmallestEncoding(weight.values, None, dense, reason)
     reason = f"{said}, against {dense:,} bytes stored densely"
     if connected:
         reason += "; as a convolution, which alone XNNPACK unpacks from int8"
-    return Choice(values, plan, sparse, reason)
+    return SmallestEncoding(values, plan, sparse, reason)
 
 
-def _connected(weight):
+def _connected(weight: Weight) -> list[schema.OperatorT]:
     return [operator for name, operator in weight.operators if name == "FULLY_CONNECTED"]
 
 
-def _batches(samples, size):
-    """Samples as TensorFlow's calibration takes them; the last fills up the last batch."""
+def _batches(samples: Any, size: int) -> Iterator[list[np.ndarray]]:
+    """Samples as TensorFlow's calibration takes them; the last example fills the last batch up."""
     arrays = keras.tree.flatten(samples)
     count = len(arrays[0])
     for start in range(0, count, size):
@@ -172,8 +178,8 @@ def _batches(samples, size):
         yield [array[chosen] for array in arrays]
 
 
-def _name(file, dense, layers):
-    """Names what is that of the float32 model, or is rounded from it, as it is named there."""
+def _name(file: schema.ModelT, dense: schema.ModelT, layers: Mapping[str, str]) -> None:
+    """Gives inputs, outputs and constants the names that they have in the float32 file."""
     for subgraph in file.subgraphs:
         for tensor in subgraph.tensors:
             tensor.name = names.in_file(levels.name(tensor), layers).encode()
@@ -188,11 +194,12 @@ def _name(file, dense, layers):
         if tensor.type == schema.TensorType.FLOAT32
     ]
     for _, _, tensor in flatbuffer.constants(file):
-        # What is none of the float32 model's keeps no name of the converter's.
+        # A constant that the float32 file lacks keeps no name of the converter's.
         tensor.name = None
         if tensor.type not in (schema.TensorType.FLOAT32, schema.TensorType.INT8):
             continue
-        values, step = flatbuffer.values(file, tensor), 0.0
+        values = flatbuffer.values(file, tensor)
+        step: np.ndarray | float = 0.0
         if tensor.type == schema.TensorType.INT8:
             values, step = quantize.restored(values, tensor.quantization)
         for position, (name, wanted) in enumerate(floats):
@@ -202,8 +209,8 @@ def _name(file, dense, layers):
                 break
 
 
-def _check_tables(file, dense):
-    """TensorFlow gives a table the range of what the samples look up, and clips its other rows."""
+def _check_tables(file: schema.ModelT, dense: schema.ModelT) -> None:
+    """Raises `ExportError` if TensorFlow clipped rows of a table that no sample looks up."""
     kept = {levels.name(tensor) for _, _, tensor in flatbuffer.constants(file)}
     for weight in rewritable.find(dense):
         name = levels.name(weight.tensor)
@@ -214,5 +221,5 @@ def _check_tables(file, dense):
             )
 
 
-def _is_rounded(values, wanted, step):
-    return (np.abs(values - wanted) <= quantize.HALF_A_STEP * step).all()
+def _is_rounded(values: np.ndarray, wanted: np.ndarray, step: np.ndarray | float) -> bool:
+    return bool((np.abs(values - wanted) <= quantize.HALF_A_STEP * step).all())
