@@ -144,7 +144,7 @@ def row_apart(name, column):
 
 def document(rows, command):
     """The table with what it is, and the command that writes it, as Markdown."""
-    from keras_lottery.exporters.tflite import tables
+    from keras_lottery.exporters import tables
 
     return (
         "# Networks of keras.applications, exported\n\n"

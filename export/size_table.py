@@ -99,8 +99,7 @@ def rows(name, sparsity, tfmot):
     Returns:
         A list of tuples of text, the cells under `HEADER`.
     """
-    from keras_lottery.exporters import tflite
-    from keras_lottery.exporters.tflite import tables
+    from keras_lottery.exporters import tables, tflite
 
     model = pruned_network(name, sparsity)
     samples = np.random.default_rng(0).random((16, *model.input_shape[1:]), np.float32)
@@ -160,7 +159,7 @@ def main(argv):
 
     quiet.import_tensorflow()
     from experiments import networks
-    from keras_lottery.exporters.tflite import tables
+    from keras_lottery.exporters import tables
 
     if unknown := set(FLAGS.networks) - set(networks.names()):
         sys.exit(

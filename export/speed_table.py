@@ -107,7 +107,7 @@ def write_files(case, folder):
 
 def rows(case, seconds):
     """The two rows of a case, cells of text."""
-    from keras_lottery.exporters.tflite import tables
+    from keras_lottery.exporters import tables
     from keras_lottery.exporters.tflite.runtimes import measure
 
     with tempfile.TemporaryDirectory() as folder:
@@ -145,7 +145,7 @@ def main(argv):
     from keras_lottery.commands import quiet
 
     quiet.import_tensorflow()
-    from keras_lottery.exporters.tflite import tables
+    from keras_lottery.exporters import tables
 
     found = [row for case in CASES for row in rows(case, FLAGS.seconds)]
     print(tables.text(HEADER, found))

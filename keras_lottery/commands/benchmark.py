@@ -52,7 +52,8 @@ def rows(files, measurements, examples=None):
     Returns:
         A list of lists of text.
     """
-    from keras_lottery.exporters.tflite import report, tables
+    from keras_lottery.exporters import tables
+from keras_lottery.exporters.tflite import report
 
     contents = {Path(file).name: Path(file).read_bytes() for file in files}
     sizes = {name: report.size(data) for name, data in contents.items()}
@@ -151,7 +152,7 @@ def run(arguments, load=load_images):
             "two files have the same name; the table could not tell them apart."
         )
     command.import_exporter()
-    from keras_lottery.exporters.tflite import tables
+    from keras_lottery.exporters import tables
     from keras_lottery.exporters.tflite.runtimes import measure
 
     try:

@@ -50,8 +50,8 @@ def run(arguments):
         CommandError: The exporter is not installed.
     """
     tflite = command.import_exporter()
+    from keras_lottery.exporters.tables import printable
     from keras_lottery.exporters.tflite import inspection, report
-    from keras_lottery.exporters.tflite.format.names import printable
     from keras_lottery.exporters.tflite.runtimes import measure
 
     sound = True

@@ -1,27 +1,31 @@
-"""`of(target, source, built, proof) -> [str]`: what a user should know of an export, one by one."""
+"""`collect(target, source, built, proof) -> [str]`: the notes of an export for its user."""
+
+from collections.abc import Iterator
 
 import keras
 import numpy as np
 
 from keras_lottery.exporters.tflite.comparison import USUAL_AGREEMENT
 from keras_lottery.exporters.tflite.conversion import reference
+from keras_lottery.exporters.tflite.conversion.source import Built, Source
 from keras_lottery.exporters.tflite.format import flatbuffer, levels
+from keras_lottery.exporters.tflite.proof import Proof
 from keras_lottery.exporters.tflite.targets import micro, size
 
 # Scores closer than this fraction of the largest one are nearly alike.
 _ALIKE = 0.02
 
-# Made-up inputs are of the size of one: normalised they should not be further from zero than this,
+# Made-up inputs are of the size of one: normalised they should be no further from zero than this,
 # and outputs are expected between these sizes.
 _NORMALISED = 6.0
 _USUAL_OUTPUT = (1e-4, 1e4)
 
 
-def collect(target, source, built, proof):
-    """Notes on an export.
+def collect(target: str, source: Source, built: Built, proof: Proof) -> list[str]:
+    """Collects the notes on an export.
 
     Args:
-        target: What the user asked for.
+        target: The target that the user asked for.
         source: The `Source`.
         built: The `Built`.
         proof: Its `Proof`.
@@ -52,7 +56,7 @@ def collect(target, source, built, proof):
     return [*found, *_advice(target, source, built)]
 
 
-def _on_answers(proof):
+def _on_answers(proof: Proof) -> Iterator[str]:
     if proof.agreement is not None and proof.agreement < USUAL_AGREEMENT:
         if proof.score_gap <= _ALIKE:
             scored = f"nearly alike: {proof.score_gap:.1%} of the largest score lower at most"
@@ -72,7 +76,7 @@ def _on_answers(proof):
         )
 
 
-def _on_samples(source, built, proof):
+def _on_samples(source: Source, built: Built, proof: Proof) -> Iterator[str]:
     if proof.given:
         calibrated = f", {proof.calibrated:,} calibrate integers" if proof.calibrated else ""
         if proof.compared < proof.given or proof.calibrated:
@@ -92,7 +96,7 @@ def _on_samples(source, built, proof):
     yield from _unusual(source)
 
 
-def _on_batches(proof):
+def _on_batches(proof: Proof) -> Iterator[str]:
     if not proof.compared > 1:
         return
     one = "one example" if proof.batch == 1 else f"{proof.batch} examples"
@@ -102,8 +106,8 @@ def _on_batches(proof):
         yield f"The file takes {one} at once and no other number; `batch` exports another."
 
 
-def _uncovered(source):
-    """Inputs that are made up far from what a `Normalization` layer has been adapted to."""
+def _uncovered(source: Source) -> Iterator[str]:
+    """Says which made-up inputs are far from the data that a `Normalization` was adapted to."""
     for layer in source.model._flatten_layers():
         if not isinstance(layer, keras.layers.Normalization) or layer.invert:
             continue
@@ -121,8 +125,8 @@ def _uncovered(source):
                 )
 
 
-def _unusual(source):
-    """Outputs whose size on made-up inputs says little of that on real ones."""
+def _unusual(source: Source) -> Iterator[str]:
+    """Says which outputs on made-up inputs have a size that real ones hardly have."""
     low, high = _USUAL_OUTPUT
     answers = zip(source.outputs, reference.answers(source.model, source.samples), strict=True)
     for name, values in answers:
@@ -137,19 +141,19 @@ def _unusual(source):
             )
 
 
-def rounded_to_zero(source, data):
+def rounded_to_zero(source: Source, data: bytes) -> dict[str, int]:
     """How many weights that are alive in Keras are zero in a file: `{name: count}`.
 
     Args:
         source: The `Source`.
         data: The file without bitmasks, a flatbuffer.
     """
-    model, found = flatbuffer.read(data), {}
-    for _, _, tensor in flatbuffer.constants(model):
+    file, found = flatbuffer.read(data), {}
+    for _, _, tensor in flatbuffer.constants(file):
         name = levels.name(tensor)
         if name in source.orders:
             zero = 0 if tensor.quantization is None else tensor.quantization.zeroPoint
-            values = flatbuffer.values(model, tensor)
+            values = flatbuffer.values(file, tensor)
             zero = 0 if zero is None or not np.size(zero) else np.asarray(zero).flat[0]
             dead = np.count_nonzero(source.kernels[name]) - np.count_nonzero(values != zero)
             if dead > 0:
@@ -157,8 +161,8 @@ def rounded_to_zero(source, data):
     return found
 
 
-def _advice(target, source, built):
-    """What the same model would take with int8 weights, where that is worth a word."""
+def _advice(target: str, source: Source, built: Built) -> Iterator[str]:
+    """Says how small the file would be with int8 weights, if that saves a fifth or more."""
     if target != "size" or built.precision == "int8":
         return
     smaller = size.build(source, "int8").data

@@ -10,7 +10,8 @@ import numpy as np
 from keras_lottery.core.event import prune
 from keras_lottery.core.granularity import Granularity, blocks, weights
 from keras_lottery.core.kernel import Kernel
-from keras_lottery.exporters.tflite import tables, targets
+from keras_lottery.exporters import tables
+from keras_lottery.exporters.tflite import targets
 from keras_lottery.exporters.tflite.conversion.source import prepare
 from keras_lottery.exporters.tflite.format import flatbuffer, levels
 from keras_lottery.exporters.tflite.format.graph import Graph

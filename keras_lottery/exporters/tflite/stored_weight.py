@@ -6,11 +6,11 @@ from dataclasses import dataclass
 import numpy as np
 from ai_edge_litert import schema_py_generated as schema
 
+from keras_lottery.exporters.tables import printable
 from keras_lottery.exporters.tflite.contents import Contents, entropy_bits
 from keras_lottery.exporters.tflite.errors import FlatbufferError
 from keras_lottery.exporters.tflite.format import flatbuffer, levels
 from keras_lottery.exporters.tflite.format.graph import Graph, Use
-from keras_lottery.exporters.tflite.format.names import printable
 from keras_lottery.exporters.tflite.rewriting import bitmask, rewritable
 
 # The types of weights, with their names.

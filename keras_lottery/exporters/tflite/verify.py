@@ -1,12 +1,15 @@
-"""The checks of an exported file: its operators, its weights, and that every runtime runs it.
+"""Checks an exported file: its operators, its weights, and that every runtime runs it.
 
-Each raises `ExportError` naming the tensor and, where one is at fault, the runtime. What the file
-answers is judged in `comparison`; `proof.prove` is all of it.
+Each check raises an `ExportError` that names the tensor and, if a runtime is at fault, the runtime.
+`comparison` judges the answers of the file, and `proof.prove` does everything.
 """
+
+from collections.abc import Collection, Mapping, Sequence
 
 import numpy as np
 from ai_edge_litert import schema_py_generated as schema
 
+from keras_lottery.exporters.tflite.conversion.source import Source
 from keras_lottery.exporters.tflite.errors import ExportError
 from keras_lottery.exporters.tflite.format import flatbuffer, levels
 from keras_lottery.exporters.tflite.format.graph import Graph
@@ -14,10 +17,10 @@ from keras_lottery.exporters.tflite.rewriting import quantize
 from keras_lottery.exporters.tflite.runtimes import defects, interpreter
 
 
-def check_storage(file):
+def check_storage(file: schema.ModelT) -> None:
     """Checks that every runtime reads the sparse weights of a file as they are meant.
 
-    Among others that blocks divide their axes: the format has no place for a rest.
+    Blocks must divide their axes, among other things: the format has no place for a rest.
 
     Args:
         file: The `ModelT`.
@@ -37,14 +40,15 @@ def check_storage(file):
                 )
 
 
-def check_operators(file):
-    """Checks that a file has nothing but built-in operators.
+def check_operators(file: schema.ModelT) -> None:
+    """Checks that a file has built-in operators only.
 
     Args:
         file: The `ModelT`.
 
     Raises:
-        ExportError: It has a custom one, as TensorFlow's `Flex...`, that an app's runtime lacks.
+        ExportError: It has a custom operator, such as TensorFlow's `Flex...`, which the runtime of
+            an app lacks.
     """
     for subgraph in file.subgraphs:
         graph = Graph(file, subgraph)
@@ -56,15 +60,15 @@ def check_operators(file):
             )
 
 
-def check_weights(source, file):
-    """Reads every kernel back: zero wherever its mask says, and else its value, rounded.
+def check_weights(source: Source, file: schema.ModelT) -> None:
+    """Checks that every kernel is zero where its mask says so, and has its rounded value elsewhere.
 
     Args:
-        source: The `Source`. Of a kernel without a mask the zeros count as pruned.
+        source: The `Source`. In a kernel without a mask the zeros count as pruned.
         file: The `ModelT` of the file, whose constants carry the names of the kernels.
 
     Raises:
-        ExportError: A kernel is not in the file, a pruned weight of it is alive there, or another
+        ExportError: A kernel is not in the file, a pruned weight is alive there, or another weight
             is further from its value than its type explains.
     """
     dense = flatbuffer.read(source.dense_data)
@@ -91,7 +95,9 @@ def check_weights(source, file):
             raise ExportError(f"{name!r} has {off} weights of another value in the file.")
 
 
-def answers(data, inputs, names=interpreter.RUNTIMES):
+def answers(
+    data: bytes, inputs: Sequence[np.ndarray], names: Sequence[str] = interpreter.RUNTIMES
+) -> dict[str, interpreter.Outputs]:
     """Runs a file in every runtime.
 
     Args:
@@ -100,26 +106,41 @@ def answers(data, inputs, names=interpreter.RUNTIMES):
         names: The runtimes, as of `interpreter.invoke_apart`.
 
     Returns:
-        `dict`: runtime -> a list with one array of shape `(examples, ...)` for each output; for a
-        batch to which the file cannot be resized the reason, a `str`.
+        `dict`: runtime -> the outputs.
 
     Raises:
         ExportError: A runtime cannot load or run the file.
     """
-    results = interpreter.invoke_apart(data, inputs, names)
-    for runtime, result in results.items():
-        # Not every file can be resized, and need not.
-        if isinstance(result, str) and "@" not in runtime:
-            raise ExportError(f"{runtime} cannot run the exported file: {result}")
+    return succeeded(interpreter.invoke_apart(data, inputs, names))
+
+
+def succeeded(outcomes: Mapping[str, interpreter.Outputs | str]) -> dict[str, interpreter.Outputs]:
+    """The outputs in every runtime, if every runtime has some.
+
+    Args:
+        outcomes: As `interpreter.invoke_apart` returns them.
+
+    Raises:
+        ExportError: A runtime has a reason in place of outputs.
+    """
+    results = {}
+    for runtime, outcome in outcomes.items():
+        if isinstance(outcome, str):
+            raise ExportError(f"{runtime} cannot run the exported file: {outcome}")
+        results[runtime] = outcome
     return results
 
 
-def check_equal(results, others, names):
+def check_equal(
+    results: Mapping[str, interpreter.Outputs],
+    others: Mapping[str, interpreter.Outputs],
+    names: Sequence[str],
+) -> None:
     """Checks that two files answer the same to the bit.
 
     Args:
-        results: What `answers` returned for the one.
-        others: The same for the other, in the same runtimes.
+        results: The `answers` of one file.
+        others: Those of the other file, in the same runtimes.
         names: The names of the outputs.
 
     Raises:
@@ -134,9 +155,11 @@ def check_equal(results, others, names):
                 )
 
 
-def _may_be_missing(kernel, source, found, dense):
+def _may_be_missing(
+    kernel: np.ndarray, source: Source, found: Collection[str], dense: schema.ModelT
+) -> bool:
     """Whether a file without a kernel can be right."""
-    # The converter may merge one without zeros.
+    # The converter may merge a kernel without zeros.
     if kernel.all():
         return True
     unknown = [
@@ -149,13 +172,15 @@ def _may_be_missing(kernel, source, found, dense):
     # A constant that matches no kernel may be this kernel with altered values: it counts as lost.
     if any(constant.any() for constant in unknown):
         return False
-    # It drops one of nothing but zeros. Of kernels that are equal it keeps one, which is compared.
-    # A normalisation that multiplies by zero leaves zeros.
+    # The converter drops a kernel of nothing but zeros. Of equal kernels it keeps one, which is
+    # compared. A normalisation that multiplies by zero leaves zeros.
     equal = (source.kernels[name] for name in source.orders if name in found)
     return not kernel.any() or bool(unknown) or any(np.array_equal(kernel, e) for e in equal)
 
 
-def _real_values(file, subgraph, index):
+def _real_values(
+    file: schema.ModelT, subgraph: schema.SubGraphT, index: int
+) -> tuple[np.ndarray, np.ndarray | float]:
     """A constant's values, flat, and how far rounding to its type may have moved each."""
     tensor = subgraph.tensors[index]
     values = flatbuffer.values(file, tensor)
@@ -174,5 +199,5 @@ def _real_values(file, subgraph, index):
     return real.reshape(-1), rounding.reshape(-1)
 
 
-def _has_scale(tensor):
+def _has_scale(tensor: schema.TensorT) -> bool:
     return tensor.quantization is not None and tensor.quantization.scale is not None

@@ -6,9 +6,9 @@ from typing import Any
 import numpy as np
 from ai_edge_litert import schema_py_generated as schema
 
+from keras_lottery.exporters.tables import printable
 from keras_lottery.exporters.tflite.errors import FlatbufferError
 from keras_lottery.exporters.tflite.format import flatbuffer
-from keras_lottery.exporters.tflite.format.names import printable
 
 _NAMES = {code: name for name, code in vars(schema.BuiltinOperator).items() if name[0] != "_"}
 

@@ -8,11 +8,11 @@ a zero computes the same, and the delegate of XNNPACK in LiteRT does not take it
 import numpy as np
 from ai_edge_litert import schema_py_generated as schema
 
+from keras_lottery.exporters.tables import printable
 from keras_lottery.exporters.tflite.contents import Contents
 from keras_lottery.exporters.tflite.errors import ExportError
 from keras_lottery.exporters.tflite.format import edit, levels
 from keras_lottery.exporters.tflite.format.graph import Graph
-from keras_lottery.exporters.tflite.format.names import printable
 from keras_lottery.exporters.tflite.runtimes import channels_first
 
 

@@ -11,10 +11,10 @@ from collections.abc import Iterable, Iterator, Mapping
 
 from ai_edge_litert import schema_py_generated as schema
 
+from keras_lottery.exporters.tables import printable
 from keras_lottery.exporters.tflite.contents import Contents
 from keras_lottery.exporters.tflite.format import flatbuffer, levels
 from keras_lottery.exporters.tflite.format.graph import Graph
-from keras_lottery.exporters.tflite.format.names import printable
 from keras_lottery.exporters.tflite.runtimes import xnnpack
 from keras_lottery.exporters.tflite.runtimes.defects import Defect
 

@@ -9,9 +9,9 @@ from dataclasses import dataclass
 import numpy as np
 from ai_edge_litert import schema_py_generated as schema
 
+from keras_lottery.exporters.tables import printable
 from keras_lottery.exporters.tflite.format import levels
 from keras_lottery.exporters.tflite.format.graph import Graph, Use
-from keras_lottery.exporters.tflite.format.names import printable
 
 # The version of FULLY_CONNECTED with which LiteRT takes its sparse kernels, and XNNPACK leaves it.
 SPARSE_VERSION = 8

@@ -14,6 +14,9 @@ from typing import Any
 
 import numpy as np
 
+# The outputs of a file, one float array `(examples, ...)` for each.
+Outputs = list[np.ndarray]
+
 RUNTIMES = ("XNNPACK", "built-in kernels")
 MICRO = "TensorFlow Lite Micro"
 
@@ -27,7 +30,7 @@ _ARENA = 2**24
 
 def invoke(
     data: bytes, inputs: Sequence[np.ndarray], runtime: str, batch: int | None = None
-) -> list[np.ndarray]:
+) -> Outputs:
     """Runs a TFLite file on examples, as many at a time as its batch has.
 
     Args:
@@ -73,7 +76,7 @@ def invoke(
     return _joined(outputs, len(inputs[0]))
 
 
-def _invoke_micro(data: bytes, inputs: Sequence[np.ndarray]) -> list[np.ndarray]:
+def _invoke_micro(data: bytes, inputs: Sequence[np.ndarray]) -> Outputs:
     from tflite_micro.python.tflite_micro import runtime
 
     interpreter = runtime.Interpreter.from_bytes(data, arena_size=_ARENA + 20 * len(data))
@@ -96,14 +99,14 @@ def _batches(
         yield [array[chosen] for array in inputs]
 
 
-def _joined(outputs: Sequence[Sequence[np.ndarray]], count: int) -> list[np.ndarray]:
+def _joined(outputs: Sequence[Sequence[np.ndarray]], count: int) -> Outputs:
     """The outputs of all runs, without those that only filled the last batch up."""
-    joined = [np.concatenate(each) for each in zip(*outputs, strict=True)]
+    joined: Outputs = [np.concatenate(each) for each in zip(*outputs, strict=True)]
     return [array[:count] if len(array) >= count else array for array in joined]
 
 
-def _micro_outputs(interpreter: Any) -> list[np.ndarray]:
-    outputs: list[np.ndarray] = []
+def _micro_outputs(interpreter: Any) -> Outputs:
+    outputs: Outputs = []
     while True:
         try:
             detail = interpreter.get_output_details(len(outputs))
@@ -122,7 +125,7 @@ def _scale(detail: dict[str, Any]) -> tuple[float, int]:
 
 def invoke_apart(
     data: bytes, inputs: Sequence[np.ndarray], names: Sequence[str] = RUNTIMES
-) -> dict[str, list[np.ndarray] | str]:
+) -> dict[str, Outputs | str]:
     """Runs a TFLite file on the same examples in several runtimes, in a process of its own.
 
     Args:
@@ -154,7 +157,7 @@ def _end(command: Sequence[str], limit: float) -> str:
     return done.stderr.strip()[-500:] or f"the process ended with status {done.returncode}"
 
 
-def _result(folder: Path, runtime: str, end: str) -> list[np.ndarray] | str:
+def _result(folder: Path, runtime: str, end: str) -> Outputs | str:
     outputs, reason = folder / f"{runtime}.npz", folder / f"{runtime}.txt"
     if outputs.exists():
         with np.load(outputs) as arrays:

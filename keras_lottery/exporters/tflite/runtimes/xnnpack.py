@@ -11,10 +11,10 @@ from dataclasses import dataclass
 
 from ai_edge_litert import schema_py_generated as schema
 
+from keras_lottery.exporters.tables import printable
 from keras_lottery.exporters.tflite.contents import Contents
 from keras_lottery.exporters.tflite.format import flatbuffer, levels
 from keras_lottery.exporters.tflite.format.graph import Graph
-from keras_lottery.exporters.tflite.format.names import printable
 
 # `((top, bottom), (left, right))`.
 _Padding = tuple[tuple[int, int], tuple[int, int]]

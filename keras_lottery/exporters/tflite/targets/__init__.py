@@ -28,14 +28,15 @@ def resolve_precision(target: str, precision: str | None, known: Collection[str]
         ValueError: One of them is none of its choices, or they do not go together.
     """
     if target not in known:
-        raise ValueError(f"No target {target!r}; choose one of {', '.join(known)}.")
+        raise ValueError(f"`target` is {target!r}; it must be one of {', '.join(known)}.")
     implied = "int8" if target in INTEGERS else None
     if implied and precision not in (None, implied):
         raise ValueError(
-            f"`precision` is {precision!r}, but target {target!r} always stores int8: omit `precision`."
+            f"`precision` is {precision!r}, but target {target!r} always stores int8: omit "
+            "`precision`."
         )
     precision = precision or implied or "float32"
     if precision not in forms.PRECISIONS:
         choices = ", ".join(forms.PRECISIONS)
-        raise ValueError(f"No precision {precision!r}; choose one of {choices}.")
+        raise ValueError(f"`precision` is {precision!r}; it must be one of {choices}.")
     return precision

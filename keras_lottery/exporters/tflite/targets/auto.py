@@ -4,7 +4,7 @@ import dataclasses
 import functools
 import math
 import tempfile
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -91,8 +91,8 @@ def best(source: Source, precision: str, weigh: Mapping[str, float]) -> tuple[Bu
         f"XNNPACK: {found}."
     )
     built = chosen.built
-    notes = (why, *unsound, *notes, *built.notes)
-    return dataclasses.replace(built, notes=notes), chosen.proof
+    told = (why, *unsound, *notes, *built.notes)
+    return dataclasses.replace(built, notes=told), chosen.proof
 
 
 def sounder(candidates: Sequence[Candidate]) -> tuple[list[Candidate], list[str]]:

@@ -154,7 +154,7 @@ def pays_from(length: int) -> float:
 def _best(
     sparse_forms: Sequence[_SparseForm], weight: Weight, max_slowdown: float
 ) -> _SparseForm | None:
-    """The smallest of the forms nearly as fast as the fastest; `None` if a dense kernel is faster."""
+    """The smallest form that is nearly as fast as the fastest; `None` if a dense kernel is."""
     fastest = min((form.nanoseconds for form in sparse_forms), default=0)
     fast = [form for form in sparse_forms if form.nanoseconds <= _WORTH_BYTES * fastest]
     best = min(fast, key=lambda form: form.bytes, default=None)

@@ -31,7 +31,9 @@ _LISTED = 5
 class Builder(Protocol):
     """Builds a file for one target."""
 
-    def __call__(self, source: Source, precision: str, better: Mapping[str, str]) -> Built: ...
+    def __call__(self, source: Source, precision: str, better: Mapping[str, str]) -> Built:
+        """Builds it, with another precision for the weights that `better` names."""
+        ...
 
 
 _Attempt = tuple[Built, Proof, Mapping[str, str]]

@@ -56,9 +56,8 @@ def build(
     file = flatbuffer.read(source.dense_data)
     reasons = encode(file, precision, better)
     notes = channels_last.keep(file)
-    return smaller(
-        Built(flatbuffer.write(file), reasons, precision, notes=notes), source.dense_data
-    )
+    built = Built(flatbuffer.write(file), reasons, precision, notes=notes)
+    return smaller(built, source.dense_data)
 
 
 def encode(
@@ -142,8 +141,8 @@ def write(file: schema.ModelT, weight: Weight, precision: str) -> str:
 def smaller(built: Built, dense_data: bytes) -> Built:
     """Takes the dense file instead of the built one if it is smaller.
 
-    No weight alone takes more bytes than stored densely. But equal weights, such as those of nothing
-    but zeros, share their bytes in a dense file.
+    No weight alone takes more bytes than stored densely. But equal weights, such as kernels of
+    nothing but zeros, share their bytes in a dense file.
 
     Args:
         built: A `Built`.
