@@ -53,7 +53,7 @@ def rows(files, measurements, examples=None):
         A list of lists of text.
     """
     from keras_lottery.exporters import tables
-from keras_lottery.exporters.tflite import report
+    from keras_lottery.exporters.tflite import report
 
     contents = {Path(file).name: Path(file).read_bytes() for file in files}
     sizes = {name: report.size(data) for name, data in contents.items()}

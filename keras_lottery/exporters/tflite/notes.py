@@ -11,6 +11,7 @@ from keras_lottery.exporters.tflite.conversion.source import Built, Source
 from keras_lottery.exporters.tflite.format import flatbuffer, levels
 from keras_lottery.exporters.tflite.proof import Proof
 from keras_lottery.exporters.tflite.targets import micro, size
+from keras_lottery.model import keras_internals
 
 # Scores closer than this fraction of the largest one are nearly alike.
 _ALIKE = 0.02
@@ -46,12 +47,12 @@ def collect(target: str, source: Source, built: Built, proof: Proof) -> list[str
     held = sum(np.count_nonzero(source.kernels[name][~m]) for name, m in source.masks.items())
     if held:
         found.append(
-            f"{held:,} pruned weights are held at values that are not zero, and stored so."
+            f"{held:,} pruned weights are held at values that are not zero, and stored at them."
         )
     if target == "micro" and not micro.is_installed():
         found.append(
-            "Not run in TensorFlow Lite Micro, which is not installed (pip install "
-            "'keras_lottery[micro]'): run in LiteRT instead, its bitmasks decoded."
+            "Proven in LiteRT, with the bitmasks decoded. TensorFlow Lite Micro is not installed: "
+            "pip install 'keras_lottery[micro]' to prove the file in it."
         )
     return [*found, *_advice(target, source, built)]
 
@@ -64,14 +65,14 @@ def _on_answers(proof: Proof) -> Iterator[str]:
             scored = f"lower by up to {proof.score_gap:.0%} of the largest score"
         yield (
             f"{1 - proof.agreement:.0%} of the compared predictions are another class than in "
-            f"Keras, which scores it {scored}: compare the accuracy of both."
+            f"Keras, which scores it {scored}. Compare the accuracy of both."
         )
     outputs = dict.fromkeys(output for output, _ in proof.lost_channels)
     for name in outputs:
         channels = [channel for output, channel in proof.lost_channels if output == name]
         yield (
-            f"The output {name!r} is off by half of their range or more in {len(channels)} of its "
-            f"channels, the first being {channels[0]}: give small ones an output of their own, or "
+            f"{len(channels)} channels of the output {name!r}, the first being {channels[0]}, are "
+            "off by half of their range or more. Give small channels an output of their own, or "
             "store weights in a higher precision."
         )
 
@@ -85,12 +86,12 @@ def _on_samples(source: Source, built: Built, proof: Proof) -> Iterator[str]:
                 "evenly over all."
             )
         return
-    yield "Compared on made-up inputs; pass samples to compare on real ones."
+    yield "Compared on made-up inputs. Pass samples to compare on real ones."
     if zeroed := rounded_to_zero(source, built.data):
         alive = sum(np.count_nonzero(source.kernels[name]) for name in zeroed)
         yield (
             f"{sum(zeroed.values()):,} of {alive:,} weights that are alive round to zero, most of "
-            f"them in {max(zeroed, key=zeroed.get)!r}; what that does only samples can tell."
+            f"them in {max(zeroed, key=zeroed.__getitem__)!r}. Only samples can tell what that does."
         )
     yield from _uncovered(source)
     yield from _unusual(source)
@@ -101,14 +102,14 @@ def _on_batches(proof: Proof) -> Iterator[str]:
         return
     one = "one example" if proof.batch == 1 else f"{proof.batch} examples"
     if proof.resizes:
-        yield f"The file takes {one} at once, and can be resized: batches of 2 and 3 give the same."
+        yield f"The file takes {one} at once. It can be resized: batches of 2 and 3 give the same."
     else:
-        yield f"The file takes {one} at once and no other number; `batch` exports another."
+        yield f"The file takes {one} at once and no other number. Pass `batch` for another number."
 
 
 def _uncovered(source: Source) -> Iterator[str]:
     """Says which made-up inputs are far from the data that a `Normalization` was adapted to."""
-    for layer in source.model._flatten_layers():
+    for layer in keras_internals.flat_layers(source.model):
         if not isinstance(layer, keras.layers.Normalization) or layer.invert:
             continue
         mean, deviation = np.asarray(layer.mean), np.sqrt(np.asarray(layer.variance))
@@ -121,7 +122,7 @@ def _uncovered(source: Source) -> Iterator[str]:
                 yield (
                     f"{count:,} of {apart.size:,} made-up inputs are further than "
                     f"{_NORMALISED:.0f} standard deviations from what the layer {layer.name!r} was "
-                    "adapted to: nothing is proven for usual ones; pass samples."
+                    "adapted to. Nothing is proven for usual inputs: pass samples."
                 )
 
 
@@ -136,8 +137,8 @@ def _unusual(source: Source) -> Iterator[str]:
         if not low <= largest <= high:
             count = np.count_nonzero(~((np.abs(values) <= high) & (np.abs(values) >= low)))
             yield (
-                f"{count:,} of {values.size:,} values of the output {name!r} are of unusual size "
-                f"on made-up inputs, the largest {largest:.2g}: pass samples."
+                f"{count:,} of {values.size:,} values of the output {name!r} have an unusual size on "
+                f"made-up inputs, the largest being {largest:.2g}. Pass samples."
             )
 
 
@@ -168,6 +169,6 @@ def _advice(target: str, source: Source, built: Built) -> Iterator[str]:
     smaller = size.build(source, "int8").data
     if len(smaller) < 0.8 * len(built.data):
         yield (
-            f"With int8 weights this would be {len(smaller):,} bytes, not {len(built.data):,}: "
-            "pass precision='int8', which is proven like this file."
+            f"With int8 weights the file would have {len(smaller):,} bytes, not "
+            f"{len(built.data):,}. Pass precision='int8'; that file is proven too."
         )

@@ -17,9 +17,9 @@ from keras_lottery.exporters.tflite.rewriting import bitmask
 from keras_lottery.exporters.tflite.runtimes import interpreter
 from keras_lottery.exporters.tflite.targets import micro
 
-# By `Built.precision`, how far outputs may be off. In full integers the converter rounds activations
-# too, and the loss depends on the network: trained networks for digits lost 0.005 to 0.03. Storing
-# the integers sparsely adds nothing to it.
+# By `Built.precision`, how far outputs may be off. In full integers the converter rounds
+# activations too, and the loss depends on the network: trained networks for digits lost 0.005 to
+# 0.03. Storing the integers sparsely adds nothing to it.
 TOLERANCES = {
     "float32": Tolerance(output=1e-4, channel=4e-4),
     "float16": Tolerance(output=1e-2, channel=0.04),

@@ -10,53 +10,16 @@ from typing import Any
 
 from keras_lottery.exporters import tables
 from keras_lottery.exporters.tables import printable
-from keras_lottery.exporters.tflite import stored_weight
+from keras_lottery.exporters.tflite import expectations
 from keras_lottery.exporters.tflite.inspection import Inspection, bytes_of, gzipped, read
 from keras_lottery.exporters.tflite.proof import Proof
 from keras_lottery.exporters.tflite.runtimes import xnnpack
 from keras_lottery.exporters.tflite.runtimes.defects import Defect
 from keras_lottery.exporters.tflite.runtimes.interpreter import MICRO
 from keras_lottery.exporters.tflite.runtimes.measure import Measurement
-from keras_lottery.exporters.tflite.targets import latency
-
-# The expectations of weights that are computed in one way, and the runtimes for which they hold. The
-# factors are this project's measurements on one x86 machine and one thread; `benchmark_tflite`
-# repeats them on yours.
-_EXPECT = {
-    stored_weight.DENSE: "stored and computed densely.",
-    stored_weight.UNPACKED: (
-        "smaller on disk only. XNNPACK, the default, unpacks them once, when it loads the file. "
-        "Then it is no faster than with dense weights; loading takes a little more memory and time."
-    ),
-    stored_weight.SPARSE: (
-        "computed sparsely by the built-in kernels, also beside XNNPACK. They are never unpacked, "
-        "which saves memory. They are estimated to be faster than XNNPACK's dense float kernels, "
-        "for one example at a time on x86 and layers of thousands of weights, from "
-        f"{latency.pays_from(4):.0%} zeros in blocks of four, and from {latency.pays_from(1):.0%} "
-        "without blocks. Measure where the file will run."
-    ),
-    stored_weight.SPARSE_WITHOUT_AVX: (
-        f"1x1 convolutions that XNNPACK computes sparsely on {xnnpack.CPU_NEEDED}. Elsewhere, as on "
-        "most PCs, they are unpacked and no faster."
-    ),
-    stored_weight.DECODED: (
-        "smaller in flash. TensorFlow Lite Micro decodes them at every run, which takes longer."
-    ),
-    stored_weight.MISREAD: "WRONG: nothing in the file unpacks them; see the defects.",
-}
-
-# DEQUANTIZE keeps its result only where its input is a constant, which a DENSIFY's output is not.
-_AT_EVERY_RUN = (
-    "Without XNNPACK the built-in kernels dequantize {count} of {all} weights anew at every run. "
-    "On x86 that was measured 18 times slower than dense float32 for float16 weights, 2.4 times "
-    "for int8. For a runtime without XNNPACK export with precision='float32'."
-)
 
 # The reason for a weight for which an export chose no form.
 _LEFT_DENSE = "left dense: not every operator that reads it can read unpacked weights"
-
-_UNPACKED = (stored_weight.UNPACKED, stored_weight.SPARSE_WITHOUT_AVX)
-_DEQUANTIZED = ("float16", "int8")
 
 _UNMEASURED = "Not measured: pass measure=True to export(), or --measure on the command line."
 
@@ -124,7 +87,7 @@ class Report:
         }
         if inspected.sparse_path is not None:
             content["inspection"]["sparse_path"]["taken"] = inspected.sparse_path.taken
-        content["expectations"] = expectations(inspected)
+        content["expectations"] = expectations.sentences(inspected)
         return content
 
     def measured(self, measurements: Sequence[Measurement]) -> "Report":
@@ -210,24 +173,6 @@ def size(data: bytes) -> Size:
     return Size(len(data), gzipped(data))
 
 
-def expectations(inspected: Inspection) -> list[str]:
-    """What to expect of the runtimes: a paragraph for each way in which they compute weights."""
-    sentences = []
-    for computed, expected in _EXPECT.items():
-        found = [w for w in inspected.weights if w.computed == computed]
-        if found:
-            sentences.append(f"{len(found)} of {len(inspected.weights)} weights: {expected}")
-    anew = [w for w in inspected.weights if w.computed in _UNPACKED and w.dtype in _DEQUANTIZED]
-    if anew and {"DENSIFY", "DEQUANTIZE"} <= set(inspected.operators):
-        sentences.append(_AT_EVERY_RUN.format(count=len(anew), all=len(inspected.weights)))
-    ways = {w.computed for w in inspected.weights}
-    if "DENSIFY" in inspected.operators:
-        sentences.append("Not for TensorFlow Lite Micro: it lacks DENSIFY, and does not load this.")
-    elif ways & {stored_weight.SPARSE, stored_weight.MISREAD}:
-        sentences.append("Not for TensorFlow Lite Micro: it ignores sparsity, and would be wrong.")
-    return sentences
-
-
 def _render(
     report: Report,
     table: Callable[[Sequence[str], Sequence[Sequence[str]]], str],
@@ -241,7 +186,10 @@ def _render(
         ("Size", table(("", "bytes", "gzipped", "of dense"), _size_rows(report))),
         ("Weights", table(*_weight_table(report))),
         ("Why stored so", words("\n".join(f"- {reason}" for reason in reasons))),
-        ("What the runtime does", words("\n".join(f"- {s}" for s in expectations(inspected)))),
+        (
+            "What the runtime does",
+            words("\n".join(f"- {s}" for s in expectations.sentences(inspected))),
+        ),
         ("XNNPACK's sparse 1x1 convolutions", words(_sparse_path(inspected.sparse_path))),
         ("Defects", words(_defects(inspected.defects))),
         ("Proof", _proof(report)),

@@ -11,7 +11,7 @@ from typing import Any
 
 import keras
 
-from keras_lottery.model import variables
+from keras_lottery.model import keras_internals, variables
 
 _NUMBER = re.compile(r"_\d+$")
 
@@ -31,7 +31,10 @@ def of_layers(model: keras.Model) -> dict[str, str]:
     'dense'
     """
     outputs = [getattr(tensor, "_keras_history", None) for tensor in _outputs(model)]
-    layers = [*model._flatten_layers(), *(each.operation for each in outputs if each is not None)]
+    layers = [
+        *keras_internals.flat_layers(model),
+        *(each.operation for each in outputs if each is not None),
+    ]
     kinds = {layer.name: _kind(layer) for layer in layers}
     taken = {name for name, kind in kinds.items() if kind is None}
     found: dict[str, str] = {}
@@ -68,7 +71,7 @@ def of_variables(model: keras.Model, layers: Mapping[str, str]) -> dict[str, str
     """
     inner = [
         (each.name, {id(variable) for variable in each.variables})
-        for each in model._flatten_layers()
+        for each in keras_internals.flat_layers(model)
         if isinstance(each, keras.Model) and each is not model
     ]
     inner.sort(key=lambda pair: -len(pair[1]))

@@ -8,6 +8,7 @@ import keras
 import numpy as np
 
 from keras_lottery.exporters.tflite.errors import ExportError
+from keras_lottery.model import keras_internals
 
 
 @contextlib.contextmanager
@@ -15,7 +16,7 @@ def in_float32(model: keras.Model) -> Iterator[None]:
     """Changes the model to compute in float32 inside the block, and back afterwards."""
     halves = [
         (layer, layer.dtype_policy)
-        for layer in model._flatten_layers()
+        for layer in keras_internals.flat_layers(model)
         if layer.dtype_policy.compute_dtype in ("float16", "bfloat16")
     ]
     for layer, _ in halves:

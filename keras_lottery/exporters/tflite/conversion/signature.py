@@ -9,6 +9,7 @@ import numpy as np
 from keras_lottery.exporters.tflite.conversion import examples
 from keras_lottery.exporters.tflite.conversion import names as file_names
 from keras_lottery.exporters.tflite.errors import ExportError
+from keras_lottery.model import keras_internals
 
 
 def infer(model: keras.Model, samples: Any = None, batch: int | None = None) -> Any:
@@ -73,7 +74,7 @@ def names(structure: Any, positional: Sequence[str]) -> list[str]:
 
 
 def _check_precision(model: keras.Model) -> None:
-    for layer in model._flatten_layers():
+    for layer in keras_internals.flat_layers(model):
         policy = layer.dtype_policy
         if isinstance(policy, keras.dtype_policies.QuantizedDTypePolicy):
             raise ExportError(
