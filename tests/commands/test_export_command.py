@@ -80,10 +80,10 @@ def test_the_choices_are_those_of_the_exporter():
 
 
 def test_what_auto_weighs():
-    assert export.weights_of(None) is None
-    assert export.weights_of("bytes=2,memory=0.5") == {"bytes": 2, "memory": 0.5}
+    assert export.parse_weighing(None) is None
+    assert export.parse_weighing("bytes=2,memory=0.5") == {"bytes": 2, "memory": 0.5}
     with pytest.raises(ValueError, match="bytes=2,time=1"):
-        export.weights_of("bytes")
+        export.parse_weighing("bytes")
 
 
 class Unknown(keras.layers.Layer):

@@ -134,7 +134,7 @@ def test_mobilenet_is_one_that_xnnpack_runs_sparsely():
     from keras_lottery.exporters.tflite.format import flatbuffer
     from keras_lottery.exporters.tflite.runtimes import xnnpack
 
-    dense = prepare(built("mobilenet_v1", CIFAR), None).dense
+    dense = prepare(built("mobilenet_v1", CIFAR), None).dense_data
     path = xnnpack.sparse_path(flatbuffer.read(dense))
     assert path.structure == ()
     assert len(path.weights) == 13

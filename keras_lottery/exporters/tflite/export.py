@@ -1,4 +1,4 @@
-"""`export(model, path) -> Report`: writes a pruned Keras model as a proven sparse `.tflite` file."""
+"""`export(model, path) -> Report`: writes a pruned Keras model as a proven `.tflite` file."""
 
 import functools
 from collections.abc import Mapping

@@ -91,7 +91,7 @@ def _on_samples(source: Source, built: Built, proof: Proof) -> Iterator[str]:
         alive = sum(np.count_nonzero(source.kernels[name]) for name in zeroed)
         yield (
             f"{sum(zeroed.values()):,} of {alive:,} weights that are alive round to zero, most of "
-            f"them in {max(zeroed, key=zeroed.__getitem__)!r}. Only samples can tell what that does."
+            f"them in {max(zeroed, key=zeroed.__getitem__)!r}. Only samples can tell the effect."
         )
     yield from _uncovered(source)
     yield from _unusual(source)
@@ -137,8 +137,8 @@ def _unusual(source: Source) -> Iterator[str]:
         if not low <= largest <= high:
             count = np.count_nonzero(~((np.abs(values) <= high) & (np.abs(values) >= low)))
             yield (
-                f"{count:,} of {values.size:,} values of the output {name!r} have an unusual size on "
-                f"made-up inputs, the largest being {largest:.2g}. Pass samples."
+                f"{count:,} of {values.size:,} values of the output {name!r} have an unusual size "
+                f"on made-up inputs, the largest being {largest:.2g}. Pass samples."
             )
 
 

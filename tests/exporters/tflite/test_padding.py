@@ -29,7 +29,7 @@ def test_a_network_of_such_layers_meets_xnnpacks_structure():
             layers.GlobalAveragePooling2D(),
         ]
     )
-    path = xnnpack.sparse_path(flatbuffer.read(prepare(model).dense))
+    path = xnnpack.sparse_path(flatbuffer.read(prepare(model).dense_data))
     assert path.structure == ()
 
 

@@ -89,7 +89,7 @@ def test_the_file_is_no_larger_than_forecast(target, precision):
     found = preflight(
         network, target, sparsity=0.9, precision=precision, granularities=[weights()]
     ).forecasts
-    empty = len(prepare(network).dense) - sum(
+    empty = len(prepare(network).dense_data) - sum(
         4 * layer.kernel.numpy().size for layer in network.layers
     )
     sample_files.pruned(network, 0.9)

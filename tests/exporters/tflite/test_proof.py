@@ -31,8 +31,8 @@ def integers():
 
 def test_integers_are_exact_though_written_as_convolutions(integers):
     source, built = integers
-    assert "CONV_2D" in tflite.inspect(built.data).operators
-    assert "CONV_2D" not in tflite.inspect(built.dense_integers).operators
+    assert "CONV_2D" in tflite.inspect(built.data).inspection.operators
+    assert "CONV_2D" not in tflite.inspect(built.dense_integers).inspection.operators
     assert proof.prove(built, source, "int8").exact
 
 
@@ -88,7 +88,7 @@ def convolutional():
 def test_weights_are_compared_with_the_masks():
     """Not only with the zeros of the conversion: here that of the model before it was pruned."""
     model = convolutional()
-    before = prepare(model).dense
+    before = prepare(model).dense_data
     kl.Lottery(model).prune(0.9)
     source = dataclasses.replace(prepare(model), dense=before)
     with pytest.raises(tflite.ExportError, match="'conv/kernel' has 194 pruned weights"):

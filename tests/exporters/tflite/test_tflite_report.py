@@ -101,7 +101,7 @@ def test_defects_are_grouped_by_cause():
 
 
 def test_json_has_everything(found):
-    content = json.loads(found.json())
+    content = json.loads(found.to_json())
     assert content["target"] == "size"
     assert content["dense"]["raw"] == len(sample_files.stock_file("float32", sparse=False))
     inspected = content["inspection"]
@@ -113,10 +113,10 @@ def test_json_has_everything(found):
 
 
 def test_markdown_tables_are_whole(found):
-    lines = found.markdown().splitlines()
+    lines = found.to_markdown().splitlines()
     assert "## Weights" in lines
     table = [line for line in lines if line.startswith("|")]
-    assert "| dense float32 |" in found.markdown()
+    assert "| dense float32 |" in found.to_markdown()
     for line in table:
         assert line.endswith("|")
 
@@ -133,7 +133,7 @@ def test_measurements_are_shown_or_how_to_get_them(found):
     assert "a.tflite  XNNPACK        2.0  1.5 to 9.0     4,096      1.2" in text
     assert "does not load" in text
     assert "Not measured" not in text
-    assert json.loads(measured.json())["measurements"][0]["median"] == 2e-6
+    assert json.loads(measured.to_json())["measurements"][0]["median"] == 2e-6
 
 
 @pytest.mark.parametrize(("precision", "anew"), [("float32", 0), ("float16", 1), ("int8", 1)])

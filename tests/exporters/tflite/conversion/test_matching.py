@@ -20,7 +20,7 @@ def side_by_side(first, second):
     weights = {"a": first, "b": second}
     for name, value in weights.items():
         model.get_layer(name).kernel.assign(value)
-    return weights, flatbuffer.read(prepare(model).dense)
+    return weights, flatbuffer.read(prepare(model).dense_data)
 
 
 @pytest.mark.parametrize("factor", [0, 2])

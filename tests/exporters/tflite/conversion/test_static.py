@@ -27,9 +27,9 @@ def converted_at_an_open_batch(model):
 
 
 def operators(data):
-    model = flatbuffer.read(data)
-    graph = Graph(model, model.subgraphs[0])
-    return {graph.name(operator) for operator in model.subgraphs[0].operators}
+    file = flatbuffer.read(data)
+    graph = Graph(file, file.subgraphs[0])
+    return {graph.name(operator) for operator in file.subgraphs[0].operators}
 
 
 @pytest.mark.parametrize("make", [dense_on_sequences, dense_on_single_values])

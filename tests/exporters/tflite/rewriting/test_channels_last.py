@@ -30,14 +30,14 @@ MODES = [
 
 
 def operators(data):
-    model = flatbuffer.read(data)
-    graph = Graph(model, model.subgraphs[0])
+    file = flatbuffer.read(data)
+    graph = Graph(file, file.subgraphs[0])
     return [graph.name(operator) for operator in graph.subgraph.operators]
 
 
 def encoded(model):
     """The model as the target `size` stores it, before `keep`."""
-    stored = flatbuffer.read(prepare(model).dense)
+    stored = flatbuffer.read(prepare(model).dense_data)
     size.encode(stored, "float32")
     return stored
 

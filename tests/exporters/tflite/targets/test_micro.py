@@ -39,7 +39,7 @@ def source():
 
 def test_bitmasks_decode_to_the_same_integers(source):
     built = micro.build(source, "int8")
-    found = inspection.inspect(built.data)
+    found = inspection.read(built.data)
     assert bitmask.DECODE in found.operators
     assert not {"DENSIFY", "DEQUANTIZE"} & set(found.operators)
     assert len(built.data) < len(built.dense_integers) / 2
@@ -59,7 +59,7 @@ def test_no_tensor_and_no_file_of_integers_grows(sparsity, build):
     samples = np.random.default_rng(0).random((8, 48), np.float32)
     built = build(prepare(model, samples), "int8")
     assert len(built.data) <= len(built.dense_integers)
-    for weight in inspection.inspect(built.data).weights:
+    for weight in inspection.read(built.data).weights:
         assert weight.stored_bytes <= weight.dense_bytes
 
 
@@ -118,16 +118,16 @@ def test_select_is_written_as_select_v2(tmp_path):
 
 def selection(condition, operands):
     """A file that selects between two inputs of a shape."""
-    model, subgraph = schema.ModelT(), schema.SubGraphT()
-    model.version, model.subgraphs = 3, [subgraph]
-    model.operatorCodes, model.buffers, subgraph.tensors = [], [schema.BufferT()], []
-    edit.add_tensor(model, subgraph, condition, schema.TensorType.BOOL)
+    file, subgraph = schema.ModelT(), schema.SubGraphT()
+    file.version, file.subgraphs = 3, [subgraph]
+    file.operatorCodes, file.buffers, subgraph.tensors = [], [schema.BufferT()], []
+    edit.add_tensor(file, subgraph, condition, schema.TensorType.BOOL)
     for _ in range(3):
-        edit.add_tensor(model, subgraph, operands, schema.TensorType.FLOAT32)
+        edit.add_tensor(file, subgraph, operands, schema.TensorType.FLOAT32)
     subgraph.inputs, subgraph.outputs = np.arange(3, dtype=np.int32), np.array([3], np.int32)
     builtin, options = schema.BuiltinOperator.SELECT, schema.SelectOptionsT()
-    subgraph.operators = [edit.operator(model, builtin, [0, 1, 2], [3], options=options)]
-    return model
+    subgraph.operators = [edit.operator(file, builtin, [0, 1, 2], [3], options=options)]
+    return file
 
 
 @pytest.mark.parametrize(
@@ -179,15 +179,15 @@ def test_the_runtime_has_the_operator(name, capfd):
 
 def file_of(*names):
     """A file whose operators have these names, and no sense."""
-    model, subgraph = schema.ModelT(), schema.SubGraphT()
-    model.version, model.subgraphs = 3, [subgraph]
-    model.operatorCodes, model.buffers, subgraph.tensors = [], [schema.BufferT()], []
-    edit.add_tensor(model, subgraph, [1], schema.TensorType.FLOAT32)
+    file, subgraph = schema.ModelT(), schema.SubGraphT()
+    file.version, file.subgraphs = 3, [subgraph]
+    file.operatorCodes, file.buffers, subgraph.tensors = [], [schema.BufferT()], []
+    edit.add_tensor(file, subgraph, [1], schema.TensorType.FLOAT32)
     subgraph.inputs = subgraph.outputs = np.zeros(1, np.int32)
     variable = schema.VarHandleOptionsT()
     subgraph.operators = [
         edit.operator(
-            model,
+            file,
             getattr(schema.BuiltinOperator, name),
             [0],
             [0],
@@ -195,4 +195,4 @@ def file_of(*names):
         )
         for name in names
     ]
-    return flatbuffer.write(model)
+    return flatbuffer.write(file)

@@ -61,7 +61,7 @@ def lenet():
 
 
 def computed(data):
-    return {each.name: each.computed for each in inspection.inspect(data).weights}
+    return {each.name: each.computed for each in inspection.read(data).weights}
 
 
 def test_lenet_is_small(lenet):
@@ -86,7 +86,7 @@ def test_a_storage_costs_no_more_than_it_says(kind):
     """The choice between storages is by these costs, so a file never grows."""
     layer = layers.Dense(400) if kind == "dense" else layers.Conv2D(40, 3)
     model = keras.Sequential([keras.Input((600,) if kind == "dense" else (8, 8, 16)), layer])
-    data = prepare(magnitude_pruned(model, 0.9)).dense
+    data = prepare(magnitude_pruned(model, 0.9)).dense_data
 
     def stored(precision, number):
         changed = flatbuffer.read(data)
@@ -139,8 +139,8 @@ def test_latency_computes_blocks_and_single_weights_sparsely(lenet):
         "fc1/kernel": stored_weight.SPARSE,
         "output/kernel": stored_weight.SPARSE,
     }
-    assert "DENSIFY" not in inspection.inspect(built.data).operators
-    encodings = {each.encoding for each in inspection.inspect(built.data).weights}
+    assert "DENSIFY" not in inspection.read(built.data).operators
+    encodings = {each.encoding for each in inspection.read(built.data).weights}
     assert all("1x4" in encoding for encoding in encodings)
     built = latency.build(lenet, "float32")
     assert set(computed(built.data).values()) == {stored_weight.SPARSE}
