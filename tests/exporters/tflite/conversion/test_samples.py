@@ -151,7 +151,7 @@ def test_without_samples_it_is_said_what_is_not_proven(tmp_path):
     said = " ".join(report.notes)
     assert "96 of 96 made-up inputs are further than 6 standard deviations" in said
     assert "the layer 'adapted'" in said
-    assert "values of the output 'huge' are of unusual size on made-up inputs" in said
+    assert "values of the output 'huge' have an unusual size on made-up inputs" in said
 
 
 def test_without_samples_weights_that_round_to_zero_are_counted(tmp_path):
