@@ -53,7 +53,10 @@ def test_an_existing_file_is_kept(run, tmp_path, taken):
         (["--samples=9"], "--samples is for --images"),
         (["--compare=9"], "--compare is for --images"),
         (["--target=int8"], "--target=int8 needs --images"),
-        (["--target=int8", "--images=D", "--precision=float16"], "'int8' stores int8"),
+        (
+            ["--target=int8", "--images=D", "--precision=float16"],
+            "target 'int8' always stores int8",
+        ),
         (["--target=auto", "--weigh=bytes"], "bytes=2,time=1"),
         (["--target=auto", "--weigh=bytes=-1"], "none negative"),
         (["--weigh=bytes=1"], "--weigh is for --target=auto"),

@@ -120,7 +120,7 @@ def test_wrong_settings_are_told_what_is_right(run, arguments, message):
     ("arguments", "message"),
     [
         (["--output=nowhere/F.tflite"], "there is no folder nowhere"),
-        (["--target=int8", "--precision=float16"], "'int8' stores int8, not 'float16'"),
+        (["--target=int8", "--precision=float16"], "but target 'int8' always stores int8"),
         (["--target=auto", "--weigh=bytes"], "bytes=2,time=1"),
         (["--target=auto", "--weigh=bytes=-1"], "none negative"),
         (["--target=auto", "--weigh=colour=1"], "bytes, time, memory"),

@@ -204,7 +204,7 @@ def _title(report: Report) -> str:
     inspected = report.inspection
     asked = ", ".join(part for part in (report.target, report.precision) if part)
     count = len(inspected.weights) - inspected.unknown
-    unknown = f"; {inspected.unknown} more of types unknown to it" if inspected.unknown else ""
+    unknown = f"; more of unknown types: {inspected.unknown}" if inspected.unknown else ""
     return (
         f"{printable(report.path) or 'This file'}{f' ({asked})' if asked else ''}: "
         f"{inspected.sparsity:.1%} of the values in {count} weights are zero{unknown}"

@@ -70,9 +70,15 @@ def test_samples_that_keras_answers_with_nan(model, tmp_path):
 @pytest.mark.parametrize(
     ("arguments", "match"),
     [
-        ({"target": "speed"}, "No target 'speed'; choose one of size, latency, int8, micro, auto"),
-        ({"precision": "int4"}, "No precision 'int4'; choose one of float32, float16, int8"),
-        ({"target": "int8", "precision": "float16"}, "stores int8, not 'float16'"),
+        (
+            {"target": "speed"},
+            "`target` is 'speed'; it must be one of size, latency, int8, micro, auto",
+        ),
+        ({"precision": "int4"}, "`precision` is 'int4'; it must be one of float32, float16, int8"),
+        (
+            {"target": "int8", "precision": "float16"},
+            "`precision` is 'float16', but target 'int8' always stores int8",
+        ),
         ({"target": "int8"}, "pass `samples`, real inputs"),
         ({"target": "micro"}, "pass `samples`, real inputs"),
         ({"weigh": {"bytes": 1}}, "`weigh` is for the target 'auto'"),

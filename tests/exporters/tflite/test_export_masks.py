@@ -51,7 +51,7 @@ def test_masks_that_hold_stay_attached(model, tmp_path):
 def test_pruned_weights_that_are_not_zero_are_noted(model, tmp_path):
     kl.Lottery(model, kl.Recipe(include="fc1", hold_at="freeze")).prune(0.5)
     report = tflite.export(model, tmp_path / "x.tflite")
-    match = "800 pruned weights are held at values that are not zero, and stored so."
+    match = "800 pruned weights are held at values that are not zero, and stored at them."
     assert match in report.notes
 
 

@@ -103,7 +103,8 @@ def test_tensors_that_share_a_buffer_are_counted_once(model, monkeypatch, kind):
         tensor.quantization = schema.QuantizationParametersT()
         tensor.quantization.zeroPoint = [number % 7 if kind != "FLOAT32" else 0]
     data = flatbuffer.write(model)
-    calls = counted(monkeypatch, inspection.Contents, "_count")
+    name = "_count_floats" if kind == "FLOAT32" else "_count_integers"
+    calls = counted(monkeypatch, inspection.Contents, name)
     found = inspection.read(data)
     assert len(found.weights) == 100
     assert len(calls) == 1
@@ -213,7 +214,7 @@ def test_a_type_that_is_not_known_is_counted_as_unknown(model):
     assert (kernel.dtype, kernel.sparsity, kernel.stored_bytes) == ("type 99", None, 24)
     assert found.inspection.unknown == 1
     assert found.inspection.sparsity == 0.5
-    assert "50.0% of the values in 1 weights are zero; 1 more of types unknown to it" in str(found)
+    assert "50.0% of the values in 1 weights are zero; more of unknown types: 1" in str(found)
 
 
 def mutated(data, rng):

@@ -176,7 +176,10 @@ def test_the_table_says_which_is_best(dense_forecast):
     [
         ({"target": "speed"}, "size, latency, int8, micro"),
         ({"target": "auto"}, "size, latency, int8, micro"),
-        ({"target": "int8", "precision": "float16"}, "stores int8, not 'float16'"),
+        (
+            {"target": "int8", "precision": "float16"},
+            "`precision` is 'float16', but target 'int8' always stores int8",
+        ),
         ({"precision": "int4"}, "float32, float16, int8"),
         ({"sparsity": 90}, "in \\[0, 1\\]"),
         ({"granularities": "blocks(4)"}, "a list such as"),

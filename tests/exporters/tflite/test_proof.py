@@ -43,8 +43,8 @@ def test_integers_that_answer_otherwise_are_found(integers):
     values = flatbuffer.stored(dense, bias).copy()
     values[3] += 1000
     dense.buffers[bias.buffer].data = values.view(np.uint8)
-    other = dataclasses.replace(built, integers=flatbuffer.write(dense))
-    match = "'scores' in XNNPACK is not that of the same integers stored densely: 16 of 160 values"
+    other = dataclasses.replace(built, dense_integers=flatbuffer.write(dense))
+    match = "'scores' in XNNPACK differs from the same integers stored densely in 16 of 160 values"
     with pytest.raises(tflite.ExportError, match=match):
         proof.prove(other, source, "int8")
 
@@ -90,7 +90,7 @@ def test_weights_are_compared_with_the_masks():
     model = convolutional()
     before = prepare(model).dense_data
     kl.Lottery(model).prune(0.9)
-    source = dataclasses.replace(prepare(model), dense=before)
+    source = dataclasses.replace(prepare(model), dense_data=before)
     with pytest.raises(tflite.ExportError, match="'conv/kernel' has 194 pruned weights"):
         verify.check_weights(source, flatbuffer.read(before))
 
