@@ -150,8 +150,8 @@ def check_equal(
         for name, got, wanted in zip(names, result, others[runtime], strict=True):
             if not np.array_equal(got, wanted):
                 raise ExportError(
-                    f"The output {name!r} in {runtime} differs from the same integers stored densely "
-                    f"in {np.count_nonzero(got != wanted)} of {got.size} values."
+                    f"The output {name!r} in {runtime} differs from the same integers stored "
+                    f"densely in {np.count_nonzero(got != wanted)} of {got.size} values."
                 )
 
 
