@@ -126,8 +126,9 @@ class Attachment:
         if not self._homes:
             with variables.scope(self._model):
                 return keras.Variable(
-                    np.zeros(kernel.shape),
-                    kernel.dtype,
+                    "zeros",
+                    shape=kernel.shape,
+                    dtype=kernel.dtype,
                     trainable=False,
                     name=f"{kernel.name}_{name}",
                 )

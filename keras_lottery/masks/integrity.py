@@ -121,21 +121,21 @@ def warn_of_zeros(kernels: Mapping[str, np.ndarray]) -> None:
 
 
 def warn_of_empty(
-    before: Mapping[str, np.ndarray],
-    after: Mapping[str, np.ndarray],
+    before: Mapping[str, int],
+    after: Mapping[str, int],
     asked: Mapping[str, float],
 ) -> None:
     """Warn of kernels whose last weights a pruning has taken, though less than all was asked for.
 
     Args:
-        before: The masks before the pruning, by kernel name.
-        after: The masks after it.
+        before: How many weights were alive before the pruning, by kernel name.
+        after: How many are alive after it.
         asked: The fraction that was asked for, of all or of what was alive.
     """
     emptied = [
-        f"{name!r} (0 of {mask.size})"
-        for name, mask in after.items()
-        if before[name].any() and not mask.any() and asked[name] < 1
+        f"{name!r} ({alive} of {before[name]})"
+        for name, alive in after.items()
+        if before[name] and not alive and asked[name] < 1
     ]
     if emptied:
         warnings.warn(

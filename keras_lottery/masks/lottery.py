@@ -151,13 +151,11 @@ class Lottery(MaskedKernels):
         recipe = events.later(recipe or self.recipe, self.recipe, self.names)
         scorers.check(recipe.of_kernels(self.names).values(), data=data)
         self.check()
-        masks = self._event(data).pruned(recipe, sparsity, rate, overrides)
-        before = self._state.masks
-        self._change(masks)
-        if self._state.masks is not before:
-            own = variables.overridden(overrides, self.names)
-            asked = {**dict.fromkeys(masks, rate if sparsity is None else sparsity), **own}
-            integrity.warn_of_empty(before, masks, asked)
+        before = self.alive_counts
+        self._change(self._event(data).pruned(recipe, sparsity, rate, overrides))
+        own = variables.overridden(overrides, self.names)
+        asked = {**dict.fromkeys(before, rate if sparsity is None else sparsity), **own}
+        integrity.warn_of_empty(before, self.alive_counts, asked)
         amounts = {"sparsity": sparsity, "rate": rate, "overrides": dict(overrides or {})}
         self._note("Lottery.prune", recipe, data, amounts)
 
@@ -209,13 +207,13 @@ class Lottery(MaskedKernels):
         rng = stream(self.seed, "measure", self._state.events)
         return events.Event(self.model, self.names, self.records, data, rng)
 
-    def _change(self, masks: Mapping[str, np.ndarray]) -> None:
+    def _change(self, masks: dict[str, np.ndarray]) -> None:
         """Go by the masks of an event, and remember what the weights were, unless all is as before:
         a training that is taken up may ask again for what it has."""
         before = self._state.masks
         if all(np.array_equal(masks[name], old) for name, old in before.items()):
             return
-        self.set_masks(masks)
+        self._go_by({name: masks[name] for name in self._kernels})
         self._state.events += 1
         for name, kernel in self._kernels.items():  # the old go one by one: all may be gigabytes
             self._state.previous[name] = array(kernel)

@@ -226,6 +226,10 @@ class MaskedKernels:
             MaskError: If the masks were detached, a constraint set over them, or a kernel replaced.
         """
         masking.refuse_misfits(masks, self._kernels)
+        self._go_by({name: np.array(masks[name]) for name in self._kernels})
+
+    def _go_by(self, masks: dict[str, np.ndarray]) -> None:
+        """`set_masks` for masks that nobody else holds, and that fit."""
         self._require_attached()
         integrity.refuse_adafactor(self._watch.optimizers(), self._kernels, masks)
         held = {}
@@ -234,7 +238,7 @@ class MaskedKernels:
             action = lookup.get(hold_at, self._recipes[name].hold_at)
             held[name] = masking.held_values(record, masks[name], before, action)
         dead = {name: ~(mask & masks[name]) for name, mask in self._state.masks.items()}
-        self._state.masks = {name: np.array(masks[name]) for name in self._kernels}
+        self._state.masks = masks
         self._state.held = held
         self._training.reset_slots(self._kernels, dead)
         self._write_masks()

@@ -16,6 +16,7 @@ from keras_lottery.core.kernel import Kernel
 from keras_lottery.masks import gradients
 from keras_lottery.masks.gradients import Owner
 from keras_lottery.model import keras_internals, trainers
+from keras_lottery.model.arrays import array
 
 
 class MaskError(RuntimeError):
@@ -134,10 +135,11 @@ def held_values(
 
 def enforce(variable: keras.Variable, mask: np.ndarray, held: np.ndarray | None) -> None:
     """Put the pruned weights of a kernel, or of what is kept of one, where they are held."""
-    values = keras.ops.convert_to_numpy(variable)
-    masked = np.where(mask, values, values.dtype.type(0) if held is None else held)
-    if not np.array_equal(masked, values):
-        variable.assign(masked)
+    values, dead = array(variable), ~mask
+    wanted = 0 if held is None else held[dead]
+    if not np.all(values[dead] == wanted):
+        values[dead] = wanted
+        variable.assign(values)
 
 
 def refuse_misfits(masks: Mapping[str, np.ndarray], kernels: Mapping[str, keras.Variable]) -> None:

@@ -195,3 +195,12 @@ def test_two_replicas(run_python):
     # (`ema_overwrite_frequency` fails under this strategy in Keras itself.)
     code = MIRRORED.replace("OPTIMIZER", "keras.optimizers.Adam(0.01, use_ema=True)")
     assert run_python(code.replace("PRUNED", "'freeze'")).endswith("held\n")
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float16", "float64"])
+def test_a_mask_has_the_dtype_of_its_kernel(dtype):
+    """Another would cost memory, and a cast in every step."""
+    layer = keras.layers.Dense(2, dtype=dtype)
+    kl.Lottery(keras.Sequential([keras.Input((3,)), layer]), kl.Recipe(hold_at="freeze"))
+    assert layer.kernel.constraint.alive.dtype == layer.kernel.dtype == dtype
+    assert layer.kernel.constraint.held.dtype == dtype
