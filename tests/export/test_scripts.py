@@ -31,7 +31,7 @@ def test_export_a_model(run, folder, tmp_path):
     assert str(output) in out
     content = json.loads(output.with_suffix(".json").read_text())
     assert content["inspection"]["file_bytes"] == output.stat().st_size
-    assert content["dense"]["raw"] > 2 * output.stat().st_size
+    assert content["dense_size"]["raw"] > 2 * output.stat().st_size
     assert "## Weights" in output.with_suffix(".md").read_text()
 
 

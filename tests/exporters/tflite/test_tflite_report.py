@@ -8,7 +8,7 @@ import pytest
 import sample_files
 
 from keras_lottery.exporters import tflite
-from keras_lottery.exporters.tflite import report
+from keras_lottery.exporters.tflite import expectations, report
 from keras_lottery.exporters.tflite.proof import Proof
 from keras_lottery.exporters.tflite.runtimes import measure
 
@@ -67,24 +67,26 @@ def test_a_foreign_file_needs_nothing_but_its_bytes():
 
 
 def test_no_speed_is_promised_where_the_runtime_unpacks(found):
-    assert report.expectations(found.inspection) == [
+    assert expectations.sentences(found.inspection) == [
         "2 of 2 weights: smaller on disk only. XNNPACK, the default, unpacks them once, when it "
-        "loads the file, and then is no faster than with dense ones; it takes a little more memory "
-        "and time to load.",
+        "loads the file. Then it is no faster than with dense weights; loading takes a little more "
+        "memory and time.",
         "Not for TensorFlow Lite Micro: it lacks DENSIFY, and does not load this.",
     ]
 
 
 def test_a_dense_file_suits_every_runtime():
     found = report.build(sample_files.stock_file("float32", sparse=False))
-    assert report.expectations(found.inspection) == ["2 of 2 weights: stored and computed densely."]
+    assert expectations.sentences(found.inspection) == [
+        "2 of 2 weights: stored and computed densely."
+    ]
 
 
 def test_sparse_kernels_are_told_from_unpacked_ones():
     found = report.build(sample_files.stock_file("float32", block=4, sparsity=0.9))
-    expected, micro = report.expectations(found.inspection)
+    expected, micro = expectations.sentences(found.inspection)
     assert expected.startswith("2 of 2 weights: computed sparsely")
-    assert "from 69% zeros in blocks of four, from 94% without" in expected
+    assert "from 69% zeros in blocks of four, and from 94% without" in expected
     assert micro.endswith("it ignores sparsity, and would be wrong.")
 
 
@@ -103,13 +105,13 @@ def test_defects_are_grouped_by_cause():
 def test_json_has_everything(found):
     content = json.loads(found.to_json())
     assert content["target"] == "size"
-    assert content["dense"]["raw"] == len(sample_files.stock_file("float32", sparse=False))
+    assert content["dense_size"]["raw"] == len(sample_files.stock_file("float32", sparse=False))
     inspected = content["inspection"]
     assert inspected["file_bytes"] == len(sample_files.stock_file("float32"))
     assert inspected["entropy_bytes"] < inspected["file_bytes"] < inspected["dense_bytes"]
     assert content["proof"]["errors"] == {"XNNPACK": 1e-7, "built-in kernels": 0.0}
     assert inspected["weights"][0]["computed"] == "unpacked, dense"
-    assert content["expectations"] == report.expectations(found.inspection)
+    assert content["expectations"] == expectations.sentences(found.inspection)
 
 
 def test_markdown_tables_are_whole(found):
@@ -141,7 +143,7 @@ def test_slow_runtimes_are_named(precision, anew, tmp_path):
     """The built-in kernels dequantize what DENSIFY has unpacked at every run."""
     model = sample_files.dense_network(inputs=64, hidden=100, sparsity=0.9)
     made = tflite.export(model, tmp_path / "x.tflite", precision=precision)
-    found = [each for each in report.expectations(made.inspection) if "at every run" in each]
+    found = [each for each in expectations.sentences(made.inspection) if "at every run" in each]
     assert len(found) == anew
     assert all("Without XNNPACK the built-in kernels dequantize" in each for each in found)
 

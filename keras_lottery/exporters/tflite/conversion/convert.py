@@ -105,7 +105,7 @@ def _needed_by(reason: str, graph: Any, model: keras.Model) -> str:
 def _layer(operation: Any, model: keras.Model) -> str:
     """The name of the layer that an operation is part of; "" if it is in none."""
     layers = names.of_layers(model)
-    return names.layer_of(names.in_file(operation.name, layers), layers)
+    return names.layer_of(operation.name, layers)
 
 
 def _frozen(function: Any) -> Any:
@@ -159,7 +159,7 @@ def _traced(model: keras.Model, signature: Any) -> Any:
     def call(*inputs: Any) -> list[Any]:
         return reference.flat(model(keras.tree.pack_sequence_as(signature, inputs), training=False))
 
-    with reference.in_float32(model):
+    with reference.in_float32(model), names.as_in_file(model):
         try:
             return tf.function(call, autograph=False).get_concrete_function(*flat)
         except Exception as error:  # the model's own code may raise anything

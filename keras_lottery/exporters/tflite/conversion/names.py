@@ -5,8 +5,9 @@ class are numbered within their model, so the same model gives the same bytes in
 `dense`, `dense_1`. A name that the user gave stays.
 """
 
+import contextlib
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import keras
@@ -49,6 +50,28 @@ def of_layers(model: keras.Model) -> dict[str, str]:
         taken.add(chosen)
         found[name] = chosen
     return found
+
+
+@contextlib.contextmanager
+def as_in_file(model: keras.Model) -> Iterator[None]:
+    """Gives the layers of a model their names in a file while the block runs.
+
+    The converter orders operations by name. Keras' counters would order `dense_10` before `dense_9`
+    in one process, and the same layers the other way round in another.
+
+    Args:
+        model: A built `keras.Model`.
+    """
+    chosen = of_layers(model)
+    layers = {id(layer): layer for layer in keras_internals.flat_layers(model)}.values()
+    own_names = [(layer, layer.name) for layer in layers]
+    try:
+        for layer, name in own_names:
+            layer.name = chosen[name]
+        yield
+    finally:
+        for layer, name in own_names:
+            layer.name = name
 
 
 def of_variables(model: keras.Model, layers: Mapping[str, str]) -> dict[str, str]:

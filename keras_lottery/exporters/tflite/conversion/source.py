@@ -165,7 +165,7 @@ def prepare(
     files = _file_names([*values, *unused], names.of_variables(model, layers))
     for subgraph in dense.subgraphs:
         for tensor in subgraph.tensors:
-            tensor.name = names.in_file(levels.name(tensor), layers).encode()
+            tensor.name = levels.name(tensor).encode()
     # The converter's names of other constants go by how often TensorFlow opened a scope.
     for number, (_, _, tensor) in enumerate(flatbuffer.constants(dense)):
         tensor.name = edit.UNNAMED + str(number).encode()

@@ -14,7 +14,7 @@ import keras
 import numpy as np
 from ai_edge_litert import schema_py_generated as schema
 
-from keras_lottery.exporters.tflite.conversion import convert, names
+from keras_lottery.exporters.tflite.conversion import convert
 from keras_lottery.exporters.tflite.conversion.source import Built, Source
 from keras_lottery.exporters.tflite.errors import ExportError
 from keras_lottery.exporters.tflite.format import encoding, flatbuffer, levels, signatures
@@ -70,7 +70,7 @@ def quantized(source: Source, kind: str = "float32") -> schema.ModelT:
         converter.inference_input_type = converter.inference_output_type = tf.as_dtype(kind)
 
     file = flatbuffer.read(convert.convert(source.model, source.signature, configure))
-    _name(file, dense, source.layers)
+    _name(file, dense)
     _check_tables(file, dense)
     return file
 
@@ -178,11 +178,11 @@ def _batches(samples: Any, size: int) -> Iterator[list[np.ndarray]]:
         yield [array[chosen] for array in arrays]
 
 
-def _name(file: schema.ModelT, dense: schema.ModelT, layers: Mapping[str, str]) -> None:
+def _name(file: schema.ModelT, dense: schema.ModelT) -> None:
     """Gives inputs, outputs and constants the names that they have in the float32 file."""
     for subgraph in file.subgraphs:
         for tensor in subgraph.tensors:
-            tensor.name = names.in_file(levels.name(tensor), layers).encode()
+            tensor.name = levels.name(tensor).encode()
     ours, theirs = file.subgraphs[0], dense.subgraphs[0]
     for ends, named in ((ours.inputs, theirs.inputs), (ours.outputs, theirs.outputs)):
         for end, other in zip(ends, named, strict=True):
