@@ -129,7 +129,7 @@ models: $(VENV)/test.done
 lint: $(VENV)/test.done
 	$(RUN) ruff check .
 	$(RUN) ruff format --check .
-	$(RUN) mypy keras_lottery/core
+	$(RUN) mypy keras_lottery
 
 format: $(VENV)/test.done
 	$(RUN) ruff check --fix .

@@ -10,6 +10,7 @@ Each says with --help what it takes.
 
 import argparse
 import importlib
+from collections.abc import Sequence
 from importlib import metadata
 
 from keras_lottery.commands import command
@@ -17,7 +18,7 @@ from keras_lottery.commands import command
 COMMANDS = ("export", "inspect", "benchmark", "compare")
 
 
-def make_parser():
+def make_parser() -> argparse.ArgumentParser:
     """The parser of the whole command line, a subparser for each of `COMMANDS`.
 
     Returns:
@@ -39,7 +40,7 @@ def make_parser():
     return parser
 
 
-def main(arguments=None):
+def main(arguments: Sequence[str] | None = None) -> None:
     """Runs the command that a command line names.
 
     Args:

@@ -9,7 +9,10 @@ others, on one thread. A file that cannot be run is listed with the reason. DIR 
 one's own: a folder for each class with its pictures or arrays in it, or x.npy and y.npy.
 """
 
+import argparse
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 from keras_lottery.commands import command
 
@@ -21,7 +24,7 @@ HEADER = (
 _RUNTIMES = ("XNNPACK", "built-in kernels")
 
 
-def accuracy(data, examples, runtime):
+def accuracy(data: bytes, examples: tuple[Any, Any], runtime: str) -> float | str:
     """The fraction of examples that a file classifies rightly, or why not.
 
     Args:
@@ -42,7 +45,7 @@ def accuracy(data, examples, runtime):
     return float((scores.argmax(axis=-1) == y).mean())
 
 
-def rows(files, measurements, examples=None):
+def rows(files: Any, measurements: Any, examples: Any = None) -> list[list[str]]:
     """The cells under `HEADER`, one row for each measurement.
 
     Args:
@@ -65,8 +68,8 @@ def rows(files, measurements, examples=None):
         baseline = first.get(found.runtime)
         right = ""
         if examples is not None and not failure:
-            right = accuracy(contents[name], examples, runtime)
-            right = f"{right:.2%}" if isinstance(right, float) else right
+            rightly = accuracy(contents[name], examples, runtime)
+            right = f"{rightly:.2%}" if isinstance(rightly, float) else rightly
         result.append(
             [
                 name,
@@ -85,7 +88,7 @@ def rows(files, measurements, examples=None):
     return result
 
 
-def add_arguments(parser):
+def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Defines what the command takes.
 
     Args:
@@ -113,7 +116,7 @@ def add_arguments(parser):
     )
 
 
-def load_images(arguments):
+def load_images(arguments: argparse.Namespace) -> Any:
     """The images that the arguments name, or None.
 
     Args:
@@ -135,7 +138,7 @@ def load_images(arguments):
     return None
 
 
-def run(arguments, load=load_images):
+def run(arguments: argparse.Namespace, load: Callable[..., Any] = load_images) -> None:
     """Measures the files, and prints a table.
 
     Args:

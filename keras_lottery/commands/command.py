@@ -3,6 +3,8 @@
 import argparse
 import math
 import sys
+from collections.abc import Callable
+from typing import Any
 
 from keras_lottery.commands import quiet
 
@@ -11,7 +13,7 @@ class CommandError(Exception):
     """A command cannot go on; the message says on one line why."""
 
 
-def texts(doc):
+def texts(doc: str | None) -> dict[str, Any]:
     """The arguments of `argparse.ArgumentParser` that a module's docstring makes.
 
     Args:
@@ -21,13 +23,17 @@ def texts(doc):
         A dict.
     """
     return {
-        "description": doc.strip(),
+        "description": (doc or "").strip(),
         "formatter_class": argparse.RawDescriptionHelpFormatter,
         "allow_abbrev": False,
     }
 
 
-def prepare(parser, add_arguments, run):
+def prepare(
+    parser: argparse.ArgumentParser,
+    add_arguments: Callable[[argparse.ArgumentParser], None],
+    run: Callable[[argparse.Namespace], None],
+) -> None:
     """Gives a parser the arguments of a command, and the parsed arguments what to run.
 
     Args:
@@ -39,7 +45,7 @@ def prepare(parser, add_arguments, run):
     parser.set_defaults(run=run, prog=parser.prog)
 
 
-def execute(arguments):
+def execute(arguments: argparse.Namespace) -> None:
     """Runs parsed arguments; a `CommandError` ends the process with its message.
 
     Args:
@@ -54,7 +60,12 @@ def execute(arguments):
         sys.exit(f"{arguments.prog}: {' '.join(str(error).split())}")
 
 
-def run_script(name, doc, add_arguments, run):
+def run_script(
+    name: str,
+    doc: str,
+    add_arguments: Callable[[argparse.ArgumentParser], None],
+    run: Callable[[argparse.Namespace], None],
+) -> None:
     """Runs a command that is a script of its own, with the arguments of this process.
 
     Args:
@@ -71,7 +82,7 @@ def run_script(name, doc, add_arguments, run):
     execute(parser.parse_args())
 
 
-def import_exporter():
+def import_exporter() -> Any:
     """Imports the exporter and TensorFlow, in silence.
 
     Returns:
@@ -88,14 +99,14 @@ def import_exporter():
     return tflite
 
 
-def integer(least):
+def integer(least: int) -> Callable[[str], int]:
     """A type for `add_argument`: an integer of at least `least`.
 
     >>> integer(1)("12")
     12
     """
 
-    def parse(text):
+    def parse(text: str) -> Any:
         try:
             number = int(text)
         except ValueError:
@@ -107,7 +118,7 @@ def integer(least):
     return parse
 
 
-def number(least, most=math.inf):
+def number(least: float, most: float = math.inf) -> Callable[[str], float]:
     """A type for `add_argument`: a finite number from `least` to `most`.
 
     >>> number(0, 1)("0.5")
@@ -115,7 +126,7 @@ def number(least, most=math.inf):
     """
     bounds = f"from {least:g} to {most:g}" if most < math.inf else f"of at least {least:g}"
 
-    def parse(text):
+    def parse(text: str) -> Any:
         try:
             value = float(text)
         except ValueError:

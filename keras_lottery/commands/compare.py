@@ -8,10 +8,12 @@ ticket; how many two random tickets of their sizes would share, and how many sta
 (z) these share more.
 """
 
+import argparse
+
 from keras_lottery.commands import command
 
 
-def add_arguments(parser):
+def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Defines what the command takes.
 
     Args:
@@ -21,7 +23,7 @@ def add_arguments(parser):
     parser.add_argument("second", metavar="OTHER.ticket", help="another's, of one architecture")
 
 
-def run(arguments):
+def run(arguments: argparse.Namespace) -> None:
     """Prints the table.
 
     Args:

@@ -8,7 +8,10 @@ unless --overwrite says so. DIR holds real inputs: a folder for each class with 
 arrays in it, or x.npy and y.npy.
 """
 
+import argparse
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 from keras_lottery.commands import command, saved_model
 
@@ -19,7 +22,7 @@ _INTEGERS = ("int8", "micro")
 _PRECISIONS = ("float32", "float16", "int8")
 
 
-def parse_weighing(text):
+def parse_weighing(text: str | None) -> dict[str, float] | None:
     """What the target `auto` weighs, from `name=number` entries; None where there are none.
 
     Raises:
@@ -37,7 +40,7 @@ def parse_weighing(text):
         raise ValueError(f"--weigh is {text!r}; it must be like bytes=2,time=1.") from error
 
 
-def add_arguments(parser, model_required=True):
+def add_arguments(parser: argparse.ArgumentParser, model_required: bool = True) -> None:
     """Defines what the command takes.
 
     Args:
@@ -91,7 +94,7 @@ def add_arguments(parser, model_required=True):
     )
 
 
-def check(arguments, real_inputs="--images", given=None):
+def check(arguments: argparse.Namespace, real_inputs: str = "--images", given: Any = None) -> Any:
     """Refuses settings that cannot be met, before anything is read or trained.
 
     What can be answered without TensorFlow is asked first: its import takes seconds.
@@ -136,13 +139,13 @@ def check(arguments, real_inputs="--images", given=None):
 
     try:
         targets.resolve_precision(arguments.target, arguments.precision, _TARGETS)
-        if arguments.weigh:
-            auto.check_weigh(parse_weighing(arguments.weigh))
+        if weigh := parse_weighing(arguments.weigh):
+            auto.check_weigh(weigh)
     except ValueError as error:
         raise command.CommandError(str(error)) from error
 
 
-def load_saved(arguments):
+def load_saved(arguments: argparse.Namespace) -> tuple[Any, Any]:
     """The model and the real inputs that the arguments name.
 
     Args:
@@ -160,7 +163,11 @@ def load_saved(arguments):
     return saved_model.load(arguments.model), samples
 
 
-def run(arguments, checked=check, load=load_saved):
+def run(
+    arguments: argparse.Namespace,
+    checked: Callable[..., Any] = check,
+    load: Callable[..., Any] = load_saved,
+) -> None:
     """Writes the file and its report, and prints it.
 
     Args:

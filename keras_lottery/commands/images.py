@@ -1,7 +1,9 @@
 """Labelled images of one's own, from a folder: `load(folder) -> Examples`."""
 
+import os
+import pathlib
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -24,7 +26,7 @@ class Examples(NamedTuple):
     y: np.ndarray
 
 
-def load(folder, limit=None):
+def load(folder: str | os.PathLike[str], limit: int | None = None) -> Any:
     """Loads examples to classify.
 
     Pictures become float32 with pixels in [0, 1] and keep their size and channels, which must be
@@ -58,7 +60,7 @@ def load(folder, limit=None):
     return Examples(x[taken], y[taken].astype(np.int64))
 
 
-def _by_class(folder):
+def _by_class(folder: pathlib.Path) -> Any:
     classes = [path for path in folder.iterdir() if path.is_dir()]
     numbers = all(path.name.isdecimal() for path in classes)
     classes.sort(key=lambda path: (int(path.name) if numbers else 0, path.name))
@@ -76,7 +78,7 @@ def _by_class(folder):
     return np.stack([example for example, _ in examples]), np.array([n for _, n in examples])
 
 
-def _example(file):
+def _example(file: pathlib.Path) -> Any:
     if file.suffix.lower() == ".npy":
         return _array(file)
     import tensorflow as tf
@@ -88,7 +90,7 @@ def _example(file):
     return picture.numpy().astype(np.float32) / 255
 
 
-def _array(file):
+def _array(file: pathlib.Path) -> np.ndarray:
     try:
         # What is pickled could run any code.
         return np.load(file, allow_pickle=False)

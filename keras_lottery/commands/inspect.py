@@ -7,18 +7,21 @@
 Exits with 1 if a file cannot be read, or some runtime would compute it wrongly or refuse it.
 """
 
+import argparse
 import sys
+from collections.abc import Callable
+from typing import Any
 
 from keras_lottery.commands import command
 
-_RENDER = {
+_RENDER: dict[str, Callable[[Any], str]] = {
     "table": str,
     "markdown": lambda report: report.to_markdown(),
     "json": lambda report: report.to_json(),
 }
 
 
-def add_arguments(parser):
+def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Defines what the command takes.
 
     Args:
@@ -39,7 +42,7 @@ def add_arguments(parser):
     )
 
 
-def run(arguments):
+def run(arguments: argparse.Namespace) -> None:
     """Prints the report of every file.
 
     Args:

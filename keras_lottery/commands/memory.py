@@ -2,10 +2,11 @@
 
 import contextlib
 import os
+from collections.abc import Iterator
 
 
 @contextlib.contextmanager
-def bounded():
+def bounded() -> Iterator[None]:
     """Lets this process take no more memory inside the block than is free when it begins.
 
     What asks for more gets an error, instead of the machine stopping some process. Where the
@@ -28,7 +29,7 @@ def bounded():
         resource.setrlimit(resource.RLIMIT_AS, (soft, hard))
 
 
-def is_lack(error):
+def is_lack(error: BaseException) -> bool:
     """Whether an error says that memory was lacking, or would be."""
     text = str(error)
     return isinstance(error, MemoryError) or any(
@@ -36,7 +37,7 @@ def is_lack(error):
     )
 
 
-def _words(path, name=""):
+def _words(path: str, name: str = "") -> list[str]:
     """The words of the first line of a file of the kernel's that begins with `name`."""
     with open(path, encoding="ascii") as lines:
         return next(line.split() for line in lines if line.startswith(name))

@@ -5,6 +5,7 @@ import os
 import re
 import sys
 import tempfile
+from collections.abc import Iterator
 
 from absl import logging
 
@@ -12,7 +13,7 @@ from absl import logging
 _LOG_LINE = re.compile(rb"WARNING: All log messages before absl::InitializeLog|[IW]\d{4} ")
 
 
-def import_tensorflow():
+def import_tensorflow() -> None:
     """Imports TensorFlow with its informational log lines held back.
 
     `TF_CPP_MIN_LOG_LEVEL=0` in the environment shows everything.
@@ -27,7 +28,7 @@ def import_tensorflow():
     tensorflow.get_logger().setLevel("ERROR")
 
 
-def import_backend():
+def import_backend() -> None:
     """Imports Keras, and the backend that it is set to, likewise."""
     if os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3") != "0":
         with _without_log_lines():
@@ -35,7 +36,7 @@ def import_backend():
 
 
 @contextlib.contextmanager
-def _without_log_lines():
+def _without_log_lines() -> Iterator[None]:
     """Collects what is written to file descriptor 2, and passes on all but the log lines."""
     sys.stderr.flush()
     real = os.dup(2)

@@ -1,12 +1,15 @@
 """Keras models from files, whoever made them: `load(path) -> keras.Model`."""
 
+import os
 import zipfile
 from pathlib import Path
+
+import keras
 
 from keras_lottery.commands import memory
 
 
-def load(path):
+def load(path: str | os.PathLike[str]) -> keras.Model:
     """A model from its file, whoever made it.
 
     Raises:
@@ -37,7 +40,7 @@ def load(path):
         raise ValueError(f"{path} could not be read: {kind}: {str(error)[:200]}") from error
 
 
-def check_unpacked(path):
+def check_unpacked(path: str | os.PathLike[str]) -> None:
     """Refuses a `.keras` file that unpacks to more than `most_unpacked` bytes, before it is read.
 
     Raises:
@@ -51,7 +54,7 @@ def check_unpacked(path):
         raise ValueError(f"{path} unpacks to {unpacked:,} bytes; at most {most:,} are read.")
 
 
-def most_unpacked(size):
+def most_unpacked(size: int) -> int:
     """The bytes that a `.keras` file of `size` bytes may unpack to.
 
     A hundred times as many, which nothing but zeros needs, and not more than the 2 GiB of weights

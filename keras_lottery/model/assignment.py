@@ -6,6 +6,7 @@ behind such a layer's back changes nothing of what it computes.
 """
 
 from collections.abc import Mapping
+from typing import Any
 
 import keras
 import numpy as np
@@ -70,7 +71,7 @@ def assign(model: keras.Model, values: Mapping[str, np.ndarray]) -> None:
         _retrace(model)
 
 
-def _refuse_misfits(model, own, values) -> None:
+def _refuse_misfits(model: keras.Model, own: Mapping[str, keras.Variable], values: Any) -> None:
     for name, value in values.items():
         if name not in own:
             raise ValueError(
@@ -84,7 +85,7 @@ def _refuse_misfits(model, own, values) -> None:
             )
 
 
-def _loading_layers(model, assigned: set[int]) -> list[keras.Layer]:
+def _loading_layers(model: keras.Model, assigned: set[int]) -> list[keras.Layer]:
     """Layers that load by themselves, and own variables that will be assigned."""
     return [
         layer
@@ -94,12 +95,12 @@ def _loading_layers(model, assigned: set[int]) -> list[keras.Layer]:
     ]
 
 
-def _write(own, values) -> None:
+def _write(own: Mapping[str, keras.Variable], values: Any) -> None:
     for name, value in values.items():
         own[name].assign(value)
 
 
-def _reload(layer) -> None:
+def _reload(layer: keras.Layer) -> None:
     """Let a layer load the values that its variables have, in the form that it saves them in."""
     expected = [_array(variable) for variable in _own_variables(layer)]
     store: dict[str, np.ndarray] = {}
@@ -114,16 +115,16 @@ def _reload(layer) -> None:
             )
 
 
-def _array(value) -> np.ndarray:
+def _array(value: Any) -> np.ndarray:
     """A copy of a value as a file would give it back."""
     return np.array(keras.ops.convert_to_numpy(value))
 
 
-def _own_variables(layer) -> list[keras.Variable]:
+def _own_variables(layer: keras.Layer) -> list[keras.Variable]:
     return layer._trainable_variables + layer._non_trainable_variables
 
 
-def _retrace(model) -> None:
+def _retrace(model: keras.Model) -> None:
     """Trace anew what the model and the models in it had compiled."""
     for part in model._flatten_layers():
         for kind in ("train", "test", "predict"):

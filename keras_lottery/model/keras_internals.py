@@ -7,6 +7,7 @@ Each is behind a function or name of ours, with a test of its own in
 import functools
 import gc
 from collections.abc import Callable, Iterator
+from typing import Any
 
 import keras
 
@@ -67,7 +68,7 @@ def untrack(optimizer: keras.optimizers.Optimizer, variable: keras.Variable) -> 
     optimizer._untrack_variable(variable)
 
 
-def is_traced(value) -> bool:
+def is_traced(value: Any) -> bool:
     """Whether a value is a placeholder of a JAX trace, which stands for an argument of the step."""
     if keras.backend.backend() != "jax":
         return False
@@ -129,7 +130,7 @@ def after_compile(model: keras.Model, then: Callable[[], None] | None) -> None:
     method = type(model).compile
 
     @functools.wraps(method)
-    def compile_and_tell(*args, **kwargs):
+    def compile_and_tell(*args: Any, **kwargs: Any) -> None:
         method(model, *args, **kwargs)
         then()
 

@@ -5,6 +5,7 @@ and with it the position of every slot.
 """
 
 from collections.abc import Collection, Mapping
+from typing import Any
 
 import keras
 import numpy as np
@@ -118,7 +119,9 @@ def reset_slots(
             slot.assign(values)
 
 
-def _fresh(optimizer, trained, model) -> keras.optimizers.Optimizer:
+def _fresh(
+    optimizer: keras.optimizers.Optimizer, trained: Any, model: keras.Model
+) -> keras.optimizers.Optimizer:
     try:
         with variables.scope(model):
             fresh = type(optimizer).from_config(optimizer.get_config())

@@ -8,6 +8,7 @@ model, their name and their rank.
 import contextlib
 import re
 from collections.abc import Callable, Iterable, Mapping
+from typing import Any
 
 import keras
 import numpy as np
@@ -298,8 +299,8 @@ def initializer(
     """
 
     def draw(rng: np.random.Generator) -> np.ndarray:
-        initializer = _initializer_of(variable, model)
-        config = getattr(initializer, "get_config", dict)()
+        initializer: Any = _initializer_of(variable, model)
+        config: dict[str, Any] = getattr(initializer, "get_config", dict)()
         if "seed" in config:
             seeded = {**config, "seed": int(rng.integers(2**31))}
             initializer = type(initializer).from_config(seeded)

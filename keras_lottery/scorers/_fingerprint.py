@@ -1,6 +1,7 @@
 """Which data it was, in a few letters."""
 
 import hashlib
+from typing import Any
 
 import keras
 import numpy as np
@@ -8,7 +9,7 @@ import numpy as np
 from keras_lottery.scorers import _loss
 
 
-def fingerprint(data) -> str | None:
+def fingerprint(data: Any) -> str | None:
     """A digest of the data that a criterion measured with, for a ticket to say.
 
     Args:

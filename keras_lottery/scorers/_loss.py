@@ -1,6 +1,7 @@
 """The gradient of a compiled model's loss, on TensorFlow, JAX and torch."""
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Any
 
 import keras
 import numpy as np
@@ -9,7 +10,7 @@ _BATCH = 256
 
 
 def gradients(
-    model: keras.Model, weights: Mapping[str, keras.Variable], data
+    model: keras.Model, weights: Mapping[str, keras.Variable], data: Any
 ) -> dict[str, np.ndarray]:
     """The gradient of the mean loss over all samples, for some weights.
 
@@ -46,7 +47,7 @@ def gradients(
     return {name: value / samples for name, value in total.items()}
 
 
-def batches(data) -> Iterator[tuple]:
+def batches(data: Any) -> Iterator[tuple]:
     """The batches `(x, y)` of the data that a door was given.
 
     Args:
@@ -78,7 +79,7 @@ def batches(data) -> Iterator[tuple]:
         )
 
 
-def _tensorflow(model, variables, x, y):
+def _tensorflow(model: keras.Model, variables: Sequence[keras.Variable], x: Any, y: Any) -> Any:
     import tensorflow as tf
 
     with tf.GradientTape() as tape:
@@ -90,10 +91,10 @@ def _tensorflow(model, variables, x, y):
     return [keras.ops.convert_to_numpy(one) for one in map(tf.convert_to_tensor, found)]
 
 
-def _jax(model, variables, x, y):
+def _jax(model: keras.Model, variables: Sequence[keras.Variable], x: Any, y: Any) -> Any:
     import jax
 
-    def loss_of(values):
+    def loss_of(values: Any) -> Any:
         mapping = list(zip(variables, values, strict=True))
         with keras.StatelessScope(state_mapping=mapping):
             return model.compute_loss(x, _tensors(y), model(_tensors(x), training=False))
@@ -101,7 +102,7 @@ def _jax(model, variables, x, y):
     return jax.grad(loss_of)([variable.value for variable in variables])
 
 
-def _torch(model, variables, x, y):
+def _torch(model: keras.Model, variables: Sequence[keras.Variable], x: Any, y: Any) -> Any:
     import torch
 
     values = [v.value.detach().clone().requires_grad_() for v in variables]
@@ -111,7 +112,7 @@ def _torch(model, variables, x, y):
     return [keras.ops.convert_to_numpy(one) for one in found]
 
 
-def _tensors(structure):
+def _tensors(structure: Any) -> Any:
     return keras.tree.map_structure(keras.ops.convert_to_tensor, structure)
 
 

@@ -1,5 +1,7 @@
 """The size of the gradient: what RigL grows by (Evci et al. 2020, https://arxiv.org/abs/1911.11134)."""
 
+from typing import Any
+
 import keras
 import numpy as np
 
@@ -7,7 +9,7 @@ from keras_lottery.model import variables
 from keras_lottery.scorers import _loss
 
 
-def gradient(model: keras.Model, data, rng: np.random.Generator) -> dict[str, np.ndarray]:
+def gradient(model: keras.Model, data: Any, rng: np.random.Generator) -> dict[str, np.ndarray]:
     """Scores weights by the size of the loss's gradient, pruned weights included (section 3).
 
     The gradient of the mean loss over all of `data`, at the weights as they are.

@@ -1,5 +1,7 @@
 """SNIP: which weights does the loss depend on (Lee et al. 2019, https://arxiv.org/abs/1810.02340)."""
 
+from typing import Any
+
 import keras
 import numpy as np
 
@@ -7,7 +9,7 @@ from keras_lottery.model import variables
 from keras_lottery.scorers import _loss
 
 
-def snip(model: keras.Model, data, rng: np.random.Generator) -> dict[str, np.ndarray]:
+def snip(model: keras.Model, data: Any, rng: np.random.Generator) -> dict[str, np.ndarray]:
     """Scores weights by the change of the loss if they went: `|gradient * weight|` (section 4.1).
 
     The gradient of the mean loss over all of `data`, at the weights as they are. Before any

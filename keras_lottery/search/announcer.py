@@ -3,6 +3,7 @@ not."""
 
 import warnings
 from collections.abc import Iterable, Mapping
+from typing import Any
 
 import keras
 
@@ -25,7 +26,7 @@ class Announcer:
         self._planned = planned
         self._unit = unit
         self._rewinds = rewinds
-        self._lottery: Lottery | None = None
+        self._lottery: Any = None  # a `Lottery`, once a training has begun
 
     def begin(
         self,
@@ -104,7 +105,7 @@ class Announcer:
             self._say("short", self._outlook.fallen_short(epoch, self._asked, sparsity))
         self._trained = epoch
 
-    def _say(self, kind, message):
+    def _say(self, kind: str, message: str | None) -> None:
         if message and kind not in self._said:
             self._said.add(kind)
             warnings.warn(message, stacklevel=4)

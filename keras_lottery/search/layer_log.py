@@ -2,6 +2,7 @@
 
 import pathlib
 from collections.abc import Callable, Iterable
+from typing import Any
 
 import keras
 import numpy as np
@@ -25,7 +26,7 @@ class LayerLog:
 
     def __init__(self, callbacks: Iterable[keras.callbacks.Callback]):
         boards = [one for one in callbacks if isinstance(one, keras.callbacks.TensorBoard)]
-        self._summary = boards[0].summary if boards else None
+        self._summary: Any = boards[0].summary if boards else None
         # A file of ours in TensorBoard's own run would hide what it writes later.
         self._writers = [
             board.summary.create_file_writer(str(pathlib.Path(board.log_dir, "pruning")))

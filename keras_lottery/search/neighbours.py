@@ -3,6 +3,7 @@ not do what one thinks."""
 
 import sys
 from collections.abc import Collection, Iterable
+from types import FrameType
 
 import keras
 
@@ -32,8 +33,8 @@ def around(
     Returns:
         Two lists; empty ones, if it is called by something else, as by a loop of one's own.
     """
-    frame = sys._getframe()
-    outermost = []
+    frame: FrameType | None = sys._getframe()
+    outermost: list[keras.callbacks.Callback] = []
     while frame is not None:
         owner = frame.f_locals.get("self")
         if isinstance(owner, keras.callbacks.CallbackList):

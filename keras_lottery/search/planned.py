@@ -4,6 +4,7 @@ import dataclasses
 from collections.abc import Callable, Mapping
 
 from keras_lottery.core import foresight, schedules
+from keras_lottery.core.schedules import Schedule
 from keras_lottery.masks.lottery import Lottery
 from keras_lottery.model import variables
 
@@ -17,8 +18,8 @@ class Planned:
         plans: The same without pauses, see `schedules.plan`.
     """
 
-    schedules: dict[str | None, schedules.Schedule]
-    plans: dict[str | None, schedules.Schedule]
+    schedules: dict[str | None, Schedule]
+    plans: dict[str | None, Schedule]
 
     @classmethod
     def of(cls, schedule: Callable, overrides: Mapping[str, Callable] | None) -> "Planned":
@@ -31,7 +32,8 @@ class Planned:
         Raises:
             ValueError: If one is no schedule.
         """
-        given = {None: schedule, **(overrides or {})}
+        given: dict[str | None, Callable] = {None: schedule}
+        given.update(overrides or {})
         return cls(
             {pattern: schedules.of(one) for pattern, one in given.items()},
             {pattern: schedules.plan(one) for pattern, one in given.items()},

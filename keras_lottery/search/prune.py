@@ -2,6 +2,7 @@
 
 import dataclasses
 from collections.abc import Callable, Mapping
+from typing import Any
 
 import keras
 
@@ -98,12 +99,12 @@ class Prune(keras.callbacks.Callback):
         recipe: How = Recipe(),  # noqa: B008 (a frozen record)
         *,
         overrides: Mapping[str, Callable] | None = None,
-        data=None,
+        data: Any = None,
         rewind: policies.Rewind | None = None,
         unit: str = "epoch",
         seed: int = 0,
         backup: str | None = None,
-    ):
+    ) -> None:
         super().__init__()
         distribution.refuse_cluster()
         check_seed(seed)
@@ -116,13 +117,13 @@ class Prune(keras.callbacks.Callback):
         policies.check(rewind, self.recipe)
         scorers.check((self.recipe, *(one for _, one in self.recipe.otherwise)), data=data)
         self.data = data
-        self.rewind = rewind
+        self.rewind: Any = rewind  # a `Rewind` or `None`
         self.unit = unit
         self.seed = seed
         self.backup = backup
-        self.lottery: Lottery | None = None
+        self.lottery: Any = None  # a `Lottery`, once a training has begun
 
-    def __repr__(self):
+    def __repr__(self) -> str:
         """Where it prunes to, how, and how far it is."""
         so_far = "" if self.lottery is None else f"; {self.lottery.sparsity:.4g} now"
         how = ", ".join(map(lookup.name_of, (self.recipe.criterion, self.recipe.scope)))
@@ -141,7 +142,7 @@ class Prune(keras.callbacks.Callback):
     # Or else Keras would wait for every step's logs, because of `on_train_batch_end`.
     async_safe = True
 
-    def on_train_begin(self, logs=None):
+    def on_train_begin(self, logs: dict[str, Any] | None = None) -> None:
         """Attach the masks, and look at the callbacks beside this one."""
         distribution.refuse_workers(self.model)
         before, after = neighbours.around(self)
@@ -152,11 +153,11 @@ class Prune(keras.callbacks.Callback):
         self._clock = Clock(self.model, self.params.get("steps"))
         self._log = LayerLog([*before, *after])
         self._begun = False
-        self._served = None
-        self._due = None
-        self._event = None
+        self._served: int | None = None
+        self._due: dict[str | None, float] | None = None
+        self._event: _Event | None = None
 
-    def on_epoch_begin(self, epoch, logs=None):
+    def on_epoch_begin(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
         """Take up an interrupted training; prune and rewind, if an epoch's schedule asks for it."""
         if self._begun:
             self._event = None
@@ -168,15 +169,15 @@ class Prune(keras.callbacks.Callback):
         if epoch > self._first_epoch:
             self._announcer.note_epoch()
 
-    def on_train_batch_begin(self, batch, logs=None):
+    def on_train_batch_begin(self, batch: int, logs: dict[str, Any] | None = None) -> None:
         """Prune and rewind, if a step's schedule asks for it."""
         self._arrive("step", self._clock.steps + batch, batch)
 
-    def on_train_batch_end(self, batch, logs=None):
+    def on_train_batch_end(self, batch: int, logs: dict[str, Any] | None = None) -> None:
         """Note that a batch has ended. Keras may call this from threads, in any order."""
         self._clock.note_batch(batch)
 
-    def on_epoch_end(self, epoch, logs=None):
+    def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
         """Verify the masks, and log the sparsity with which the epoch was trained."""
         sparsity = self.lottery.sparsity
         if self._event is not None and self._event.batch >= self._clock.batches:
@@ -193,7 +194,7 @@ class Prune(keras.callbacks.Callback):
         if self.backup is not None:
             backups.save(self.backup, self.lottery, self._clock.epochs, self._clock.steps)
 
-    def on_train_end(self, logs=None):
+    def on_train_end(self, logs: dict[str, Any] | None = None) -> None:
         """Verify the masks; prune a last time, if it is due and nothing is rewound."""
         if not self._begun:
             # There was no epoch to do. `BackupAndRestore` writes here how many were done before.
@@ -230,12 +231,12 @@ class Prune(keras.callbacks.Callback):
             events.append(self.rewind.at)
         return min(events, default=None)
 
-    def _begin(self, epoch):
+    def _begin(self, epoch: int) -> None:
         """This `fit` goes on after as many epochs were trained before."""
         self._begun, self._first_epoch = True, epoch
         steps = resuming.take_up(self.backup, self.lottery, epoch, self._keeper, self._continued)
         resumed = steps is not None
-        self._clock.begin(epoch, steps if resumed else self._steps_of(epoch))
+        self._clock.begin(epoch, self._steps_of(epoch) if steps is None else steps)
         done = epoch if self.unit == "epoch" else self._clock.steps
         if not resumed and self.lottery.sparsity == 0 and self._planned.prunes_before(done):
             resuming.refuse_lost_masks(epoch, f"{self.unit} {done}")
@@ -243,7 +244,7 @@ class Prune(keras.callbacks.Callback):
             self.rewind is None or self.rewind.at == 0 or self.lottery.state.point.step > 0
         )
 
-    def _steps_of(self, epoch):
+    def _steps_of(self, epoch: int) -> int:
         steps = self._clock.steps_per_epoch
         if epoch and steps is None and "step" in (self.unit, self.rewind and self.rewind.unit):
             raise ValueError(
@@ -252,12 +253,12 @@ class Prune(keras.callbacks.Callback):
             )
         return epoch * (steps or 0)
 
-    def _look_ahead(self, steps):
+    def _look_ahead(self, steps: int | None) -> None:
         self._announcer.look_ahead(
             self._first_epoch, self.params["epochs"], steps, self.model.steps_per_execution
         )
 
-    def _arrive(self, unit, done, batch):
+    def _arrive(self, unit: str, done: int, batch: int) -> None:
         """`done` epochs or steps are trained, and a batch is to come: save the rewind point or
         prune, if that is due now."""
         if not self._point_saved and unit == self.rewind.unit and done >= self.rewind.at:
@@ -276,7 +277,7 @@ class Prune(keras.callbacks.Callback):
                 self._event = _Event(batch, sparsity)
                 self._rewind(done)
 
-    def _prune_if_due(self, done) -> bool:
+    def _prune_if_due(self, done: int) -> bool:
         """Whether anything was pruned."""
         # Several steps may have gone by in one execution.
         first = done if self._served is None else self._served + 1
@@ -302,7 +303,7 @@ class Prune(keras.callbacks.Callback):
         self._announcer.note_pruning(targets)
         return self.lottery.alive_counts != before
 
-    def _rewind(self, done):
+    def _rewind(self, done: int) -> None:
         if self.rewind is None:
             return
         if not self._point_saved:
@@ -314,14 +315,14 @@ class Prune(keras.callbacks.Callback):
         self.rewind.restore(self.lottery)
         self._clock.note_rewind(iterations)
 
-    def _repeat(self):
+    def _repeat(self) -> None:
         """Prune and rewind as before: JAX has put the variables back to what they were then, and
         TensorFlow has counted a step of the optimizer."""
         self.lottery.set_masks(self.lottery.masks)
         if self.rewind is not None:
             self.rewind.restore(self.lottery)
 
-    def _record_search(self):
+    def _record_search(self) -> None:
         self.lottery.record_search(
             {
                 "door": "Prune",
@@ -332,7 +333,7 @@ class Prune(keras.callbacks.Callback):
             }
         )
 
-    def _sync(self):
+    def _sync(self) -> None:
         # On JAX the variables are empty while an epoch runs: reading `Callback.model` fills them.
         return self.model
 

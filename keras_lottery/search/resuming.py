@@ -5,6 +5,7 @@ import json
 import pathlib
 import warnings
 from collections.abc import Iterable
+from typing import Any
 
 import h5py
 import keras
@@ -71,7 +72,7 @@ def take_up(
         return backup.restore(path, lottery, epoch)
     # The weights and the masks both begin anew, and so nothing gets lost but time: not even that
     # if the former training came to its end, or to none.
-    if last > 1 and not backup.is_finished(path):
+    if last > 1 and keeper is not None and not backup.is_finished(path):
         warnings.warn(
             f"`backup`={path!r} holds masks of training up to epoch {last}, and there is nothing "
             f"in the folder {str(keeper.backup_dir)!r} of BackupAndRestore: training begins anew.",
@@ -97,7 +98,7 @@ def refuse_lost_masks(epoch: int, place: str) -> None:
     )
 
 
-def _refuse_unfit(keeper) -> None:
+def _refuse_unfit(keeper: keras.callbacks.BackupAndRestore) -> None:
     """Raise a `ValueError` if `BackupAndRestore` cannot go on where the masks do: it saves in the
     midst of an epoch."""
     if keeper.save_freq != "epoch":
@@ -108,7 +109,7 @@ def _refuse_unfit(keeper) -> None:
         )
 
 
-def _warn_of_order(keeper, before) -> None:
+def _warn_of_order(keeper: keras.callbacks.BackupAndRestore, before: Any) -> None:
     """Warn of a `BackupAndRestore` that comes before `Prune`."""
     if any(one is keeper for one in before):
         warnings.warn(
@@ -119,7 +120,7 @@ def _warn_of_order(keeper, before) -> None:
         )
 
 
-def _refuse_half_written(keeper) -> None:
+def _refuse_half_written(keeper: keras.callbacks.BackupAndRestore) -> None:
     """Raise a `ValueError` if one of its two files is missing or cannot be read.
 
     Keras reads them without a word: the weights without the epoch, as those of epoch 0; the epoch
@@ -159,7 +160,7 @@ def _refuse_half_written(keeper) -> None:
         ) from None
 
 
-def _files(keeper) -> tuple[pathlib.Path, pathlib.Path]:
+def _files(keeper: keras.callbacks.BackupAndRestore) -> tuple[pathlib.Path, pathlib.Path]:
     folder = pathlib.Path(keeper.backup_dir)
     return folder / "latest.weights.h5", folder / "training_metadata.json"
 
@@ -174,6 +175,6 @@ def _reading_error(weights: pathlib.Path) -> Exception | None:
     return None
 
 
-def _read(name: str, item) -> None:
+def _read(name: str, item: Any) -> None:
     if isinstance(item, h5py.Dataset):
         item[()]

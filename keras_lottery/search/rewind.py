@@ -5,16 +5,17 @@ Each function but `check` takes settings and returns a `Rewind`.
 
 import dataclasses
 from collections.abc import Callable
+from typing import Any
 
 from keras_lottery.core import lookup
 from keras_lottery.core.recipe import Recipe
 
 
-def _everything(lottery) -> None:
+def _everything(lottery: Any) -> None:
     lottery.rewind()
 
 
-def _optimizer(lottery) -> None:
+def _optimizer(lottery: Any) -> None:
     lottery.rewind_optimizer()
 
 
@@ -35,14 +36,14 @@ class Rewind:
     unit: str
     restore: Callable
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         """Refuse a point before the start of training."""
         if not isinstance(self.at, int) or self.at < 0:
             raise ValueError(
                 f"A rewind point must be an integer of 0 or more, received {self.at!r}."
             )
 
-    def __str__(self):
+    def __str__(self) -> str:
         """What goes back to where, as tickets record it."""
         return f"{self.restore.__name__.lstrip('_')} to {self.unit} {self.at}"
 

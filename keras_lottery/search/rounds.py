@@ -2,6 +2,7 @@
 
 import dataclasses
 from collections.abc import Callable, Iterator, Mapping
+from typing import Any
 
 import keras
 
@@ -85,7 +86,7 @@ def rounds(
     recipe: How = Recipe(),  # noqa: B008 (a frozen record)
     *,
     overrides: Mapping[str, float] | None = None,
-    data=None,
+    data: Any = None,
     rewind: policies.Rewind | None = policies.to_start(),  # noqa: B008 (a frozen record)
     seed: int = 0,
     start: Ticket | None = None,
@@ -185,7 +186,7 @@ def rounds(
                 alive_counts=lottery.alive_counts,
                 sparsity=lottery.sparsity,
                 callbacks=[Prune(_NOTHING, _unmeasured(recipe), rewind=rewind)],
-                initial_epoch=rewind.at if late else 0,
+                initial_epoch=rewind.at if rewind and late else 0,
                 controls=controls.at(
                     Start(index, ticket.masks, lottery.state.point, action, recipe)
                 ),

@@ -2,6 +2,7 @@
 
 import itertools
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 
@@ -49,7 +50,9 @@ def check_scope(scope: Callable[..., dict[str, np.ndarray]]) -> None:
     )
 
 
-def _check_mask(scope, left: np.ndarray, mask: np.ndarray, scores: np.ndarray, case: str) -> None:
+def _check_mask(
+    scope: Callable[..., Any], left: np.ndarray, mask: np.ndarray, scores: np.ndarray, case: str
+) -> None:
     assert left.dtype == bool and left.shape == mask.shape, (
         f"{scope} returned {left.dtype} of shape {left.shape} {case}"
     )

@@ -8,6 +8,7 @@ result was safe.
 
 import hashlib
 import pathlib
+from typing import Any
 
 import keras
 import numpy as np
@@ -150,7 +151,7 @@ def _digest(lottery: Lottery) -> str:
     return digest.hexdigest()
 
 
-def _mismatch(path: str, epoch: int, digest: str, found) -> str:
+def _mismatch(path: str, epoch: int, digest: str, found: Any) -> str:
     """Why the weights are not those that the masks were saved with, and what to do."""
     other = [n["epoch"] for _, _, n in found.values() if n["weights"] == digest]
     if other:
@@ -172,8 +173,8 @@ def _anew(path: str) -> str:
     return f"remove {files} and the folder of BackupAndRestore to begin anew"
 
 
-def _state(masks, arrays, numbers, lottery) -> State:
-    def group(prefix):
+def _state(masks: Any, arrays: Any, numbers: Any, lottery: Any) -> State:
+    def group(prefix: str) -> dict[str, Any]:
         return {
             name.removeprefix(f"{prefix}:"): value
             for name, value in arrays.items()
@@ -184,7 +185,7 @@ def _state(masks, arrays, numbers, lottery) -> State:
     values = group("value")
     names = variables.names_in({name: value.shape for name, value in values.items()}, lottery.model)
 
-    def own(named):
+    def own(named: Any) -> dict[str, Any]:
         return {names[name]: value for name, value in named.items()}
 
     optimizers = [

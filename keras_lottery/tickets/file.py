@@ -189,7 +189,7 @@ def memory_map(path: str | os.PathLike[str]) -> mmap.mmap:
         raise TicketError(f"cannot be read: {_reason(error)}.") from error
 
 
-def _checked(path) -> str:
+def _checked(path: str | os.PathLike[str]) -> str:
     """A path as text; an integer would be taken for the number of an open file."""
     try:
         path = os.fsdecode(path)

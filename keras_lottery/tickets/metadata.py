@@ -120,7 +120,7 @@ def _shown(value: Any) -> str:
     """A value as a message shows it: a record as the call that makes it."""
     match value:
         case {**call} if len(call) == 1 and isinstance(next(iter(call.values())), Mapping):
-            [(name, arguments)] = call.items()
+            [name], [arguments] = call.keys(), list[Any](call.values())
             return f"{name}({', '.join(map(repr, arguments.values()))})"
     return repr(value)
 

@@ -43,7 +43,7 @@ class Choice:
     path: str
     reason: str
 
-    def __str__(self):
+    def __str__(self) -> str:
         ways = {
             "xla": "fused steps, compiled by XLA",
             "graph": "fused steps, in TensorFlow's own kernels",
@@ -114,7 +114,7 @@ def tensorflow_choice(
     return Choice("xla", "no operation in its step is slower that way")
 
 
-def _has_strategy(model):
+def _has_strategy(model: keras.Model) -> bool:
     import tensorflow as tf
 
     default = not tf.distribute.has_strategy() and tf.distribute.get_strategy()

@@ -4,6 +4,7 @@ import math
 import sys
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
+from typing import Any
 
 import keras
 import numpy as np
@@ -79,7 +80,12 @@ class Samples:
             yield rest, whole * self.batch_size, 1
 
 
-def pack(x, y=None, sample_weight=None, class_weight: Mapping[int, float] | None = None):
+def pack(
+    x: Any,
+    y: Any = None,
+    sample_weight: Any = None,
+    class_weight: Mapping[int, float] | None = None,
+) -> Any:
     """Arrays in the structure in which Keras hands them to `train_step`.
 
     Args:
@@ -122,7 +128,7 @@ def pack(x, y=None, sample_weight=None, class_weight: Mapping[int, float] | None
     return arrays
 
 
-def _refuse_other_outputs(y, sample_weight):
+def _refuse_other_outputs(y: Any, sample_weight: Any) -> None:
     """Raise a `ValueError` if weights by output are not those of the outputs of `y`."""
     try:
         keras.tree.assert_same_structure(y, sample_weight)
@@ -137,7 +143,7 @@ def _refuse_other_outputs(y, sample_weight):
         ) from error
 
 
-def split(arrays, fraction: float):
+def split(arrays: Any, fraction: float) -> tuple[Any, Any]:
     """Samples apart from the last ones, which Keras validates on for `validation_split`.
 
     Args:
@@ -164,7 +170,7 @@ def split(arrays, fraction: float):
             f"{fraction} for {count} samples."
         )
 
-    def part(begin, end):
+    def part(begin: int, end: int) -> Any:
         return keras.tree.map_structure(lambda a: None if a is None else a[begin:end], arrays)
 
     return part(0, end), part(end, count)
@@ -181,7 +187,7 @@ def check_sizes(batch_size: int | None, chunk: int | None) -> None:
             raise ValueError(f"`{name}` must be at least 1 {unit}: received {size}.")
 
 
-def class_weights_of(y, class_weight: Mapping[int, float]) -> np.ndarray:
+def class_weights_of(y: Any, class_weight: Mapping[int, float]) -> np.ndarray:
     """Weight of each sample by its class, shape `(samples,)`; a class not named weighs 1.
 
     Args:
@@ -201,7 +207,7 @@ def class_weights_of(y, class_weight: Mapping[int, float]) -> np.ndarray:
     return weights.astype(keras.config.floatx())[position]
 
 
-def nbytes(structure) -> int:
+def nbytes(structure: Any) -> int:
     """Bytes that all arrays of a structure take together as tensors.
 
     >>> nbytes((np.zeros((5, 2)), np.zeros(5, "uint8")))
@@ -213,7 +219,7 @@ def nbytes(structure) -> int:
     )
 
 
-def are_arrays(structure) -> bool:
+def are_arrays(structure: Any) -> bool:
     """Whether `structure` is `None`, or dense arrays of numbers and nothing else.
 
     >>> are_arrays([np.zeros(3)]), are_arrays([np.zeros(3), None]), are_arrays(np.array(["a"]))
@@ -228,7 +234,7 @@ def are_arrays(structure) -> bool:
     )
 
 
-def have_shapes(structure) -> bool:
+def have_shapes(structure: Any) -> bool:
     """Whether all leaves of `structure` are arrays of whatever kind, not a source of batches.
 
     >>> have_shapes([np.array(["a"]), None]), have_shapes(iter([np.zeros(3)]))
@@ -237,7 +243,7 @@ def have_shapes(structure) -> bool:
     return all(leaf is None or hasattr(leaf, "shape") for leaf in keras.tree.flatten(structure))
 
 
-def from_pandas(leaf):
+def from_pandas(leaf: Any) -> Any:
     """A pandas object as the array that Keras takes it for, a series as one column.
 
     Anything else is returned as it is; pandas is not imported to find out.

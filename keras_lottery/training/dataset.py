@@ -2,6 +2,7 @@
 
 import sys
 from collections.abc import Iterator, Mapping
+from typing import Any
 
 import keras
 
@@ -14,14 +15,14 @@ _KEEP_ALL = frozenset(
 )
 
 
-def is_dataset(x) -> bool:
+def is_dataset(x: Any) -> bool:
     """Whether `x` is a `tf.data.Dataset`; TensorFlow is not imported to find out."""
     tensorflow = sys.modules.get("tensorflow")
     return tensorflow is not None and isinstance(x, tensorflow.data.Dataset)
 
 
 def cache(
-    dataset, class_weight: Mapping[int, float] | None, seed: int, memory_limit: int
+    dataset: Any, class_weight: Mapping[int, float] | None, seed: int, memory_limit: int
 ) -> tuple[data.Samples | None, str | None]:
     """A dataset's samples as arrays in memory, or why that cannot be.
 
@@ -42,7 +43,8 @@ def cache(
     for batch in dataset.as_numpy_iterator():
         if not data.are_arrays(batch):
             return None, "the elements of the tf.data set are not arrays"
-        batch = data.pack(*keras.utils.unpack_x_y_sample_weight(batch), class_weight)
+        x, y, sample_weight = keras.utils.unpack_x_y_sample_weight(batch)
+        batch = data.pack(x, y, sample_weight, class_weight)
         shapes.add(str([part.shape[1:] for part in keras.tree.flatten(batch)]))
         if len(shapes) > 1:
             return None, f"the tf.data set has samples of shapes {' and '.join(sorted(shapes))}"
@@ -61,7 +63,7 @@ def cache(
     return data.Samples(arrays, lengths[0], seed if _shuffles(dataset) else None), None
 
 
-def _obstacle(dataset):
+def _obstacle(dataset: Any) -> str | None:
     """Why a dataset may not be read once and kept, or `None`."""
     import tensorflow as tf
 
@@ -85,7 +87,7 @@ def _obstacle(dataset):
     return None
 
 
-def _shuffles(dataset):
+def _shuffles(dataset: Any) -> bool:
     """Whether the dataset gives its samples in another order each time it is read."""
     return any(
         "Shuffle" in _name(stage) and getattr(stage, "_reshuffle_each_iteration", None) is not False
@@ -93,11 +95,11 @@ def _shuffles(dataset):
     )
 
 
-def _name(stage):
+def _name(stage: Any) -> str:
     return type(stage).__name__.strip("_").removesuffix("Dataset")
 
 
-def _stages(dataset) -> Iterator:
+def _stages(dataset: Any) -> Iterator:
     """The dataset and everything it reads from."""
     yield dataset
     for source in dataset._inputs():

@@ -7,6 +7,7 @@ issue 20585).
 
 import json
 import os
+from typing import Any
 
 import keras
 
@@ -68,9 +69,10 @@ def refuse_workers(model: keras.Model) -> None:
             )
 
 
-def _workers(strategy) -> int:
+def _workers(strategy: Any) -> int:
     """The machines that compute; a cluster may have others, which evaluate or hold parameters."""
     resolver = strategy.cluster_resolver
     cluster = None if resolver is None else resolver.cluster_spec()
-    jobs = [] if cluster is None else cluster.jobs
-    return sum(cluster.num_tasks(job) for job in jobs if job in ("chief", "worker"))
+    if cluster is None:
+        return 0
+    return sum(cluster.num_tasks(job) for job in cluster.jobs if job in ("chief", "worker"))

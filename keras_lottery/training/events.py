@@ -1,6 +1,7 @@
 """The steps at which callbacks want their batch hooks called: there a chunk ends."""
 
 from collections.abc import Sequence
+from typing import Any, TypeGuard
 
 import keras
 
@@ -42,7 +43,7 @@ def next_event(
     >>> next_event([checkpoint], step=205, done=5, steps=100)
     235
     """
-    due = []
+    due: list[int] = []
     for callback in callbacks:
         if hasattr(callback, "next_event"):
             event = callback.next_event(step)
@@ -50,15 +51,17 @@ def next_event(
                 raise ValueError(
                     f"`next_event({step})` must return a later step or None: received {event}."
                 )
-            due.append(event)
+            if event is not None:
+                due.append(event)
         if _is_frequency(save_freq := getattr(callback, "save_freq", None)):
             # It counts batches by their numbers, and from the number of the one before: of an epoch
             # it has to see the first.
-            seen = getattr(callback, "_batches_seen_since_last_saving", 0)
+            seen = int(getattr(callback, "_batches_seen_since_last_saving", 0))
             due.append(step + (1 if step % steps == 0 else max(1, save_freq - seen)))
         if counts_batches(callback) and _is_frequency(callback.update_freq):
-            due.append(step + callback.update_freq - done % callback.update_freq)
-    return min((event for event in due if event is not None), default=None)
+            every = callback.update_freq
+            due.append(step + every - done % every)
+    return min(due, default=None)
 
 
 def unannounced(callbacks: Sequence[keras.callbacks.Callback]) -> list[str]:
@@ -97,10 +100,10 @@ def counts_batches(callback: keras.callbacks.Callback) -> bool:
     return isinstance(callback, keras.callbacks.TensorBoard)
 
 
-def _is_of_ones_own(hook) -> bool:
+def _is_of_ones_own(hook: Any) -> bool:
     return not getattr(hook, "__module__", "").startswith("keras.")
 
 
-def _is_frequency(value) -> bool:
+def _is_frequency(value: Any) -> TypeGuard[int]:
     """Whether it is a number of batches: not "epoch", nor `False`, which is never."""
     return isinstance(value, int) and value > 0

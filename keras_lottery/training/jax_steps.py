@@ -1,6 +1,7 @@
 """A chunk of steps as one JAX call: a loop over the trainer's stateless `train_step`."""
 
 from collections.abc import Callable
+from typing import Any
 
 import jax
 import keras
@@ -32,7 +33,7 @@ class Steps:
         """`run(first, last) -> logs`, for the steps from `first` up to `last` of an epoch."""
         order = jax.numpy.asarray(self.samples.order(epoch))
 
-        def run(first, last):
+        def run(first: int, last: int) -> Any:
             variables = (
                 self.model.trainable_variables,
                 self.model.non_trainable_variables,
@@ -49,19 +50,19 @@ class Steps:
 
         return run
 
-    def _loop(self, batch_size):
+    def _loop(self, batch_size: int) -> Any:
         """The compiled loop over batches of one size; its state is given up to it."""
         take_step = self.model.train_step
 
-        def step(state, data, order, position):
+        def step(state: Any, data: Any, order: Any, position: Any) -> Any:
             indices = jax.lax.dynamic_slice(order, (position,), (batch_size,))
             return take_step(state, keras.tree.map_structure(lambda a: a[indices], data))
 
-        def loop(state, data, order, begin, count):
+        def loop(state: Any, data: Any, order: Any, begin: int, count: Any) -> Any:
             logs = jax.eval_shape(step, state, data, order, begin)[0]
             logs = keras.tree.map_structure(lambda log: jax.numpy.zeros(log.shape, log.dtype), logs)
 
-            def body(number, carry):
+            def body(number: Any, carry: Any) -> Any:
                 return step(carry[1], data, order, begin + number * batch_size)
 
             return jax.lax.fori_loop(0, count, body, (logs, state))

@@ -1,6 +1,7 @@
 """Epochs, callbacks and validation around chunks of steps, on any backend."""
 
 from collections.abc import Callable, Mapping
+from typing import Any
 
 import keras
 
@@ -100,7 +101,7 @@ def test(
     return logs
 
 
-def _begin(callbacks, first, last):
+def _begin(callbacks: Any, first: int, last: int) -> None:
     """The hooks of the begin of a chunk; what counts batches sees each one of it."""
     callbacks.on_train_batch_begin(first)
     for callback in filter(events.counts_batches, callbacks.callbacks):
@@ -108,13 +109,13 @@ def _begin(callbacks, first, last):
             callback.on_train_batch_begin(batch)
 
 
-def _metrics_or(logs, model):
+def _metrics_or(logs: Any, model: keras.Model) -> Any:
     """The model's metrics, unless a step of the user's own returned other names."""
     metrics = model.get_metrics_result()
     return metrics if set(logs) == set(metrics) else dict(logs)
 
 
-def _number(value):
+def _number(value: Any) -> Any:
     """A float, or the array that a metric with a value for each class gives."""
     array = keras.ops.convert_to_numpy(value)
     return array if array.ndim else float(array)

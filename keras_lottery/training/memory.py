@@ -6,9 +6,12 @@ TensorFlow then takes over as a tensor. The array itself is never shared: its ow
 """
 
 import math
+from collections.abc import Sequence
+from typing import Any
 
 import keras
 import numpy as np
+import numpy.typing as npt
 
 # Bytes: what TensorFlow allocates by, and its kernels may count on.
 _ALIGNMENT = 64
@@ -42,7 +45,7 @@ class Column:
         self._array[self._count : end] = part
         self._count = end
 
-    def take(self):
+    def take(self) -> Any:
         """All samples as a tensor; the column is empty then.
 
         On a CPU it is the same memory, on an accelerator with memory of its own a copy.
@@ -59,7 +62,7 @@ class Column:
         return tf.identity(tf.experimental.dlpack.from_dlpack(array.__dlpack__()))
 
 
-def dtype_of(array) -> str:
+def dtype_of(array: Any) -> str:
     """The dtype an array is trained with: Keras casts floats to `keras.config.floatx()`.
 
     >>> dtype_of(np.zeros(2, "float64")), dtype_of(np.zeros(2, "uint8"))
@@ -69,7 +72,7 @@ def dtype_of(array) -> str:
     return keras.config.floatx() if keras.backend.is_float_dtype(dtype) else dtype
 
 
-def tensor(array):
+def tensor(array: Any) -> Any:
     """An array as a tensor of its `dtype_of`, or a tensor as it is, if it has that already."""
     if keras.ops.is_tensor(array):
         return keras.ops.cast(array, dtype_of(array))
@@ -79,10 +82,10 @@ def tensor(array):
     return column.take()
 
 
-def _aligned(shape, dtype):
+def _aligned(shape: Sequence[int], dtype: npt.DTypeLike) -> np.ndarray:
     """An array whose memory is not taken before it is written to."""
-    dtype = np.dtype(dtype)
-    nbytes = math.prod(shape) * dtype.itemsize
+    kind = np.dtype(dtype)
+    nbytes = math.prod(shape) * kind.itemsize
     memory = np.empty(nbytes + _ALIGNMENT, "uint8")
     begin = -memory.ctypes.data % _ALIGNMENT
-    return memory[begin : begin + nbytes].view(dtype).reshape(shape)
+    return memory[begin : begin + nbytes].view(kind).reshape(shape)

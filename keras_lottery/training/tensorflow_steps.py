@@ -6,6 +6,7 @@ Python and no input pipeline runs between two steps.
 
 import textwrap
 from collections.abc import Callable
+from typing import Any
 
 import keras
 import tensorflow as tf
@@ -47,14 +48,14 @@ class Steps:
         """`run(first, last) -> logs`, for the steps from `first` up to `last` of an epoch."""
         order = tf.constant(self.samples.order(epoch))
 
-        def run(first, last):
+        def run(first: int, last: int) -> Any:
             for batch_size, begin, count in self.samples.stretches(first, last):
                 logs = self._run(batch_size, order, tf.constant(begin), tf.constant(count))
             return logs
 
         return run
 
-    def _run(self, batch_size, order, begin, count):
+    def _run(self, batch_size: int, order: Any, begin: int, count: Any) -> Any:
         step = self._step()
         if self.choice is None:
             self.choice = self.choose(_operations(step.graph))
@@ -67,20 +68,20 @@ class Steps:
                 self.choice = Choice("graph", f"XLA refuses the model ({refusal})")
         return self._loop(step, batch_size, False)(self.samples.arrays, order, begin, count)
 
-    def _step(self):
+    def _step(self) -> Any:
         take_step = getattr(self.model, f"{self.kind}_step")
 
-        def step(indices, data):
+        def step(indices: Any, data: Any) -> Any:
             return take_step(keras.tree.map_structure(lambda a: tf.gather(a, indices), data))
 
-        def trace():
+        def trace() -> Any:
             return tf.function(step, autograph=False).get_concrete_function(*self.signature)
 
         return self._once(("step",), trace)
 
-    def _loop(self, step, batch_size, jit_compile):
-        def loop(data, order, begin, count):
-            def body(number, _):
+    def _loop(self, step: Any, batch_size: int, jit_compile: bool) -> Any:
+        def loop(data: Any, order: Any, begin: int, count: Any) -> Any:
+            def body(number: Any, _: Any) -> Any:
                 # Not a slice: XLA takes its start for a constant, and compiles anew for each one.
                 first = begin + number * batch_size
                 indices = tf.gather(order, first + tf.range(batch_size))
@@ -94,7 +95,7 @@ class Steps:
                 lambda number, _: number < count, body, (0, no_logs), parallel_iterations=1
             )[1]
 
-        def trace():
+        def trace() -> Any:
             # By hand, or TensorFlow would warn that many models are many traces.
             order, number = (
                 tf.TensorSpec([self.samples.count], tf.int32),
@@ -106,7 +107,7 @@ class Steps:
 
         return self._once(("loop", batch_size, jit_compile), trace)
 
-    def _once(self, key, make):
+    def _once(self, key: Any, make: Callable[[], Any]) -> Any:
         """What `make()` made the first time, as long as what it traced still holds."""
         getattr(self.model, f"make_{self.kind}_function")()
         made = vars(getattr(self.model, f"{self.kind}_function")).setdefault("keras_lottery", {})
@@ -119,7 +120,7 @@ class Steps:
         return made[key][0]
 
 
-def _operations(graph):
+def _operations(graph: Any) -> set[str]:
     """Names of all operations in a graph and in the functions that it calls."""
     definition = graph.as_graph_def()
     called = [node for function in definition.library.function for node in function.node_def]
