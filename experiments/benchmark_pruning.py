@@ -30,7 +30,7 @@ from absl import app, flags
 from rich.console import Console
 from rich.table import Table
 
-from keras_lottery.commands import quiet
+from keras_lottery.commands import quiet, script
 
 FLAGS = flags.FLAGS
 
@@ -49,8 +49,7 @@ _SHARES = (0.3, 0.2, 0.15, 0.12, 0.1, 0.08, 0.04, 0.01)
 
 def main(argv):
     """Measures every combination of the flags, and prints a row for each."""
-    if len(argv) > 1:
-        sys.exit(f"Unexpected {argv[1]!r}: every setting is a flag, as in --repeats=5. See --help.")
+    script.refuse_arguments(argv)
     if FLAGS.model_of:
         count, sparsity = FLAGS.model_of
         print(json.dumps(through_a_model(int(count), float(sparsity), FLAGS.repeats)))

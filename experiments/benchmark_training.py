@@ -35,7 +35,7 @@ import time
 import numpy as np
 from absl import app, flags
 
-from keras_lottery.commands import quiet
+from keras_lottery.commands import script
 
 FLAGS = flags.FLAGS
 
@@ -80,9 +80,7 @@ _allow_only(MASKABLE, "masked_networks")
 
 def main(argv):
     """Prints the tables that the flags ask for."""
-    if len(argv) > 1:
-        sys.exit(f"Unexpected {argv[1]!r}: every setting is a flag, as in --repeats=5. See --help.")
-    quiet.import_tensorflow()
+    script.begin(argv)
     batch_sizes = [int(size) for size in FLAGS.batch_sizes]
     if FLAGS.peak_of:
         way, source, samples = FLAGS.peak_of

@@ -6,14 +6,12 @@ import sys
 from rich.console import Console
 
 from experiments.progress import Progress
-from keras_lottery.commands import quiet
+from keras_lottery.commands import script
 
 
 def begin(argv):
     """Refuses what is no flag, and imports TensorFlow; returns the console to print to."""
-    if len(argv) > 1:
-        sys.exit(f"Unexpected {argv[1]!r}: every setting is a flag, as in --rounds=5. See --help.")
-    quiet.import_tensorflow()
+    script.begin(argv)
     return Console(highlight=False, markup=False)
 
 

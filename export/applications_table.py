@@ -18,6 +18,8 @@ from pathlib import Path
 import numpy as np
 from absl import app, flags
 
+from keras_lottery.commands import script
+
 FLAGS = flags.FLAGS
 
 # Network to the side of its images; the smallest that it takes, or a little more.
@@ -159,8 +161,7 @@ def document(rows, command):
 
 def main(argv):
     """Prints the rows as they come, and writes the table."""
-    if len(argv) > 1:
-        sys.exit(f"Unexpected {argv[1]!r}: every setting is a flag. See --help.")
+    script.refuse_arguments(argv)
     for flag, known in (("models", SIDES), ("targets", TARGETS)):
         if unknown := set(FLAGS[flag].value) - set(known):
             sys.exit(

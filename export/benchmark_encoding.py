@@ -8,12 +8,13 @@ pass over the flatbuffer; TensorFlow's conversion before it and the proof after 
 """
 
 import itertools
-import sys
 import time
 import tracemalloc
 
 import numpy as np
 from absl import app, flags
+
+from keras_lottery.commands import script
 
 FLAGS = flags.FLAGS
 
@@ -68,8 +69,7 @@ def measure(encode, precision, data):
 
 def main(argv):
     """Prints one row for each target and precision."""
-    if len(argv) > 1:
-        sys.exit(f"Unexpected {argv[1]!r}: every setting is a flag. See --help.")
+    script.refuse_arguments(argv)
     from keras_lottery.exporters import tables
     from keras_lottery.exporters.tflite.targets import latency, size
 

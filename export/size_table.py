@@ -19,6 +19,7 @@ import numpy as np
 from absl import app, flags
 
 from export import stock
+from keras_lottery.commands import script
 
 FLAGS = flags.FLAGS
 
@@ -154,11 +155,7 @@ def _flaw(data, samples, expected):
 
 def main(argv):
     """Prints the table."""
-    if len(argv) > 1:
-        sys.exit(f"Unexpected {argv[1]!r}: every setting is a flag. See --help.")
-    from keras_lottery.commands import quiet
-
-    quiet.import_tensorflow()
+    script.begin(argv)
     from experiments import networks
     from keras_lottery.exporters import tables
 

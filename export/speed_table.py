@@ -18,6 +18,8 @@ from pathlib import Path
 import numpy as np
 from absl import app, flags
 
+from keras_lottery.commands import script
+
 FLAGS = flags.FLAGS
 
 SPARSITY = 0.95
@@ -139,11 +141,7 @@ def _verdict(case, faster, less):
 
 def main(argv):
     """Prints the table."""
-    if len(argv) > 1:
-        sys.exit(f"Unexpected {argv[1]!r}: every setting is a flag. See --help.")
-    from keras_lottery.commands import quiet
-
-    quiet.import_tensorflow()
+    script.begin(argv)
     from keras_lottery.exporters import tables
 
     found = [row for case in CASES for row in rows(case, FLAGS.seconds)]

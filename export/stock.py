@@ -2,8 +2,9 @@
 
 import contextlib
 import os
-import sys
 import warnings
+
+from keras_lottery.core import silence
 
 SPARSE_MODES = ("float32", "float16", "dynamic int8", "int8")
 
@@ -36,18 +37,11 @@ def convert(model, mode, samples=None, sparse=True):
 
 @contextlib.contextmanager
 def _silence():
-    """Holds back what the converter says, on standard error from C++: not the user's business."""
-    sys.stderr.flush()
-    kept = os.dup(2)
+    """Holds back what the converter says, from Python and from C++: not the user's business."""
     with (
+        silence.silenced(silence.every_line),
         open(os.devnull, "w") as nowhere,
         contextlib.redirect_stdout(nowhere),
         warnings.catch_warnings(action="ignore"),
     ):
-        os.dup2(nowhere.fileno(), 2)
-        try:
-            yield
-        finally:
-            sys.stderr.flush()
-            os.dup2(kept, 2)
-            os.close(kept)
+        yield

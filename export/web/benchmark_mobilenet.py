@@ -5,13 +5,12 @@ pruned by magnitude, and times the file of `tflite.export` against the plain den
 network in a headless Chromium. What is computed does not depend on the values, only on the zeros.
 """
 
-import sys
 from pathlib import Path
 
 from absl import app, flags
 
 from export.web.benchmark import benchmark, table
-from keras_lottery.commands import quiet
+from keras_lottery.commands import script
 
 SHAPE = (224, 224, 3)
 CLASSES = 1000
@@ -59,9 +58,7 @@ def _standardise(model, samples):
 
 def main(argv):
     """Makes the files and prints their times."""
-    if len(argv) > 1:
-        sys.exit(f"Unexpected {argv[1]!r}: every setting is a flag. See --help.")
-    quiet.import_tensorflow()
+    script.begin(argv)
     folder = Path(FLAGS.output)
     folder.mkdir(parents=True, exist_ok=True)
     paths = write_files(folder, FLAGS.sparsity)

@@ -25,6 +25,8 @@ from pathlib import Path
 import numpy as np
 from absl import app, flags
 
+from keras_lottery.commands import script
+
 HERE = Path(__file__).parent
 PACKAGES = HERE / "node_modules" / "@litertjs"
 # One build of the runtime for browsers with relaxed SIMD, one for the others. The threaded and JSPI
@@ -159,8 +161,7 @@ def _list_for_offline(output):
 
 def main(argv):
     """Builds from the flags."""
-    if len(argv) > 1:
-        sys.exit(f"Unexpected {argv[1]!r}: every setting is a flag. See --help.")
+    script.refuse_arguments(argv)
     try:
         build(FLAGS.models, FLAGS.output)
     except (OSError, ValueError, RecursionError) as error:

@@ -16,6 +16,8 @@ from urllib.parse import urlsplit
 
 from absl import app, flags
 
+from keras_lottery.commands import script
+
 HEADERS = {
     "Content-Security-Policy": (
         "default-src 'self'; script-src 'self' 'wasm-unsafe-eval'; base-uri 'none'; "
@@ -131,8 +133,7 @@ def make_server(folder, host="localhost", port=0):
 
 def main(argv):
     """Serves until interrupted."""
-    if len(argv) > 1:
-        sys.exit(f"Unexpected {argv[1]!r}: every setting is a flag. See --help.")
+    script.refuse_arguments(argv)
     try:
         server = make_server(FLAGS.folder, FLAGS.host, FLAGS.port)
     except OSError as error:

@@ -11,14 +11,12 @@ from pathlib import Path
 from absl import app, flags
 
 from export.web import build
-from keras_lottery.commands import quiet
+from keras_lottery.commands import script
 
 
 def main(argv):
     """Trains with the flags' settings and says what came of it."""
-    if len(argv) > 1:
-        sys.exit(f"Unexpected {argv[1]!r}: every setting is a flag. See --help.")
-    quiet.import_tensorflow()
+    script.begin(argv)
     from export.web import models
 
     folder = Path(FLAGS.output)

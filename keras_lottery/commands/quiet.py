@@ -1,13 +1,12 @@
 """TensorFlow is imported without its page of log lines; errors and Python's warnings still show."""
 
-import contextlib
 import os
 import re
 import sys
-import tempfile
-from collections.abc import Iterator
 
 from absl import logging
+
+from keras_lottery.core.silence import silenced
 
 # What its C++ writes before the log level is in force: no environment variable reaches these.
 _LOG_LINE = re.compile(rb"WARNING: All log messages before absl::InitializeLog|[IW]\d{4} ")
@@ -22,7 +21,7 @@ def import_tensorflow() -> None:
         return
     # TensorFlow Datasets tells of every file it looks for at the level below.
     logging.set_verbosity(logging.WARNING)
-    with _without_log_lines():
+    with silenced(is_log_line):
         import tensorflow
     # It takes the tracing of one model after the other for the retracing of one.
     tensorflow.get_logger().setLevel("ERROR")
@@ -31,24 +30,14 @@ def import_tensorflow() -> None:
 def import_backend() -> None:
     """Imports Keras, and the backend that it is set to, likewise."""
     if os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3") != "0":
-        with _without_log_lines():
+        with silenced(is_log_line):
             import keras  # noqa: F401
 
 
-@contextlib.contextmanager
-def _without_log_lines() -> Iterator[None]:
-    """Collects what is written to file descriptor 2, and passes on all but the log lines."""
-    sys.stderr.flush()
-    real = os.dup(2)
-    with tempfile.TemporaryFile() as held:
-        os.dup2(held.fileno(), 2)
-        try:
-            yield
-        finally:
-            sys.stderr.flush()
-            os.dup2(real, 2)
-            os.close(real)
-            held.seek(0)
-            for line in held:
-                if not _LOG_LINE.match(line):
-                    os.write(2, line)
+def is_log_line(line: bytes) -> bool:
+    """Whether a line is one of TensorFlow's or JAX's log, and no error.
+
+    >>> is_log_line(b"I0000 00:00:17 port.cc:153] oneDNN is on."), is_log_line(b"E0000 00:00:17")
+    (True, False)
+    """
+    return _LOG_LINE.match(line) is not None

@@ -8,9 +8,7 @@ arithmetic out of the graph.
 
 import contextlib
 import logging
-import os
 import re
-import sys
 import warnings
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -18,6 +16,7 @@ from typing import Any
 import keras
 import numpy as np
 
+from keras_lottery.core import silence
 from keras_lottery.exporters.tflite.conversion import names, reference, static
 from keras_lottery.exporters.tflite.errors import ExportError
 from keras_lottery.model import variables
@@ -65,7 +64,7 @@ def _convert(model: keras.Model, signature: Any, configure: Callable[[Any], None
     converter = _frozen(function)
     if configure is not None:
         configure(converter)
-    with _no_chatter(), warnings.catch_warnings():
+    with silence.silenced(silence.every_line), warnings.catch_warnings():
         # It asks for statistics of inputs, then takes them from the representative data.
         warnings.filterwarnings("ignore", message="Statistics for quantized inputs")
         try:
@@ -188,17 +187,3 @@ def _no_notice() -> Iterator[None]:
         yield
     finally:
         logger.removeFilter(drop)
-
-
-@contextlib.contextmanager
-def _no_chatter() -> Iterator[None]:
-    """Drops what the converter's native code prints to standard error, past Python."""
-    sys.stderr.flush()
-    kept = os.dup(2)
-    try:
-        with open(os.devnull, "wb") as nowhere:
-            os.dup2(nowhere.fileno(), 2)
-        yield
-    finally:
-        os.dup2(kept, 2)
-        os.close(kept)
