@@ -15,8 +15,8 @@ PACKAGE = ROOT / "keras_lottery"
 # From the ground up. A folder is one floor: it imports itself and those below.
 FLOORS = [
     "core",
-    "training",
     "model",
+    "training",
     "scorers",
     "masks",
     "tickets",
@@ -113,6 +113,38 @@ def test_every_folder_can_be_the_first_to_be_imported(run_python):
         "        print(name, error)\n"
     )
     assert not printed
+
+
+ROOM = {"keras_internals.py", "tensorflow_internals.py"}
+
+
+def private_names(path):
+    """Private attributes that a module reads of what is not its own, by dot or by `getattr`."""
+    tree = ast.parse(path.read_text())
+    found = set()
+    for node in ast.walk(tree):
+        match node:
+            case ast.Attribute(value=ast.Name("self" | "cls")):
+                continue
+            case ast.Attribute(attr=name) if name.startswith("_") and not name.startswith("__"):
+                found.add(name)
+            case ast.Call(func=ast.Name("getattr"), args=[_, ast.Constant(str(name)), *_]):
+                if name.startswith("_") and not name.startswith("__"):
+                    found.add(name)
+    return found
+
+
+@pytest.mark.parametrize("path", modules(), ids=name_of)
+def test_private_names_of_others_stand_in_one_room(path):
+    """`model/keras_internals.py` and its neighbour, where each has a test of its own."""
+    ours = {"_getframe"}  # Python's own; and what one object reads of another of its class:
+    ours |= {
+        node.attr
+        for node in ast.walk(ast.parse(path.read_text()))
+        if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name)
+        if node.value.id in ("self", "cls")
+    }
+    assert path.name in ROOM or private_names(path) <= ours
 
 
 def loaded_by(module):

@@ -11,7 +11,7 @@ from typing import Any
 import keras
 import numpy as np
 
-from keras_lottery.model import variables
+from keras_lottery.model import keras_internals, variables
 
 # These override the loading for quantized kernels only, and compute with the variables themselves.
 # Enabled LoRA would be merged into the kernel by it.
@@ -53,7 +53,9 @@ def assign(model: keras.Model, values: Mapping[str, np.ndarray]) -> None:
     own = variables.named(model)
     _refuse_misfits(model, own, values)
     layers = _loading_layers(model, {id(own[name]) for name in values})
-    theirs = {id(variable) for layer in layers for variable in _own_variables(layer)}
+    theirs = {
+        id(variable) for layer in layers for variable in keras_internals.variables_owned_by(layer)
+    }
     # First the layers that may refuse.
     first = {name: value for name, value in values.items() if id(own[name]) in theirs}
     before = {name: _array(own[name]) for name in first}
@@ -89,9 +91,9 @@ def _loading_layers(model: keras.Model, assigned: set[int]) -> list[keras.Layer]
     """Layers that load by themselves, and own variables that will be assigned."""
     return [
         layer
-        for layer in model._flatten_layers()
+        for layer in keras_internals.flat_layers(model)
         if type(layer).load_own_variables not in _DERIVE_NOTHING
-        and any(id(variable) in assigned for variable in _own_variables(layer))
+        and any(id(variable) in assigned for variable in keras_internals.variables_owned_by(layer))
     ]
 
 
@@ -102,11 +104,11 @@ def _write(own: Mapping[str, keras.Variable], values: Any) -> None:
 
 def _reload(layer: keras.Layer) -> None:
     """Let a layer load the values that its variables have, in the form that it saves them in."""
-    expected = [_array(variable) for variable in _own_variables(layer)]
+    expected = [_array(variable) for variable in keras_internals.variables_owned_by(layer)]
     store: dict[str, np.ndarray] = {}
     layer.save_own_variables(store)
     layer.load_own_variables({key: _array(value) for key, value in store.items()})
-    for variable, value in zip(_own_variables(layer), expected, strict=True):
+    for variable, value in zip(keras_internals.variables_owned_by(layer), expected, strict=True):
         if _array(variable).tobytes() != value.tobytes():
             raise ValueError(
                 f"the layer {layer.name!r} ({type(layer).__name__}) does not load "
@@ -120,13 +122,9 @@ def _array(value: Any) -> np.ndarray:
     return np.array(keras.ops.convert_to_numpy(value))
 
 
-def _own_variables(layer: keras.Layer) -> list[keras.Variable]:
-    return layer._trainable_variables + layer._non_trainable_variables
-
-
 def _retrace(model: keras.Model) -> None:
     """Trace anew what the model and the models in it had compiled."""
-    for part in model._flatten_layers():
+    for part in keras_internals.flat_layers(model):
         for kind in ("train", "test", "predict"):
             if getattr(part, f"{kind}_function", None) is not None:
                 getattr(part, f"make_{kind}_function")(force=True)

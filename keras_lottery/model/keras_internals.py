@@ -106,10 +106,34 @@ def owners_of(variable: keras.Variable, model: keras.Model) -> list[keras.Layer]
     return [
         layer
         for layer in flat_layers(model)
-        if any(
-            variable is own for own in layer._trainable_variables + layer._non_trainable_variables
-        )
+        if any(variable is own for own in variables_owned_by(layer))
     ]
+
+
+def variables_owned_by(layer: keras.Layer) -> list[keras.Variable]:
+    """The variables of a layer itself, without those of layers inside it."""
+    return layer._trainable_variables + layer._non_trainable_variables
+
+
+def operation_of(tensor: Any) -> Any:
+    """The layer or operation that computes a symbolic tensor; `None` if nothing is known of it."""
+    history = getattr(tensor, "_keras_history", None)
+    return None if history is None else history.operation
+
+
+def build_for(model: keras.Model, batch: Any) -> None:
+    """Create all variables that a train step over such a batch needs, metrics' and optimizer's."""
+    model._symbolic_build(data_batch=batch)
+
+
+def resumed_at(model: keras.Model) -> int | None:
+    """The epoch that `BackupAndRestore` has taken training up at, or `None` or 0."""
+    return getattr(model, "_initial_epoch", None)
+
+
+def batches_since_saving(callback: keras.callbacks.Callback) -> int:
+    """How many batches a `ModelCheckpoint` or `BackupAndRestore` has seen since it saved last."""
+    return int(getattr(callback, "_batches_seen_since_last_saving", 0))
 
 
 def has_train_function(model: keras.Model) -> bool:

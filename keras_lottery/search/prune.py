@@ -11,6 +11,7 @@ from keras_lottery.core import lookup, made
 from keras_lottery.core.kernel import check_seed
 from keras_lottery.core.recipe import How, Recipe, as_recipe
 from keras_lottery.masks.lottery import Lottery
+from keras_lottery.model import keras_internals
 from keras_lottery.search import neighbours, resuming
 from keras_lottery.search import rewind as policies
 from keras_lottery.search.adoption import adopt
@@ -197,8 +198,8 @@ class Prune(keras.callbacks.Callback):
     def on_train_end(self, logs: dict[str, Any] | None = None) -> None:
         """Verify the masks; prune a last time, if it is due and nothing is rewound."""
         if not self._begun:
-            # There was no epoch to do. `BackupAndRestore` writes here how many were done before.
-            self._begin(getattr(self.model, "_initial_epoch", None) or self.params["epochs"])
+            # There was no epoch to do.
+            self._begin(keras_internals.resumed_at(self.model) or self.params["epochs"])
         self.lottery.check()
         if self.rewind is None:
             self._prune_if_due(self._clock.epochs if self.unit == "epoch" else self._clock.steps)

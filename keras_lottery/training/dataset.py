@@ -1,11 +1,12 @@
 """A `tf.data.Dataset` cached as arrays: read once, kept in memory, shuffled from a seed."""
 
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 import keras
 
+from keras_lottery.model import tensorflow_internals
 from keras_lottery.training import data
 from keras_lottery.training.memory import Column, dtype_of
 
@@ -74,33 +75,19 @@ def _obstacle(dataset: Any) -> str | None:
         return "the tf.data set is endless"
     stateful = {
         operation.type
-        for stage in _stages(dataset)
-        for function in stage._functions()
-        for operation in function.function.graph.get_operations()
+        for stage in tensorflow_internals.stages(dataset)
+        for operation in tensorflow_internals.operations_of(stage)
         if operation.op_def.is_stateful
     }
     if stateful:
         return f"the tf.data set runs {', '.join(sorted(stateful))} anew at each pass"
-    for stage in filter(_shuffles, _stages(dataset)):
-        if _name(stage) not in _KEEP_ALL or getattr(stage, "_drop_remainder", False):
-            return f"the tf.data set shuffles, and {_name(stage)} may then drop other samples"
+    for stage in filter(_shuffles, tensorflow_internals.stages(dataset)):
+        kind = tensorflow_internals.kind_of(stage)
+        if kind not in _KEEP_ALL or tensorflow_internals.drops_remainder(stage):
+            return f"the tf.data set shuffles, and {kind} may then drop other samples"
     return None
 
 
 def _shuffles(dataset: Any) -> bool:
     """Whether the dataset gives its samples in another order each time it is read."""
-    return any(
-        "Shuffle" in _name(stage) and getattr(stage, "_reshuffle_each_iteration", None) is not False
-        for stage in _stages(dataset)
-    )
-
-
-def _name(stage: Any) -> str:
-    return type(stage).__name__.strip("_").removesuffix("Dataset")
-
-
-def _stages(dataset: Any) -> Iterator:
-    """The dataset and everything it reads from."""
-    yield dataset
-    for source in dataset._inputs():
-        yield from _stages(source)
+    return any(map(tensorflow_internals.reshuffles, tensorflow_internals.stages(dataset)))

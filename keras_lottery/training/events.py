@@ -5,6 +5,8 @@ from typing import Any, TypeGuard
 
 import keras
 
+from keras_lottery.model import keras_internals
+
 # By default the first two call the last two.
 _BATCH_HOOKS = (
     "on_train_batch_begin",
@@ -56,7 +58,7 @@ def next_event(
         if _is_frequency(save_freq := getattr(callback, "save_freq", None)):
             # It counts batches by their numbers, and from the number of the one before: of an epoch
             # it has to see the first.
-            seen = int(getattr(callback, "_batches_seen_since_last_saving", 0))
+            seen = keras_internals.batches_since_saving(callback)
             due.append(step + (1 if step % steps == 0 else max(1, save_freq - seen)))
         if counts_batches(callback) and _is_frequency(callback.update_freq):
             every = callback.update_freq

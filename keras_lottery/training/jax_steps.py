@@ -6,6 +6,7 @@ from typing import Any
 import jax
 import keras
 
+from keras_lottery.model import keras_internals
 from keras_lottery.training.choice import Choice
 from keras_lottery.training.data import Samples
 
@@ -27,7 +28,7 @@ class Steps:
         self.samples = samples
         # A stateless step can create no variables, so all must be there before the first one.
         first = keras.tree.map_structure(lambda a: a[: samples.batch_size], samples.arrays)
-        model._symbolic_build(data_batch=first)
+        keras_internals.build_for(model, first)
 
     def start_epoch(self, epoch: int) -> Callable:
         """`run(first, last) -> logs`, for the steps from `first` up to `last` of an epoch."""

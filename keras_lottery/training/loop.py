@@ -5,6 +5,7 @@ from typing import Any
 
 import keras
 
+from keras_lottery.model import keras_internals
 from keras_lottery.training import events
 
 
@@ -41,8 +42,7 @@ def train(
     done = 0
     model.stop_training = False
     callbacks.on_train_begin()
-    # BackupAndRestore says where to resume by setting this attribute, for `fit` as for us.
-    initial_epoch = getattr(model, "_initial_epoch", None) or initial_epoch
+    initial_epoch = keras_internals.resumed_at(model) or initial_epoch
     for epoch in range(initial_epoch, epochs):
         model.reset_metrics()
         callbacks.on_epoch_begin(epoch)

@@ -166,6 +166,49 @@ def test_layers_at_any_depth_and_who_owns_a_variable():
     assert keras_internals.owners_of(keras.Variable(1.0), model) == []
 
 
+def test_the_variables_that_a_layer_owns():
+    layer = keras.layers.BatchNormalization()
+    keras.Sequential([keras.Input((3,)), layer])
+    names = [variable.name for variable in keras_internals.variables_owned_by(layer)]
+    assert names == ["gamma", "beta", "moving_mean", "moving_variance"]
+    wrapper = keras.layers.TimeDistributed(keras.layers.Dense(2))
+    keras.Sequential([keras.Input((4, 3)), wrapper])
+    assert keras_internals.variables_owned_by(wrapper) == []
+
+
+def test_the_operation_that_computes_a_tensor():
+    layer = keras.layers.Dense(2)
+    tensor = layer(keras.Input((3,)))
+    has(tensor, "_keras_history")
+    assert keras_internals.operation_of(tensor) is layer
+    assert keras_internals.operation_of(np.ones(2)) is None
+
+
+def test_all_variables_are_built_from_a_batch():
+    model = keras.Sequential([keras.layers.Dense(2)])
+    model.compile("adam", "mse", metrics=["mae"])
+    has(model, "_symbolic_build")
+    keras_internals.build_for(model, (np.ones((4, 3), "float32"), np.ones((4, 2), "float32")))
+    assert model.built and model.optimizer.built
+    assert [tuple(variable.shape) for variable in model.variables] == [(3, 2), (2,)]
+
+
+def test_where_a_training_was_taken_up_and_what_a_checkpoint_has_seen(tmp_path):
+    x, y = np.ones((8, 3)), np.ones((8, 2))
+    backup = keras.callbacks.BackupAndRestore(tmp_path / "backup", delete_checkpoint=False)
+    for epochs, resumed in ((2, 0), (3, 2)):
+        model = dense()
+        model.compile("sgd", "mse")
+        model.fit(x, y, epochs=epochs, verbose=0, callbacks=[backup])
+        assert (keras_internals.resumed_at(model) or 0) == resumed, "Trainer._initial_epoch"
+    checkpoint = keras.callbacks.ModelCheckpoint(tmp_path / "{epoch}.keras", save_freq=5)
+    has(checkpoint, "_batches_seen_since_last_saving")
+    assert keras_internals.batches_since_saving(checkpoint) == 0
+    model.fit(x, y, batch_size=2, verbose=0, callbacks=[checkpoint])
+    assert keras_internals.batches_since_saving(checkpoint) == 4
+    assert keras_internals.batches_since_saving(keras.callbacks.Callback()) == 0
+
+
 def test_a_train_function_that_was_made():
     model = dense()
     assert not keras_internals.has_train_function(model)

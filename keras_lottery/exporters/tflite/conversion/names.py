@@ -31,11 +31,8 @@ def of_layers(model: keras.Model) -> dict[str, str]:
     >>> of_layers(model)["dense_7"]
     'dense'
     """
-    outputs = [getattr(tensor, "_keras_history", None) for tensor in _outputs(model)]
-    layers = [
-        *keras_internals.flat_layers(model),
-        *(each.operation for each in outputs if each is not None),
-    ]
+    ends = [keras_internals.operation_of(tensor) for tensor in _outputs(model)]
+    layers = [*keras_internals.flat_layers(model), *(end for end in ends if end is not None)]
     kinds = {layer.name: _kind(layer) for layer in layers}
     taken = {name for name, kind in kinds.items() if kind is None}
     found: dict[str, str] = {}
