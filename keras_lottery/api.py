@@ -6,6 +6,7 @@ from keras_lottery.core.recipe import Recipe
 from keras_lottery.masks.lottery import Lottery
 from keras_lottery.masks.masking import MaskError
 from keras_lottery.masks.strip import strip
+from keras_lottery.masks.tfmot import import_tfmot
 from keras_lottery.search import rewind
 from keras_lottery.search.prune import Prune
 from keras_lottery.search.rounds import Round, rounds
@@ -26,6 +27,7 @@ __all__ = [
     "fit",
     "granularity",
     "hold_at",
+    "import_tfmot",
     "restart_from",
     "rewind",
     "rounds",

@@ -16,6 +16,9 @@ import numpy as np
 
 from keras_lottery.core.kernel import Array, Kernel, Mask
 
+# Other names that the field has for one of these.
+ALIASES = {"magnitude": "large_final"}
+
 
 def large_final(kernel: Kernel) -> Array:
     """Keeps weights that are large now: `|w_f|` (Frankle & Carbin 2019).

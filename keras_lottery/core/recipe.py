@@ -8,8 +8,8 @@ from collections.abc import Callable, Iterable, Mapping
 from types import ModuleType
 from typing import Any
 
+from keras_lottery.core import criteria, hold_at, lookup, made, restart_from, scopes
 from keras_lottery.core import granularity as granularities
-from keras_lottery.core import hold_at, lookup, made, restart_from, scopes
 from keras_lottery.core.granularity import Granularity
 
 Selector = str | Callable[[str, tuple[int, ...]], bool]
@@ -77,7 +77,10 @@ class Recipe:
                 f"`criterion` is {self.criterion!r}; pass a name, such as 'large_final', or a "
                 "function."
             )
-        set_("criterion", _named(self.criterion))
+        criterion = _named(self.criterion)
+        if isinstance(criterion, str):
+            criterion = criteria.ALIASES.get(criterion, criterion)
+        set_("criterion", criterion)
         for argument, module in _REGISTRIES.items():
             function = _get(module, getattr(self, argument), argument)
             set_(argument, _named(function))

@@ -42,6 +42,8 @@ def resolve(criterion: str | Callable[..., Any]) -> Callable[..., Any]:
     >>> resolve("large_final") is criteria.large_final
     True
     """
+    if isinstance(criterion, str):
+        criterion = criteria.ALIASES.get(criterion, criterion)
     if isinstance(criterion, str) and criterion in names():
         return getattr(importlib.import_module(f"{__name__}.{criterion}"), criterion)
     if isinstance(criterion, str) and criterion not in lookup.names(criteria):

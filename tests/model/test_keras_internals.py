@@ -204,6 +204,8 @@ def test_where_a_training_was_taken_up_and_what_a_checkpoint_has_seen(tmp_path):
     checkpoint = keras.callbacks.ModelCheckpoint(tmp_path / "{epoch}.keras", save_freq=5)
     has(checkpoint, "_batches_seen_since_last_saving")
     assert keras_internals.batches_since_saving(checkpoint) == 0
+    model = dense()
+    model.compile("sgd", "mse")
     model.fit(x, y, batch_size=2, verbose=0, callbacks=[checkpoint])
     assert keras_internals.batches_since_saving(checkpoint) == 4
     assert keras_internals.batches_since_saving(keras.callbacks.Callback()) == 0

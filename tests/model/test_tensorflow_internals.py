@@ -18,7 +18,7 @@ def numbers():
 
 def test_the_stages_of_a_data_set_and_what_they_do():
     has(numbers(), "_inputs")
-    dataset = numbers().zip(numbers().map(lambda x: x + 1)).shuffle(3).batch(2)
+    dataset = tf.data.Dataset.zip(numbers(), numbers().map(lambda x: x + 1)).shuffle(3).batch(2)
     kinds = [tensorflow_internals.kind_of(stage) for stage in tensorflow_internals.stages(dataset)]
     assert [kind.removeprefix("Parallel") for kind in kinds] == [
         "Batch",
