@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 RUN := $(BIN)/python -m
 
-.PHONY: help ticket test test-long test-keras test-torch test-micro models arm64 test-arm64 lint format web test-web clean
+.PHONY: help ticket test test-long test-keras test-torch test-micro test-lowest test-newest dist models arm64 test-arm64 lint format web test-web clean
 
 help:
 	@echo "make ticket      find a winning ticket on embedded data, export it, verify it, draw the figure"
@@ -13,6 +13,9 @@ help:
 	@echo "make test-keras  Keras' own tests of callbacks, trainers and models, with kl.fit for model.fit"
 	@echo "make test-torch  the tests of the torch backend (installs torch)"
 	@echo "make test-micro  the target micro, run in TensorFlow Lite Micro (installs a pre-release)"
+	@echo "make test-lowest the tests with the lowest versions that setup.cfg allows (an environment of its own)"
+	@echo "make test-newest the same with the newest; PYTHON=python3.13 chooses the Python"
+	@echo "make dist        build and check what goes to PyPI, and try the wheel in a fresh environment"
 	@echo "make models      networks of keras.applications for every target; takes hours"
 	@echo "make lint        ruff and mypy"
 	@echo "make format      what ruff can mend by itself"
@@ -66,6 +69,7 @@ test: $(VENV)/test.done
 
 test-long: $(VENV)/test.done
 	$(RUN) pytest -q -m long
+	KERAS_BACKEND=jax $(RUN) pytest -q -m long tests/backends
 	KERAS_BACKEND=jax $(RUN) pytest -q -n 2 --dist loadfile -m "not long" \
 	  tests/masks/test_lottery.py tests/masks/test_strip.py tests/search/test_rounds.py tests/training
 
@@ -92,6 +96,33 @@ test-micro: $(VENV)/test.done
 	$(BIN)/pip install --quiet --editable '.[micro]'
 	$(RUN) pytest -q tests/exporters/tflite/targets/test_micro.py
 
+# The tests that belong to versions: not those of figures, of the house itself, or of tfmot, which caps others.
+VERSIONS := tests/core tests/model tests/masks tests/scorers tests/search tests/tickets tests/training \
+  tests/exporters tests/commands tests/backends
+
+test-lowest test-newest: test-%: $(VENV)/test.done
+	$(BIN)/pip install --quiet uv
+	rm -rf $(VENV)-$*
+	$(BIN)/uv venv --quiet --python $(PYTHON) $(VENV)-$*
+	$(BIN)/uv pip install --quiet --python $(VENV)-$*/bin/python --prerelease disallow \
+	  --resolution $(if $(filter lowest,$*),lowest-direct,highest) --editable '.[experiments,tflite,jax,test]'
+	$(VENV)-$*/bin/python -m pytest -q -n 2 --dist loadfile -m "not long" $(VERSIONS)
+	KERAS_BACKEND=jax $(VENV)-$*/bin/python -m pytest -q -n 2 -m "not long" tests/backends
+
+# The wheel alone, with the extras that the README says, runs the README's first example.
+dist: $(VENV)/test.done
+	$(BIN)/pip install --quiet build twine check-wheel-contents
+	rm -rf build dist $(VENV)-dist
+	$(RUN) build --outdir dist .
+	$(RUN) twine check --strict dist/*
+	$(BIN)/check-wheel-contents dist/*.whl
+	$(PYTHON) -m venv $(VENV)-dist
+	$(VENV)-dist/bin/pip install --quiet "$$(ls $(CURDIR)/dist/*.whl)[tflite,examples]"
+	$(BIN)/python -c "import re; print(re.search('```python\n(.*?)```', open('README.md').read(), re.S)[1])" \
+	  > dist/first_example.py
+	cd dist && ../$(VENV)-dist/bin/python first_example.py
+	cd dist && ../$(VENV)-dist/bin/keras-lottery --help
+
 models: $(VENV)/test.done
 	$(RUN) export.applications_table --output=docs/exporter_models.md
 
@@ -105,5 +136,5 @@ format: $(VENV)/test.done
 	$(RUN) ruff format .
 
 clean:
-	rm -rf $(VENV) $(VENV)-torch .arm64 export/web/build export/web/dist export/web/node_modules
+	rm -rf $(VENV) $(VENV)-* .arm64 export/web/build export/web/dist export/web/node_modules
 	rm -rf build dist *.egg-info .hypothesis .pytest_cache .mypy_cache .ruff_cache

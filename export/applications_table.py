@@ -124,7 +124,7 @@ def row(name, column):
         name,
         column,
         f"{report.inspection.file_bytes:,}",
-        f"{report.inspection.file_bytes / report.dense.raw:.1%}",
+        f"{report.inspection.file_bytes / report.dense_size.raw:.1%}",
         f"{max(proof.errors.values()):.1g}",
         f"{proof.agreement:.0%}",
         f"{seconds:.0f}",
@@ -144,7 +144,7 @@ def row_apart(name, column):
 
 def document(rows, command):
     """The table with what it is, and the command that writes it, as Markdown."""
-    from keras_lottery.exporters.tflite import tables
+    from keras_lottery.exporters import tables
 
     return (
         "# Networks of keras.applications, exported\n\n"

@@ -70,7 +70,7 @@ def main(argv):
     """Prints one row for each target and precision."""
     if len(argv) > 1:
         sys.exit(f"Unexpected {argv[1]!r}: every setting is a flag. See --help.")
-    from keras_lottery.exporters.tflite import tables
+    from keras_lottery.exporters import tables
     from keras_lottery.exporters.tflite.targets import latency, size
 
     data = dense_file(FLAGS.sparsity)

@@ -156,10 +156,10 @@ def timed(points, folder, seconds):
     Returns:
         A list of `Point`s.
     """
-    from keras_lottery.exporters.tflite.runtimes import measure
+    from keras_lottery.exporters import tflite
 
     files = [folder / point.files["latency"] for point in points]
-    measured = measure.measure(files, seconds=seconds, runtimes=["XNNPACK"])
+    measured = tflite.measure(files, seconds=seconds, runtimes=["XNNPACK"])
     return [
         dataclasses.replace(point, latency=found.median)
         for point, found in zip(points, measured, strict=True)

@@ -107,12 +107,11 @@ def write_files(case, folder):
 
 def rows(case, seconds):
     """The two rows of a case, cells of text."""
-    from keras_lottery.exporters.tflite import tables
-    from keras_lottery.exporters.tflite.runtimes import measure
+    from keras_lottery.exporters import tables, tflite
 
     with tempfile.TemporaryDirectory() as folder:
         paths = write_files(case, folder)
-        found = measure.measure(paths, seconds=seconds, runtimes=["XNNPACK"])
+        found = tflite.measure(paths, seconds=seconds, runtimes=["XNNPACK"])
         sizes = [tables.number(path.stat().st_size) for path in paths]
     for each in found:
         if each.failure:
@@ -145,7 +144,7 @@ def main(argv):
     from keras_lottery.commands import quiet
 
     quiet.import_tensorflow()
-    from keras_lottery.exporters.tflite import tables
+    from keras_lottery.exporters import tables
 
     found = [row for case in CASES for row in rows(case, FLAGS.seconds)]
     print(tables.text(HEADER, found))

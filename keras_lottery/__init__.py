@@ -6,6 +6,7 @@ without.
 """
 
 import importlib
+from importlib import util
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -15,16 +16,18 @@ __version__ = "0.1.0"
 
 
 def __getattr__(name: str) -> Any:
-    """Loads the public names, all at once, and returns one."""
+    """Loads a folder of the package, or else the public names, all at once, and returns one."""
     if not name.startswith("__") or name == "__all__":
+        # A folder alone: a module that the public names stand on asks for one while they load.
+        if util.find_spec(f"{__name__}.{name}"):
+            return importlib.import_module(f"{__name__}.{name}")
         api = importlib.import_module("keras_lottery.api")
         globals().update({each: getattr(api, each) for each in ("__all__", *api.__all__)})
-        # What it has imported are attributes as well: `keras_lottery.core`.
         if name in globals():
             return globals()[name]
     raise AttributeError(f"module 'keras_lottery' has no attribute {name!r}")
 
 
 def __dir__() -> list[str]:
-    """The public names too, loaded or not."""
-    return sorted({*globals(), *__getattr__("__all__")})
+    """What is public, loaded or not."""
+    return sorted(["__doc__", "__version__", *__getattr__("__all__")])

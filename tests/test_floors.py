@@ -99,6 +99,22 @@ def test_frameworks_stay_on_their_floors(path):
     assert not packages(path) & SCRIPTS
 
 
+def test_every_folder_can_be_the_first_to_be_imported(run_python):
+    """A user's script begins with any of them."""
+    names = [name_of(path) for path in modules() if path.stem == "__init__"]
+    printed = run_python(
+        "import importlib, sys\n"
+        f"for name in {names}:\n"
+        "    for loaded in [each for each in sys.modules if each.startswith('keras_lottery')]:\n"
+        "        del sys.modules[loaded]\n"
+        "    try:\n"
+        "        importlib.import_module(name)\n"
+        "    except ImportError as error:\n"
+        "        print(name, error)\n"
+    )
+    assert not printed
+
+
 def loaded_by(module):
     """All the modules that importing one of ours loads, by what their sources say."""
     paths = {name_of(path): path for path in modules()} | {"keras_lottery": PACKAGE / "__init__.py"}

@@ -42,7 +42,7 @@ def write_files(folder, sparsity, shape=SHAPE, width=1.0):
     kl.Lottery(model, kl.Recipe(exclude=mobilenet_v1.PRESET.exclude)).prune(sparsity)
     kl.strip(model)
     dense, sparse = Path(folder) / "dense.tflite", Path(folder) / "sparse.tflite"
-    dense.write_bytes(convert.convert(model, signature.of(model, samples)))
+    dense.write_bytes(convert.convert(model, signature.infer(model, samples)))
     tflite.export(model, sparse, samples=samples, overwrite=True)
     return dense, sparse
 

@@ -17,7 +17,6 @@ from experiments import datasets, networks
 from export import training
 from export.web import build, small_digits
 from keras_lottery.exporters import tflite
-from keras_lottery.exporters.tflite.runtimes import interpreter
 from keras_lottery.model import variables
 
 NETWORK = networks.get("lenet_300_100")
@@ -115,8 +114,7 @@ def _schedule(rate, between):
 
 def _describe(model, path, dataset):
     """What the page says of a model: its accuracy is that of the file."""
-    data = path.read_bytes()
-    (logits,) = interpreter.invoke_apart(data, [dataset.x_test], ["XNNPACK"])["XNNPACK"]
+    [logits] = tflite.run(path, dataset.x_test)
     kernels = [kernel.numpy() for kernel in variables.prunable(model).values()]
     alive = sum(np.count_nonzero(kernel) for kernel in kernels)
     height, width, _ = dataset.shape

@@ -27,18 +27,19 @@ def accuracy(data, examples, runtime):
     Args:
         data: The file's bytes.
         examples: `(x, y)`, inputs and their classes.
-        runtime: One of `interpreter.RUNTIMES`.
+        runtime: `"XNNPACK"` or `"built-in kernels"`.
 
     Returns:
         A float, or a str.
     """
-    from keras_lottery.exporters.tflite.runtimes import interpreter
+    from keras_lottery.exporters import tflite
 
     x, y = examples
-    outcome = interpreter.invoke_apart(data, [x], [runtime])[runtime]
-    if isinstance(outcome, str):
-        return outcome
-    return float((outcome[0].argmax(axis=-1) == y).mean())
+    try:
+        scores, *_ = tflite.run(data, x, runtime=runtime)
+    except RuntimeError as error:
+        return str(error)
+    return float((scores.argmax(axis=-1) == y).mean())
 
 
 def rows(files, measurements, examples=None):
@@ -46,13 +47,14 @@ def rows(files, measurements, examples=None):
 
     Args:
         files: The paths, the first being what the others are compared with.
-        measurements: What `measure.measure` made of them.
+        measurements: The `tflite.Measurement`s of the files.
         examples: `(x, y)` to classify, or None.
 
     Returns:
         A list of lists of text.
     """
-    from keras_lottery.exporters.tflite import report, tables
+    from keras_lottery.exporters import tables
+    from keras_lottery.exporters.tflite import report
 
     contents = {Path(file).name: Path(file).read_bytes() for file in files}
     sizes = {name: report.size(data) for name, data in contents.items()}
@@ -150,16 +152,15 @@ def run(arguments, load=load_images):
         raise command.CommandError(
             "two files have the same name; the table could not tell them apart."
         )
-    command.import_exporter()
-    from keras_lottery.exporters.tflite import tables
-    from keras_lottery.exporters.tflite.runtimes import measure
+    tflite = command.import_exporter()
+    from keras_lottery.exporters import tables
 
     try:
         examples = load(arguments)
     except (OSError, ValueError) as error:
         raise command.CommandError(str(error)) from error
     runtimes = arguments.runtimes or _RUNTIMES
-    measurements = measure.measure(files, seconds=arguments.seconds, runtimes=runtimes)
+    measurements = tflite.measure(files, seconds=arguments.seconds, runtimes=runtimes)
     print(tables.text(HEADER, rows(files, measurements, examples)))
     if all(found.failure for found in measurements):
         raise command.CommandError("none of the files runs.")

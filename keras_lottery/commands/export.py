@@ -19,13 +19,13 @@ _INTEGERS = ("int8", "micro")
 _PRECISIONS = ("float32", "float16", "int8")
 
 
-def weights_of(text):
+def parse_weighing(text):
     """What the target `auto` weighs, from `name=number` entries; None where there are none.
 
     Raises:
         ValueError: An entry is of another form.
 
-    >>> weights_of("bytes=2,time=1")
+    >>> parse_weighing("bytes=2,time=1")
     {'bytes': 2.0, 'time': 1.0}
     """
     if not text:
@@ -135,9 +135,9 @@ def check(arguments, real_inputs="--images", given=None):
     from keras_lottery.exporters.tflite.targets import auto
 
     try:
-        targets.check(arguments.target, arguments.precision, _TARGETS)
+        targets.resolve_precision(arguments.target, arguments.precision, _TARGETS)
         if arguments.weigh:
-            auto.check_weigh(weights_of(arguments.weigh))
+            auto.check_weigh(parse_weighing(arguments.weigh))
     except ValueError as error:
         raise command.CommandError(str(error)) from error
 
@@ -173,7 +173,7 @@ def run(arguments, checked=check, load=load_saved):
     """
     checked(arguments)
     tflite = command.import_exporter()
-    from keras_lottery.exporters.tflite.conversion import source
+    from keras_lottery.exporters.tflite.conversion.source import COMPARED
     from keras_lottery.masks.masking import MaskError
 
     output = Path(arguments.output)
@@ -184,15 +184,15 @@ def run(arguments, checked=check, load=load_saved):
             output,
             target=arguments.target,
             precision=arguments.precision,
-            weigh=weights_of(arguments.weigh),
+            weigh=parse_weighing(arguments.weigh),
             samples=samples,
             calibrate=arguments.samples,
-            compare=arguments.compare or source.COMPARED,
+            compare=arguments.compare or COMPARED,
             measure=arguments.measure,
             overwrite=arguments.overwrite,
         )
-        output.with_suffix(".json").write_text(report.json(), encoding="utf-8")
-        output.with_suffix(".md").write_text(report.markdown(), encoding="utf-8")
+        output.with_suffix(".json").write_text(report.to_json(), encoding="utf-8")
+        output.with_suffix(".md").write_text(report.to_markdown(), encoding="utf-8")
     except (OSError, ValueError, MaskError, tflite.ExportError) as error:
         raise command.CommandError(str(error)) from error
     print(report)

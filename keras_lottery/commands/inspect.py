@@ -13,8 +13,8 @@ from keras_lottery.commands import command
 
 _RENDER = {
     "table": str,
-    "markdown": lambda report: report.markdown(),
-    "json": lambda report: report.json(),
+    "markdown": lambda report: report.to_markdown(),
+    "json": lambda report: report.to_json(),
 }
 
 
@@ -50,21 +50,19 @@ def run(arguments):
         CommandError: The exporter is not installed.
     """
     tflite = command.import_exporter()
-    from keras_lottery.exporters.tflite import inspection, report
-    from keras_lottery.exporters.tflite.format.names import printable
-    from keras_lottery.exporters.tflite.runtimes import measure
+    from keras_lottery.exporters.tables import printable
 
     sound = True
     for path in arguments.files:
         try:
-            found = report.of(inspection.contents_of(path), path=path)
+            report = tflite.inspect(path)
         except (OSError, tflite.FlatbufferError) as error:
             print(f"{arguments.prog}: {printable(f'{path}: {error}')}", file=sys.stderr)
             sound = False
             continue
         if arguments.measure:
-            found = found.measured(measure.measure([path], seconds=arguments.seconds))
-        print(_RENDER[arguments.format](found))
-        sound = sound and not found.inspection.defects
+            report = report.measured(tflite.measure([path], seconds=arguments.seconds))
+        print(_RENDER[arguments.format](report))
+        sound = sound and not report.inspection.defects
     if not sound:
         sys.exit(1)

@@ -1,4 +1,4 @@
-"""`write(path, data)`: a file appears whole, or stays as it was.
+"""`write(path, data)`: a file appears whole, or stays as it was; `check(path)`: it could be.
 
 The bytes go to a temporary file in the same folder, are synced to the disk, and take the final name
 in one step: a reader, or a power cut, meets the old file or the new one. A file that someone has
@@ -66,6 +66,22 @@ def write(path: str | os.PathLike[str], data: bytes) -> None:
             temporary.unlink()
 
 
+def check(path: str | os.PathLike[str]) -> None:
+    """Raise now the error that `write` would raise later.
+
+    Args:
+        path: The file. It stays as it is.
+
+    Raises:
+        OSError: If the file cannot be written, or what has its name is no regular file.
+    """
+    path = _resolved(path)
+    _mode_of(path)
+    temporary, file = _created_and_locked(path)
+    file.close()
+    temporary.unlink()
+
+
 def _resolved(path: str | os.PathLike[str]) -> Path:
     """The file that a path means, where symbolic links have been followed."""
     resolved = Path(os.path.realpath(path))
@@ -91,7 +107,10 @@ def _created_and_locked(path: Path) -> tuple[Path, BinaryIO]:
     """A new temporary file beside `path`, of which other writers see that it is in use."""
     while True:
         temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}.tmp")
-        file = temporary.open("xb")
+        try:
+            file = temporary.open("xb")
+        except OSError as error:  # named after the file that the caller knows
+            raise type(error)(error.errno, error.strerror, str(path)) from None
         if fcntl is None:
             return temporary, file
         # Where a file system knows no locks, nobody can lock a leftover either, and all are kept.

@@ -1,1 +1,1 @@
-"""Exporters: one folder for each format a ticket can be shipped in."""
+"""Exporters: a folder for each format that a ticket can be shipped in, and `tables` for reports."""

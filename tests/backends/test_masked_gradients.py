@@ -91,7 +91,17 @@ CLASSES_OF_OPTIMIZERS = sorted(
 )
 
 
-@pytest.mark.parametrize("name", CLASSES_OF_OPTIMIZERS)
+# Those that look at more than one element, and the plainest; the others take seconds each.
+QUICK = {"SGD", "Adam", "Adafactor", "Lamb", "Muon"}
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        pytest.param(name, marks=() if name in QUICK else pytest.mark.long)
+        for name in CLASSES_OF_OPTIMIZERS
+    ],
+)
 def test_every_optimizer(name):
     assert_same_training(lambda: getattr(keras.optimizers, name)(0.01))
 

@@ -130,11 +130,11 @@ def test_momentum_warms_up_and_drops_whatever_the_length():
 def test_mobilenet_is_one_that_xnnpack_runs_sparsely():
     """In its layers nothing is in the way; the zeros come with pruning."""
     pytest.importorskip("ai_edge_litert")
-    from keras_lottery.exporters.tflite.conversion import source
+    from keras_lottery.exporters.tflite.conversion.source import prepare
     from keras_lottery.exporters.tflite.format import flatbuffer
     from keras_lottery.exporters.tflite.runtimes import xnnpack
 
-    dense = source.prepare(built("mobilenet_v1", CIFAR), None).dense
+    dense = prepare(built("mobilenet_v1", CIFAR), None).dense_data
     path = xnnpack.sparse_path(flatbuffer.read(dense))
     assert path.structure == ()
     assert len(path.weights) == 13

@@ -31,7 +31,7 @@ def test_export_a_model(run, folder, tmp_path):
     assert str(output) in out
     content = json.loads(output.with_suffix(".json").read_text())
     assert content["inspection"]["file_bytes"] == output.stat().st_size
-    assert content["dense"]["raw"] > 2 * output.stat().st_size
+    assert content["dense_size"]["raw"] > 2 * output.stat().st_size
     assert "## Weights" in output.with_suffix(".md").read_text()
 
 
@@ -120,7 +120,7 @@ def test_wrong_settings_are_told_what_is_right(run, arguments, message):
     ("arguments", "message"),
     [
         (["--output=nowhere/F.tflite"], "there is no folder nowhere"),
-        (["--target=int8", "--precision=float16"], "'int8' stores int8, not 'float16'"),
+        (["--target=int8", "--precision=float16"], "but target 'int8' always stores int8"),
         (["--target=auto", "--weigh=bytes"], "bytes=2,time=1"),
         (["--target=auto", "--weigh=bytes=-1"], "none negative"),
         (["--target=auto", "--weigh=colour=1"], "bytes, time, memory"),

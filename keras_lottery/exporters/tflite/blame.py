@@ -1,49 +1,50 @@
-"""`sentence(origin, integers) -> str`: the layer in which full integers lose most of an answer."""
+"""`sentence(source, integers) -> str`: names the layer in which full integers lose most."""
 
 import keras
 import numpy as np
 from ai_edge_litert import schema_py_generated as schema
 
 from keras_lottery.exporters.tflite.conversion import names
+from keras_lottery.exporters.tflite.conversion.source import Source
 from keras_lottery.exporters.tflite.format import flatbuffer, levels
 
 # A few examples show where errors come from.
 _EXAMPLES = 4
 
 
-def sentence(origin, integers):
+def sentence(source: Source, integers: bytes) -> str:
     """Says where a file of integers loses most.
 
     Args:
-        origin: The `Source`.
-        integers: The same model in full integers, a flatbuffer whose tensors have the names of the
-            float32 one, as `integer.quantized` leaves them.
+        source: The `Source`.
+        integers: The same model in full integers, a flatbuffer whose tensors have the names of
+            `source.dense_data`, as `integer.quantized` leaves them.
 
     Returns:
-        A sentence that names the layer, or "" where no tensor can be compared.
+        A sentence that names the layer; "" if no tensor can be compared.
     """
-    ours, theirs = _tensors(integers, origin), _tensors(origin.dense, origin)
+    ours, theirs = _tensors(integers, source), _tensors(source.dense_data, source)
     errors = {
         name: _error(ours[name], theirs[name])
         for name in ours.keys() & theirs.keys()
         if theirs[name].dtype.kind == "f" and np.ptp(theirs[name]) > 0
     }
-    model = flatbuffer.read(integers)
-    main = model.subgraphs[0]
+    file = flatbuffer.read(integers)
+    main = file.subgraphs[0]
     worst = ("", 0.0, 0.0)
     for operator in main.operators:
-        title = levels.title(main.tensors[operator.outputs[0]])
-        inputs = [levels.title(main.tensors[i]) for i in operator.inputs if i >= 0]
+        name = levels.name(main.tensors[operator.outputs[0]])
+        inputs = [levels.name(main.tensors[i]) for i in operator.inputs if i >= 0]
         before = max((errors.get(each, 0.0) for each in inputs), default=0.0)
-        # What the other file has no name for is taken to be as far off as its inputs.
-        after = errors.setdefault(title, before)
+        # A tensor that the other file does not name is taken to be as far off as its inputs.
+        after = errors.setdefault(name, before)
         if after - before > worst[1] - worst[2]:
-            worst = title, after, before
-    title, after, before = worst
-    if not title:
+            worst = name, after, before
+    name, after, before = worst
+    if not name:
         return ""
-    layer = names.layer_of(title, origin.layers)
-    where = f"the layer {layer!r}" if layer else repr(title)
+    layer = names.layer_of(name, source.layers)
+    where = f"the layer {layer!r}" if layer else repr(name)
     return (
         f"Most of it is lost in {where}: the channels of its output are off by {after:.0%} of "
         f"their range on average, those of its inputs by {before:.0%}. target='size' computes in "
@@ -51,8 +52,8 @@ def sentence(origin, integers):
     )
 
 
-def _error(got, wanted):
-    """The error of the channels, as fractions of their ranges, on average; at most one of each."""
+def _error(got: np.ndarray, wanted: np.ndarray) -> float:
+    """The mean error of the channels, each a fraction of its range and at most 1."""
     if got.shape != wanted.shape:
         return 0.0
     got, wanted = (each.reshape(-1, each.shape[-1]) for each in (got, wanted))
@@ -61,8 +62,8 @@ def _error(got, wanted):
     return float(np.minimum(errors[alive] / ranges[alive], 1).mean()) if alive.any() else 0.0
 
 
-def _tensors(data, origin):
-    """Name -> values of every tensor that is computed, real values, on a few examples."""
+def _tensors(data: bytes, source: Source) -> dict[str, np.ndarray]:
+    """Name -> real values of every tensor that is computed, on a few examples."""
     from ai_edge_litert.interpreter import Interpreter, OpResolverType
 
     from keras_lottery.exporters.tflite.runtimes import interpreter as runtime
@@ -74,12 +75,12 @@ def _tensors(data, origin):
         num_threads=1,
     )
     interpreter.allocate_tensors()
-    model = flatbuffer.read(data)
-    main = model.subgraphs[0]
-    found = {}
-    arrays = keras.tree.flatten(origin.compared())
-    for first in range(0, min(_EXAMPLES, len(arrays[0])), origin.batch):
-        chosen = np.minimum(np.arange(first, first + origin.batch), len(arrays[0]) - 1)
+    file = flatbuffer.read(data)
+    main = file.subgraphs[0]
+    found: dict[str, list[np.ndarray]] = {}
+    arrays = keras.tree.flatten(source.compared())
+    for first in range(0, min(_EXAMPLES, len(arrays[0])), source.batch):
+        chosen = np.minimum(np.arange(first, first + source.batch), len(arrays[0]) - 1)
         for detail, array in zip(interpreter.get_input_details(), arrays, strict=True):
             stored = runtime.stored(array[chosen], detail["dtype"], *detail["quantization"])
             interpreter.set_tensor(detail["index"], stored)
@@ -90,11 +91,11 @@ def _tensors(data, origin):
                 if tensor.type in (schema.TensorType.FLOAT32, schema.TensorType.INT8):
                     scale = _scale(tensor)
                     values = runtime.real(interpreter.get_tensor(int(index)), *scale)
-                    found.setdefault(levels.title(tensor), []).append(values)
+                    found.setdefault(levels.name(tensor), []).append(values)
     return {name: np.stack(values) for name, values in found.items()}
 
 
-def _scale(tensor):
+def _scale(tensor: schema.TensorT) -> tuple[float, int]:
     parameters = tensor.quantization
     if parameters is None or parameters.scale is None or not np.size(parameters.scale):
         return 0.0, 0

@@ -1,20 +1,24 @@
-"""What a file answers beside what Keras does: as a whole, class by class and channel by channel.
+"""Compares the answers of a file with Keras's: as a whole, class by class and channel by channel.
 
 Every function takes `results`, runtime -> a list with one array of shape `(examples, ...)` for each
 output, and `expected`, a list with `(name, array)` for each output in Keras. An `ExportError` is
 one sentence that says which output is wrong, by how much, and what is allowed.
 """
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from keras_lottery.exporters.tflite.errors import ExportError
 
-# How far a computation in float32 may be off, as a fraction of a value: about sixty roundings.
+Results = Mapping[str, Sequence[np.ndarray]]
+Expected = Sequence[tuple[str, np.ndarray]]
+
+# The largest error of a computation in float32, as a fraction of a value: about sixty roundings.
 _FLOAT32_ROUNDING = 2.0**-17
 
-# How many steps of int8 the scores of a softmax may be off by, however small they are.
+# The steps of int8 by which the scores of a softmax may be off, however small they are.
 _SOFTMAX_STEPS = 2
 
 # Classes that agree this often say more of a softmax than the range of scores that are nearly zero.
@@ -26,12 +30,12 @@ _LISTED = 4
 
 @dataclass(frozen=True)
 class Tolerance:
-    """What is allowed of a file.
+    """The errors that are allowed of a file.
 
     Attributes:
         output: The largest error of an output, as a fraction of its largest value.
-        channel: The same of one channel, as a fraction of the range that it has in Keras.
-        step: Of outputs in int8, the step that those of a softmax have between 0 and 1; else zero.
+        channel: The largest error of a channel, as a fraction of the range that it has in Keras.
+        step: For outputs in int8, the step of a softmax's outputs between 0 and 1; else zero.
     """
 
     output: float
@@ -45,36 +49,38 @@ class Classes:
 
     Attributes:
         agreement: The fraction of predictions with the same class, in the runtime and output where
-            it is smallest; `None` where no output has classes.
-        behind: How much lower Keras scores a class that won in the file than its own, at most, as a
+            it is smallest; `None` if no output has classes.
+        score_gap: The most by which Keras scores the file's class lower than its own class, as a
             fraction of the output's largest value.
     """
 
     agreement: float | None = None
-    behind: float = 0.0
+    score_gap: float = 0.0
 
 
 @dataclass(frozen=True)
 class Channels:
-    """How far channels are off in units of their own.
+    """How far channels are off, each in units of its own.
 
     Attributes:
         error: The largest error of a channel, as a fraction of its own range.
-        worst: `(output, channel)` of all that are off by half of their range or more.
+        worst: `(output, channel)` of every channel that is off by half of its range or more.
     """
 
     error: float = 0.0
     worst: tuple[tuple[str, int], ...] = ()
 
 
-def errors(results, expected, tolerance, step=0.0):
+def errors(
+    results: Results, expected: Expected, tolerance: float, step: float = 0.0
+) -> dict[str, float]:
     """Compares whole outputs with Keras's.
 
     Args:
         results: See the module.
         expected: See the module. Integers and flags are compared as classes, not here.
         tolerance: The largest error allowed, as a fraction of the output's largest value.
-        step: As of `Tolerance`: a softmax may be off by two of them.
+        step: As of `Tolerance`: a softmax may be off by two steps.
 
     Returns:
         `dict`: runtime -> the largest error of its outputs.
@@ -95,20 +101,20 @@ def errors(results, expected, tolerance, step=0.0):
     return largest
 
 
-def classes(results, expected, tolerance):
-    """Compares the classes that a file names with those that Keras does.
+def classes(results: Results, expected: Expected, tolerance: float) -> Classes:
+    """Compares the classes that a file names with the classes that Keras names.
 
-    The last axis of an output of floats holds the scores of classes, as in a classifier, and for
-    every pixel, box or step in a segmentation, a detector or a sequence. An output of integers is
-    classes itself. Classes that score alike may change places. But one that Keras scores lower than
-    its own by more than the tolerance must not win: errors within the tolerance could do that, up
-    to twice of it.
+    The last axis of a float output holds the scores of classes: of each example in a classifier, of
+    every pixel, box or step in a segmentation, a detector or a sequence. An output of integers
+    holds classes itself. Classes that score alike may change places. But a class that Keras scores
+    lower than its own by more than the tolerance must not win; errors within the tolerance could
+    bridge twice that gap.
 
     Args:
         results: See the module.
         expected: See the module.
         tolerance: The largest lead in Keras that may be lost, as a fraction of the output's largest
-            value; of an output of integers, the largest fraction that may differ.
+            value; in an output of integers, the largest fraction that may differ.
 
     Returns:
         `Classes`.
@@ -122,17 +128,17 @@ def classes(results, expected, tolerance):
         for (name, wanted), got in zip(expected, result, strict=True)
     ]
     agreeing = [each.agreement for each in found if each.agreement is not None]
-    behind = max((each.behind for each in found), default=0.0)
-    return Classes(min(agreeing, default=None), behind)
+    gap = max((each.score_gap for each in found), default=0.0)
+    return Classes(min(agreeing, default=None), gap)
 
 
-def channels(results, expected, tolerance):
+def channels(results: Results, expected: Expected, tolerance: Tolerance) -> Channels:
     """Judges each channel of each output by the range that this channel has in Keras.
 
-    A channel is one index of an output's last axis, over all examples and positions. One that does
-    not vary beyond the rounding of float32 is judged by the range of its output. The channels of a
-    softmax have one unit, so they are judged by its classes, where those agree and tell examples
-    apart, and may be off by what the output may, or in int8 by two steps.
+    A channel is one index of an output's last axis, over all examples and positions. A channel that
+    does not vary beyond the rounding of float32 is judged by the range of its output. The channels
+    of a softmax share a unit. If its classes agree and tell examples apart, they are the judgement;
+    otherwise a channel may be off by as much as the output, or in int8 by two steps.
 
     Args:
         results: See the module.
@@ -143,10 +149,11 @@ def channels(results, expected, tolerance):
         `Channels`.
 
     Raises:
-        ExportError: Channels are off by more, or do not vary in the file. It counts them and says
-            the cure.
+        ExportError: Channels are off by more, or do not vary in the file. The message counts them
+            and names the cure.
     """
-    largest, worst = 0.0, []
+    largest = 0.0
+    worst: list[tuple[str, int]] = []
     for number, (name, wanted) in enumerate(expected):
         if wanted.dtype.kind != "f" or not wanted.size:
             continue
@@ -173,7 +180,7 @@ def channels(results, expected, tolerance):
     return Channels(largest, tuple(worst))
 
 
-def _error(where, got, wanted, tolerance, step):
+def _error(where: str, got: np.ndarray, wanted: np.ndarray, tolerance: float, step: float) -> float:
     if got.shape != wanted.shape:
         raise ExportError(f"The {where} has shape {got.shape}, in Keras {wanted.shape}.")
     if not np.isfinite(got).all():
@@ -194,7 +201,7 @@ def _error(where, got, wanted, tolerance, step):
     return error
 
 
-def _classes(where, got, wanted, tolerance):
+def _classes(where: str, got: np.ndarray, wanted: np.ndarray, tolerance: float) -> Classes:
     if wanted.dtype.kind != "f":
         differing = float(np.mean(got != wanted)) if wanted.size else 0.0
         if differing > tolerance:
@@ -207,21 +214,23 @@ def _classes(where, got, wanted, tolerance):
         return Classes()
     rows, named = _rows(wanted), _rows(got).argmax(axis=1)
     chosen = np.take_along_axis(rows, named[:, None], axis=1)[:, 0]
-    behind = (rows.max(axis=1) - chosen) / _scale(wanted)
-    worst = int(behind.argmax())
-    if behind[worst] > tolerance:
+    gaps = (rows.max(axis=1) - chosen) / _scale(wanted)
+    worst = int(gaps.argmax())
+    if gaps[worst] > tolerance:
         example, *place = np.unravel_index(worst, wanted.shape[:-1])
         at = f" at {tuple(map(int, place))}" if place else ""
         raise ExportError(
             f"The {where} names class {named[worst]} for example {example}{at}, Keras class "
-            f"{rows[worst].argmax()}, by {behind[worst]:.2g} of the largest value; "
+            f"{rows[worst].argmax()}, by {gaps[worst]:.2g} of the largest value; "
             f"{tolerance:.2g} is allowed."
         )
-    return Classes(float(np.mean(named == rows.argmax(axis=1))), float(behind[worst]))
+    return Classes(float(np.mean(named == rows.argmax(axis=1))), float(gaps[worst]))
 
 
-def _lost(name, lost, error, ranges, rows):
-    """One sentence: how many channels are lost, why, and the cure."""
+def _lost(
+    name: str, lost: np.ndarray, error: np.ndarray, ranges: np.ndarray, rows: np.ndarray
+) -> str:
+    """Says how many channels are lost, why, and the cure."""
     listed = ", ".join(map(str, lost[:_LISTED])) + (", ..." if len(lost) > _LISTED else "")
     largest = lost[(error[lost] / ranges[lost]).argmax()]
     low, high = rows.min(), rows.max()
@@ -236,24 +245,24 @@ def _lost(name, lost, error, ranges, rows):
     )
 
 
-def _rows(array):
-    """An output as rows of channels: all but the last axis together."""
+def _rows(array: np.ndarray) -> np.ndarray:
+    """An output as rows of channels: all axes but the last become one."""
     return array.reshape(-1, array.shape[-1] if array.ndim > 1 else 1)
 
 
-def _ranges(rows):
-    """The range of each channel; the output's for one that does not vary."""
+def _ranges(rows: np.ndarray) -> np.ndarray:
+    """The range of each channel; the range of the output for a channel that does not vary."""
     ranges, whole = np.ptp(rows, axis=0), float(np.ptp(rows))
     return np.where(ranges > _FLOAT32_ROUNDING * np.abs(rows).max(axis=0), ranges, whole)
 
 
-def _told_apart(got, rows):
-    """How often the classes of a softmax agree; zero where Keras names the same one always."""
+def _told_apart(got: np.ndarray, rows: np.ndarray) -> float:
+    """How often the classes of a softmax agree; zero if Keras always names the same class."""
     wanted = rows.argmax(axis=1)
     return float(np.mean(got.argmax(axis=1) == wanted)) if np.ptp(wanted) else 0.0
 
 
-def _is_softmax(wanted):
+def _is_softmax(wanted: np.ndarray) -> bool:
     return bool(
         wanted.dtype.kind == "f"
         and wanted.ndim > 1
@@ -264,6 +273,6 @@ def _is_softmax(wanted):
     )
 
 
-def _scale(wanted):
-    """What errors of an output are fractions of: its largest magnitude in Keras."""
+def _scale(wanted: np.ndarray) -> float:
+    """The unit of an output's errors: its largest magnitude in Keras."""
     return float(np.abs(wanted).max(initial=0)) or 1.0

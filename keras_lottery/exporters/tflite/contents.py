@@ -1,4 +1,4 @@
-"""What the constants of a file hold, each buffer looked at once however many tensors share it."""
+"""Counts what the constants of a file hold; a buffer that several tensors share is read once."""
 
 from dataclasses import dataclass
 
@@ -18,7 +18,7 @@ class Content:
     Attributes:
         stored: How many values.
         alive: How many of them are not zero.
-        value_bits: The entropy of those; for floats their full width.
+        value_bits: The entropy of those that are not zero; of floats, their full width.
     """
 
     stored: int
@@ -27,58 +27,64 @@ class Content:
 
 
 class Contents:
-    """Counts values in the constants of a model.
+    """Counts values in the constants of a file.
 
     Args:
-        model: What `flatbuffer.read` returned.
+        file: What `flatbuffer.read` returned.
     """
 
-    def __init__(self, model: schema.ModelT):
-        self._model = model
-        self._counted = {}
+    def __init__(self, file: schema.ModelT):
+        self._file = file
+        self._floats: dict[tuple[int, int], Content] = {}
+        self._integers: dict[tuple[int, int], tuple[np.ndarray, np.ndarray]] = {}
 
-    def of(self, tensor: schema.TensorT) -> Content:
-        """What a constant stores.
+    def count(self, tensor: schema.TensorT) -> Content:
+        """Counts what a constant stores.
 
         Raises:
             FlatbufferError: Its type has no numbers, or its bytes do not fit its type or shape.
         """
         key = tensor.buffer, tensor.type
-        if key not in self._counted:
-            self._counted[key] = self._count(tensor)
-        counted = self._counted[key]
         if tensor.type not in flatbuffer.PACKED and tensor.type not in _INTEGERS:
-            return counted
-        values, counts = counted
+            if key not in self._floats:
+                self._floats[key] = self._count_floats(tensor)
+            return self._floats[key]
+        # Tensors of the same integers may differ in the one that stands for zero.
+        if key not in self._integers:
+            self._integers[key] = self._count_integers(tensor)
+        values, counts = self._integers[key]
         if tensor.type in flatbuffer.PACKED:
-            counts = self._without_padding(tensor, counts)
+            counts = self._without_padding(tensor, values, counts)
         return _content(values, counts, _zero(tensor))
 
-    def _count(self, tensor):
-        """A `Content`; for integers, whose zero may be another, their values and counts."""
-        if tensor.type in flatbuffer.PACKED:
-            # Counted by the byte, and then what each byte holds.
-            per_byte = np.bincount(_bytes(self._model, tensor), minlength=256)
-            held = flatbuffer.unpacked(np.arange(256, dtype=np.uint8), tensor.type)
-            values = np.unique(held)
-            return values, np.stack([(held == v).sum(axis=1) @ per_byte for v in values])
-        values = flatbuffer.stored(self._model, tensor)
-        if tensor.type in _INTEGERS:
-            if values.itemsize == 1:
-                counts = np.bincount(values.view(np.uint8), minlength=256)
-                return np.arange(256, dtype=np.uint8).view(values.dtype), counts
-            return np.unique(values, return_counts=True)
+    def _count_floats(self, tensor: schema.TensorT) -> Content:
+        values = flatbuffer.stored(self._file, tensor)
         alive = int(np.count_nonzero(values))
         return Content(values.size, alive, 8.0 * alive * values.itemsize)
 
-    def _without_padding(self, tensor, counts):
-        """Without what fills the last byte up."""
-        data, size = _bytes(self._model, tensor), levels.size(tensor)
+    def _count_integers(self, tensor: schema.TensorT) -> tuple[np.ndarray, np.ndarray]:
+        """The integers that a constant may hold, and how often it holds each."""
+        if tensor.type in flatbuffer.PACKED:
+            # Count the bytes, and then what each byte holds.
+            per_byte = np.bincount(flatbuffer.buffer_bytes(self._file, tensor), minlength=256)
+            held = flatbuffer.unpacked(np.arange(256, dtype=np.uint8), tensor.type)
+            values = np.unique(held)
+            return values, np.stack([(held == v).sum(axis=1) @ per_byte for v in values])
+        values = flatbuffer.stored(self._file, tensor)
+        if values.itemsize == 1:
+            counts = np.bincount(values.view(np.uint8), minlength=256)
+            return np.arange(256, dtype=np.uint8).view(values.dtype), counts
+        return np.unique(values, return_counts=True)
+
+    def _without_padding(
+        self, tensor: schema.TensorT, values: np.ndarray, counts: np.ndarray
+    ) -> np.ndarray:
+        """The counts without the integers that only fill the last byte up."""
+        data, size = flatbuffer.buffer_bytes(self._file, tensor), levels.size(tensor)
         if data.size != flatbuffer.dense_bytes(tensor):
-            raise FlatbufferError(f"{levels.title(tensor)!r} has {data.size} bytes for {size}.")
+            raise FlatbufferError(f"{levels.name(tensor)!r} has {data.size} bytes for {size}.")
         last = flatbuffer.unpacked(data[-1:], tensor.type).reshape(-1)
         padding = last[last.size - (int(counts.sum()) - size) :]
-        values = self._counted[tensor.buffer, tensor.type][0]
         return counts - (values[:, None] == padding).sum(axis=1)
 
 
@@ -88,17 +94,14 @@ def entropy_bits(counts: np.ndarray) -> float:
     return float(-(counts * np.log2(counts / counts.sum())).sum()) if counts.size else 0.0
 
 
-def _content(values, counts, zero):
+def _content(values: np.ndarray, counts: np.ndarray, zero: int) -> Content:
     alive = counts[values != zero]
     return Content(int(counts.sum()), int(alive.sum()), entropy_bits(alive))
 
 
-def _zero(tensor):
-    """The integer that stands for zero; the values of a sparse tensor are stored around none."""
+def _zero(tensor: schema.TensorT) -> int:
+    """The integer that stands for zero; always 0 in a sparse tensor."""
     points = None if tensor.quantization is None else tensor.quantization.zeroPoint
-    return points[0] if tensor.sparsity is None and points is not None and len(points) == 1 else 0
-
-
-def _bytes(model, tensor):
-    data = model.buffers[tensor.buffer].data
-    return np.zeros(0, np.uint8) if data is None else np.asarray(data, np.uint8)
+    if tensor.sparsity is not None or points is None or len(points) != 1:
+        return 0
+    return int(points[0])

@@ -1,11 +1,11 @@
-"""The two errors: of an export that was not made or not proven, and of a file that is none."""
+"""The errors: `ExportError` of a failed export, `FlatbufferError` of bytes that are no file."""
 
 
 class ExportError(RuntimeError):
     """The model could not be exported, or the exported file failed its proof.
 
-    The message names the model's weight or the file's tensor, and the runtime, where it went wrong.
-    Nothing was written: a file of before, which was to be replaced, is still there.
+    The message names the weight of the model or the tensor of the file, and the runtime, if one of
+    them went wrong. Nothing was written: a file that was to be replaced is still there.
     """
 
 

@@ -1,4 +1,4 @@
-"""Reads any `.tflite` file: what its weights cost, how they are computed, and what is wrong."""
+"""Reads any `.tflite` file: the bytes of its weights, how they are computed, and its defects."""
 
 import errno
 import gzip
@@ -11,8 +11,9 @@ from os import PathLike
 
 from keras_lottery.exporters.tflite import stored_weight
 from keras_lottery.exporters.tflite.contents import Contents
-from keras_lottery.exporters.tflite.format import bitmask, flatbuffer
+from keras_lottery.exporters.tflite.format import flatbuffer
 from keras_lottery.exporters.tflite.format.graph import Graph
+from keras_lottery.exporters.tflite.rewriting import bitmask
 from keras_lottery.exporters.tflite.runtimes import channels_first, defects, xnnpack
 from keras_lottery.exporters.tflite.runtimes.defects import Defect
 from keras_lottery.exporters.tflite.runtimes.xnnpack import SparsePath
@@ -21,16 +22,16 @@ from keras_lottery.exporters.tflite.stored_weight import StoredWeight
 
 @dataclass(frozen=True)
 class Inspection:
-    """What a `.tflite` file holds.
+    """The contents of a `.tflite` file.
 
     Attributes:
         weights: Every kernel and table of the network, in the order of the file.
         other_bytes: Bytes of the other constants: biases, shapes.
         file_bytes: Bytes of the file.
         gzip_bytes: Bytes of the file after gzip; see `gzipped`.
-        operators: How often each operator occurs.
-        defects: What a runtime would compute wrongly or refuse.
-        sparse_path: What XNNPACK makes of the 1x1 convolutions; None where there are none.
+        operators: Operator -> how often it occurs.
+        defects: The weights that a runtime would compute wrongly or refuse.
+        sparse_path: How XNNPACK computes the 1x1 convolutions; None if there are none.
     """
 
     weights: tuple[StoredWeight, ...]
@@ -43,12 +44,12 @@ class Inspection:
 
     @property
     def entropy_bytes(self) -> int:
-        """The entropy bound of the weights, with the other constants as they are."""
+        """The entropy bound of the weights, plus the other constants as they are."""
         return self.other_bytes + sum(w.entropy_bytes for w in self.weights)
 
     @property
     def dense_bytes(self) -> int:
-        """About what the file would weigh with every weight stored densely, in its own type."""
+        """About the bytes of the file if every weight were stored densely, in its own type."""
         saved = sum(w.dense_bytes - w.stored_bytes for w in self.weights)
         return self.file_bytes + saved
 
@@ -61,42 +62,29 @@ class Inspection:
 
     @property
     def unknown(self) -> int:
-        """How many weights are of a type that this package does not know, so their zeros too."""
+        """How many weights have a type, and so zeros, that this package does not know."""
         return sum(w.sparsity is None for w in self.weights)
 
 
-def inspect(file: str | PathLike | bytes) -> Inspection:
-    """Analyses a `.tflite` file, whoever made it.
-
-    Args:
-        file: Its path, or its bytes.
-
-    Returns:
-        An `Inspection`.
+def read(data: bytes) -> Inspection:
+    """Reads what the bytes of a `.tflite` file hold.
 
     Raises:
-        FlatbufferError: It is no such file, or a damaged one.
-        OSError: It cannot be read.
-
-    Example:
-
-    >>> inspect(b"GIF89a, or anything else")
-    Traceback (most recent call last):
-    ...
-    keras_lottery.exporters.tflite.errors.FlatbufferError: Not a TensorFlow Lite file: it has
-    b'9a, ' where b'TFL3' belongs.
+        FlatbufferError: The bytes are no such file, or a damaged one.
     """
-    data = contents_of(file) if isinstance(file, (str, PathLike)) else file
-    model = flatbuffer.read(data)
-    contents = Contents(model)
-    sparse_path = xnnpack.sparse_path(model)
+    file = flatbuffer.read(data)
+    contents = Contents(file)
+    sparse_path = xnnpack.sparse_path(file)
     sparse_in_xnnpack = frozenset(sparse_path.weights if sparse_path and sparse_path.taken else ())
-    weights, found, operators, other_bytes = [], [], Counter(), 0
-    for subgraph in model.subgraphs:
-        graph = Graph(model, subgraph)
+    weights: list[StoredWeight] = []
+    found: list[Defect] = []
+    operators: Counter[str] = Counter()
+    other_bytes = 0
+    for subgraph in file.subgraphs:
+        graph = Graph(file, subgraph)
         operators.update(graph.name(operator) for operator in subgraph.operators)
         encoded = _encoded(graph)
-        weights += [stored_weight.decoded(graph, *trio) for trio in encoded]
+        weights += [stored_weight.read_bitmask(graph, *trio) for trio in encoded]
         parts = {index for trio in encoded for index in trio}
         for index, tensor in enumerate(subgraph.tensors):
             if index in parts or not (graph.is_constant(index) or tensor.sparsity):
@@ -104,10 +92,10 @@ def inspect(file: str | PathLike | bytes) -> Inspection:
             if not stored_weight.is_weight(graph, index):
                 other_bytes += graph.buffer(index).size
                 continue
-            weights.append(stored_weight.of(graph, index, contents, sparse_in_xnnpack))
+            weights.append(stored_weight.read(graph, index, contents, sparse_in_xnnpack))
             if tensor.sparsity is not None:
                 found += defects.find(graph, index)
-    found += channels_first.find(model, contents)
+    found += channels_first.find(file, contents)
     return Inspection(
         weights=tuple(weights),
         other_bytes=other_bytes,
@@ -119,20 +107,22 @@ def inspect(file: str | PathLike | bytes) -> Inspection:
     )
 
 
-def contents_of(path: str | PathLike) -> bytes:
-    """The bytes of a file.
+def bytes_of(file: str | PathLike | bytes) -> bytes:
+    """The bytes of a file, by its path or itself.
 
     Raises:
-        OSError: It cannot be read, or is no plain file: a folder, a device, a pipe.
+        OSError: The file cannot be read, or is no plain file: a folder, a device, a pipe.
     """
+    if isinstance(file, bytes):
+        return file
     # Opening a pipe would wait for someone to write into it, and a device may never end.
-    with open(path, "rb", opener=_without_waiting) as file:
-        if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
-            raise OSError(errno.EINVAL, "Not a plain file", str(path))
-        return file.read()
+    with open(file, "rb", opener=_without_waiting) as opened:
+        if not stat.S_ISREG(os.fstat(opened.fileno()).st_mode):
+            raise OSError(errno.EINVAL, "Not a plain file", str(file))
+        return opened.read()
 
 
-def _without_waiting(path, how):
+def _without_waiting(path: str, how: int) -> int:
     return os.open(path, how | getattr(os, "O_NONBLOCK", 0))
 
 
@@ -142,7 +132,7 @@ def gzipped(data: bytes) -> int:
     return len(gzip.compress(data, 6))
 
 
-def _encoded(graph):
+def _encoded(graph: Graph) -> list[tuple[int, int, int]]:
     """`(decoded, mask, table)` tensors of the operators that decode weights at each run."""
     decoders = [op for op in graph.subgraph.operators if graph.name(op) == bitmask.DECODE]
     trios = {

@@ -1,78 +1,83 @@
-"""`of(target, origin, built, proof) -> [str]`: what a user should know of an export, one by one."""
+"""`collect(target, source, built, proof) -> [str]`: the notes of an export for its user."""
+
+from collections.abc import Iterator
 
 import keras
 import numpy as np
 
 from keras_lottery.exporters.tflite.comparison import USUAL_AGREEMENT
 from keras_lottery.exporters.tflite.conversion import reference
+from keras_lottery.exporters.tflite.conversion.source import Built, Source
 from keras_lottery.exporters.tflite.format import flatbuffer, levels
+from keras_lottery.exporters.tflite.proof import Proof
 from keras_lottery.exporters.tflite.targets import micro, size
+from keras_lottery.model import keras_internals
 
 # Scores closer than this fraction of the largest one are nearly alike.
 _ALIKE = 0.02
 
-# Made-up inputs are of the size of one: normalised they should not be further from zero than this,
+# Made-up inputs are of the size of one: normalised they should be no further from zero than this,
 # and outputs are expected between these sizes.
 _NORMALISED = 6.0
 _USUAL_OUTPUT = (1e-4, 1e4)
 
 
-def of(target, origin, built, proof):
-    """Notes on an export.
+def collect(target: str, source: Source, built: Built, proof: Proof) -> list[str]:
+    """Collects the notes on an export.
 
     Args:
-        target: What the user asked for.
-        origin: The `Source`.
+        target: The target that the user asked for.
+        source: The `Source`.
         built: The `Built`.
         proof: Its `Proof`.
 
     Returns:
         A list of sentences.
     """
-    found = [*_on_answers(proof), *_on_samples(origin, built, proof), *_on_batches(proof)]
-    if len(built.data) > len(origin.dense):
+    found = [*_on_answers(proof), *_on_samples(source, built, proof), *_on_batches(proof)]
+    if len(built.data) > len(source.dense_data):
         found.append(
             "The file is larger than the dense float32 one: this network is too small for sparse "
             "storage to pay."
         )
-    for name in origin.unused:
+    for name in source.unused:
         found.append(f"The file has no {name!r}: the model reads it in training only.")
-    if all(kernel.all() for kernel in origin.kernels.values()):
+    if all(kernel.all() for kernel in source.kernels.values()):
         found.append("The model has no pruned weight; every weight is stored densely.")
-    held = sum(np.count_nonzero(origin.kernels[name][~m]) for name, m in origin.masks.items())
+    held = sum(np.count_nonzero(source.kernels[name][~m]) for name, m in source.masks.items())
     if held:
         found.append(
-            f"{held:,} pruned weights are held at values that are not zero, and stored so."
+            f"{held:,} pruned weights are held at values that are not zero, and stored at them."
         )
     if target == "micro" and not micro.is_installed():
         found.append(
-            "Not run in TensorFlow Lite Micro, which is not installed (pip install "
-            "'keras_lottery[micro]'): run in LiteRT instead, its bitmasks decoded."
+            "Proven in LiteRT, with the bitmasks decoded. TensorFlow Lite Micro is not installed: "
+            "pip install 'keras_lottery[micro]' to prove the file in it."
         )
-    return [*found, *_advice(target, origin, built)]
+    return [*found, *_advice(target, source, built)]
 
 
-def _on_answers(proof):
+def _on_answers(proof: Proof) -> Iterator[str]:
     if proof.agreement is not None and proof.agreement < USUAL_AGREEMENT:
-        if proof.behind <= _ALIKE:
-            scored = f"nearly alike: {proof.behind:.1%} of the largest score lower at most"
+        if proof.score_gap <= _ALIKE:
+            scored = f"nearly alike: {proof.score_gap:.1%} of the largest score lower at most"
         else:
-            scored = f"lower by up to {proof.behind:.0%} of the largest score"
+            scored = f"lower by up to {proof.score_gap:.0%} of the largest score"
         yield (
             f"{1 - proof.agreement:.0%} of the compared predictions are another class than in "
-            f"Keras, which scores it {scored}: compare the accuracy of both."
+            f"Keras, which scores it {scored}. Compare the accuracy of both."
         )
-    outputs = dict.fromkeys(output for output, _ in proof.lost)
+    outputs = dict.fromkeys(output for output, _ in proof.lost_channels)
     for name in outputs:
-        channels = [channel for output, channel in proof.lost if output == name]
+        channels = [channel for output, channel in proof.lost_channels if output == name]
         yield (
-            f"The output {name!r} is off by half of their range or more in {len(channels)} of its "
-            f"channels, the first being {channels[0]}: give small ones an output of their own, or "
+            f"{len(channels)} channels of the output {name!r}, the first being {channels[0]}, are "
+            "off by half of their range or more. Give small channels an output of their own, or "
             "store weights in a higher precision."
         )
 
 
-def _on_samples(origin, built, proof):
+def _on_samples(source: Source, built: Built, proof: Proof) -> Iterator[str]:
     if proof.given:
         calibrated = f", {proof.calibrated:,} calibrate integers" if proof.calibrated else ""
         if proof.compared < proof.given or proof.calibrated:
@@ -81,34 +86,34 @@ def _on_samples(origin, built, proof):
                 "evenly over all."
             )
         return
-    yield "Compared on made-up inputs; pass samples to compare on real ones."
-    if zeroed := rounded_to_zero(origin, built.data):
-        alive = sum(np.count_nonzero(origin.kernels[name]) for name in zeroed)
+    yield "Compared on made-up inputs. Pass samples to compare on real ones."
+    if zeroed := rounded_to_zero(source, built.data):
+        alive = sum(np.count_nonzero(source.kernels[name]) for name in zeroed)
         yield (
             f"{sum(zeroed.values()):,} of {alive:,} weights that are alive round to zero, most of "
-            f"them in {max(zeroed, key=zeroed.get)!r}; what that does only samples can tell."
+            f"them in {max(zeroed, key=zeroed.__getitem__)!r}. Only samples can tell the effect."
         )
-    yield from _uncovered(origin)
-    yield from _unusual(origin)
+    yield from _uncovered(source)
+    yield from _unusual(source)
 
 
-def _on_batches(proof):
+def _on_batches(proof: Proof) -> Iterator[str]:
     if not proof.compared > 1:
         return
     one = "one example" if proof.batch == 1 else f"{proof.batch} examples"
     if proof.resizes:
-        yield f"The file takes {one} at once, and can be resized: batches of 2 and 3 give the same."
+        yield f"The file takes {one} at once. It can be resized: batches of 2 and 3 give the same."
     else:
-        yield f"The file takes {one} at once and no other number; `batch` exports another."
+        yield f"The file takes {one} at once and no other number. Pass `batch` for another number."
 
 
-def _uncovered(origin):
-    """Inputs that are made up far from what a `Normalization` layer has been adapted to."""
-    for layer in origin.model._flatten_layers():
+def _uncovered(source: Source) -> Iterator[str]:
+    """Says which made-up inputs are far from the data that a `Normalization` was adapted to."""
+    for layer in keras_internals.flat_layers(source.model):
         if not isinstance(layer, keras.layers.Normalization) or layer.invert:
             continue
         mean, deviation = np.asarray(layer.mean), np.sqrt(np.asarray(layer.variance))
-        for values in keras.tree.flatten(origin.samples):
+        for values in keras.tree.flatten(source.samples):
             if values.ndim != mean.ndim or values.shape[-1] not in (mean.shape[-1], 1):
                 continue
             apart = np.abs(values - mean) / np.maximum(deviation, 1e-7)
@@ -117,14 +122,14 @@ def _uncovered(origin):
                 yield (
                     f"{count:,} of {apart.size:,} made-up inputs are further than "
                     f"{_NORMALISED:.0f} standard deviations from what the layer {layer.name!r} was "
-                    "adapted to: nothing is proven for usual ones; pass samples."
+                    "adapted to. Nothing is proven for usual inputs: pass samples."
                 )
 
 
-def _unusual(origin):
-    """Outputs whose size on made-up inputs says little of that on real ones."""
+def _unusual(source: Source) -> Iterator[str]:
+    """Says which outputs on made-up inputs have a size that real ones hardly have."""
     low, high = _USUAL_OUTPUT
-    answers = zip(origin.outputs, reference.answers(origin.model, origin.samples), strict=True)
+    answers = zip(source.outputs, reference.answers(source.model, source.samples), strict=True)
     for name, values in answers:
         if values.dtype.kind != "f":
             continue
@@ -132,38 +137,38 @@ def _unusual(origin):
         if not low <= largest <= high:
             count = np.count_nonzero(~((np.abs(values) <= high) & (np.abs(values) >= low)))
             yield (
-                f"{count:,} of {values.size:,} values of the output {name!r} are of unusual size "
-                f"on made-up inputs, the largest {largest:.2g}: pass samples."
+                f"{count:,} of {values.size:,} values of the output {name!r} have an unusual size "
+                f"on made-up inputs, the largest being {largest:.2g}. Pass samples."
             )
 
 
-def rounded_to_zero(origin, data):
+def rounded_to_zero(source: Source, data: bytes) -> dict[str, int]:
     """How many weights that are alive in Keras are zero in a file: `{name: count}`.
 
     Args:
-        origin: The `Source`.
+        source: The `Source`.
         data: The file without bitmasks, a flatbuffer.
     """
-    model, found = flatbuffer.read(data), {}
-    for _, _, tensor in flatbuffer.constants(model):
-        name = levels.title(tensor)
-        if name in origin.orders:
+    file, found = flatbuffer.read(data), {}
+    for _, _, tensor in flatbuffer.constants(file):
+        name = levels.name(tensor)
+        if name in source.orders:
             zero = 0 if tensor.quantization is None else tensor.quantization.zeroPoint
-            values = flatbuffer.dense(model, tensor)
+            values = flatbuffer.values(file, tensor)
             zero = 0 if zero is None or not np.size(zero) else np.asarray(zero).flat[0]
-            dead = np.count_nonzero(origin.kernels[name]) - np.count_nonzero(values != zero)
+            dead = np.count_nonzero(source.kernels[name]) - np.count_nonzero(values != zero)
             if dead > 0:
                 found[name] = int(dead)
     return found
 
 
-def _advice(target, origin, built):
-    """What the same model would take with int8 weights, where that is worth a word."""
+def _advice(target: str, source: Source, built: Built) -> Iterator[str]:
+    """Says how small the file would be with int8 weights, if that saves a fifth or more."""
     if target != "size" or built.precision == "int8":
         return
-    smaller = size.build(origin, "int8").data
+    smaller = size.build(source, "int8").data
     if len(smaller) < 0.8 * len(built.data):
         yield (
-            f"With int8 weights this would be {len(smaller):,} bytes, not {len(built.data):,}: "
-            "pass precision='int8', which is proven like this file."
+            f"With int8 weights the file would have {len(smaller):,} bytes, not "
+            f"{len(built.data):,}. Pass precision='int8'; that file is proven too."
         )

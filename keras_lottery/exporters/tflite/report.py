@@ -1,67 +1,32 @@
-"""The report on a `.tflite` file: what it costs, what is computed how, and what was proven."""
+"""The report on a `.tflite` file: its bytes, how it is computed, and its proof."""
 
 import dataclasses
 import json
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from os import PathLike
+from typing import Any
 
-from keras_lottery.exporters.tflite import stored_weight, tables
-from keras_lottery.exporters.tflite.format.names import printable
-from keras_lottery.exporters.tflite.inspection import Inspection, gzipped, inspect
+from keras_lottery.exporters import tables
+from keras_lottery.exporters.tables import printable
+from keras_lottery.exporters.tflite import expectations
+from keras_lottery.exporters.tflite.inspection import Inspection, bytes_of, gzipped, read
 from keras_lottery.exporters.tflite.proof import Proof
 from keras_lottery.exporters.tflite.runtimes import xnnpack
+from keras_lottery.exporters.tflite.runtimes.defects import Defect
 from keras_lottery.exporters.tflite.runtimes.interpreter import MICRO
 from keras_lottery.exporters.tflite.runtimes.measure import Measurement
-from keras_lottery.exporters.tflite.targets import latency
 
-# What a user may expect of the weights that are computed in one way, and of which runtime that is
-# true. The factors are this project's measurements on one x86 machine and one thread;
-# `benchmark_tflite` repeats them on yours.
-_EXPECT = {
-    stored_weight.DENSE: "stored and computed densely.",
-    stored_weight.UNPACKED: (
-        "smaller on disk only. XNNPACK, the default, unpacks them once, when it loads the file, "
-        "and then is no faster than with dense ones; it takes a little more memory and time to "
-        "load."
-    ),
-    stored_weight.SPARSE: (
-        "computed sparsely by the built-in kernels, also beside XNNPACK, and never unpacked, so in "
-        "less memory. In time, one example at a time on x86, that is estimated to pay against "
-        f"XNNPACK's dense float kernels from {latency.pays_from(4):.0%} zeros in blocks of four, "
-        f"from {latency.pays_from(1):.0%} without, where layers have thousands of weights. Measure "
-        "it where it will run."
-    ),
-    stored_weight.SPARSE_WITHOUT_AVX: (
-        "1x1 convolutions that XNNPACK computes sparsely, if it runs on "
-        f"{xnnpack.CPU_NEEDED}; elsewhere, as on most PCs, they are unpacked and no faster."
-    ),
-    stored_weight.DECODED: (
-        "smaller in flash. TensorFlow Lite Micro decodes them at every run, which takes longer."
-    ),
-    stored_weight.MISREAD: "WRONG: nothing in the file unpacks them; see the defects.",
-}
-
-# DEQUANTIZE keeps its result only where its input is a constant, which a DENSIFY's output is not.
-_AT_EVERY_RUN = (
-    "Without XNNPACK the built-in kernels dequantize {count} of {all} weights anew at every run: "
-    "on x86 18 times slower than dense float32 was measured for float16 weights, 2.4 times for "
-    "int8. "
-    "Where XNNPACK is not built in, export with precision='float32'."
-)
-
-# Why an export did not choose how to store a weight.
-_LEFT_DENSE = "left dense, as not every operator that reads it takes weights that were unpacked"
-
-_UNPACKED = (stored_weight.UNPACKED, stored_weight.SPARSE_WITHOUT_AVX)
-_DEQUANTIZED = ("float16", "int8")
+# The reason for a weight for which an export chose no form.
+_LEFT_DENSE = "left dense: not every operator that reads it can read unpacked weights"
 
 _UNMEASURED = "Not measured: pass measure=True to export(), or --measure on the command line."
 
 
 @dataclass(frozen=True)
 class Size:
-    """Bytes of a file, and of the same file after gzip; see `inspection.gzipped`."""
+    """Bytes of a file, and of the same file after gzip at its default level."""
 
     raw: int
     gzipped: int
@@ -69,42 +34,49 @@ class Size:
 
 @dataclass(frozen=True)
 class Report:
-    """What is known of a `.tflite` file. `str()` of it is a table for the terminal.
+    """What is known of a `.tflite` file.
+
+    `print` it for a table, or take `to_markdown()`, `to_json()` or `as_dict()`. A file that this
+    package did not export has a `path` and an `inspection` only.
 
     Attributes:
-        path: The file.
-        inspection: What was read from it.
-        target: What the export aimed at; empty for a file from elsewhere.
-        precision: How its weights were asked to be stored.
-        dense: The same model as a dense float32 file.
-        dense_int8: The same model with dense int8 weights; for a file that computes in int8, one
-            that does so too.
-        reasons: Weight to why it is stored as it is.
-        proof: What was found when it was compared with its Keras model.
-        measurements: What was measured on this machine.
-        notes: What else the user should know.
+        path: The path of the file; empty if only its bytes were given.
+        inspection: The contents of the file: bytes, weights, operators, defects.
+        target: The target of the export.
+        precision: The lowest precision that the export allowed for weights.
+        dense_size: The size of the same model as a dense float32 file.
+        dense_int8_size: The size of the same model with dense int8 weights. If the file computes in
+            int8, so does this one.
+        reasons: Weight -> why the weight is stored as it is.
+        proof: The comparison with the Keras model.
+        measurements: Time and memory on this machine, if they were measured.
+        notes: Sentences that the user should read.
     """
 
     path: str
     inspection: Inspection
     target: str = ""
     precision: str = ""
-    dense: Size | None = None
-    dense_int8: Size | None = None
+    dense_size: Size | None = None
+    dense_int8_size: Size | None = None
     reasons: Mapping[str, str] = field(default_factory=dict)
     proof: Proof | None = None
     measurements: Sequence[Measurement] = ()
     notes: Sequence[str] = ()
 
-    def __str__(self):
+    def __str__(self) -> str:
         return _render(self, tables.text, "", str)
 
-    def markdown(self) -> str:
+    def to_markdown(self) -> str:
         """The report as Markdown."""
         return _render(self, tables.markdown, "## ", tables.escaped)
 
-    def json(self) -> str:
-        """The report as JSON, every attribute and the totals that its tables show."""
+    def to_json(self) -> str:
+        """The report as JSON; see `as_dict`."""
+        return json.dumps(self.as_dict(), indent=2)
+
+    def as_dict(self) -> dict[str, Any]:
+        """The report as plain values: every attribute, and the totals that its tables show."""
         content = dataclasses.asdict(self)
         inspected = self.inspection
         content["inspection"] |= {
@@ -115,38 +87,64 @@ class Report:
         }
         if inspected.sparse_path is not None:
             content["inspection"]["sparse_path"]["taken"] = inspected.sparse_path.taken
-        content["expectations"] = expectations(inspected)
-        return json.dumps(content, indent=2)
+        content["expectations"] = expectations.sentences(inspected)
+        return content
 
     def measured(self, measurements: Sequence[Measurement]) -> "Report":
-        """The same report with measurements of this machine."""
+        """The same report with other measurements, as `measure` returns them."""
         return dataclasses.replace(self, measurements=tuple(measurements))
 
 
-def of(
+def inspect(file: str | PathLike | bytes) -> Report:
+    """Reports on a `.tflite` file, whoever made it.
+
+    Args:
+        file: The path of the file, or its bytes.
+
+    Returns:
+        A `Report`; `print` it. Its `inspection` has the bytes of every weight, how the runtimes
+        compute with it, and the defects of the file.
+
+    Raises:
+        FlatbufferError: It is no such file, or a damaged one.
+        OSError: The file cannot be read.
+
+    Example:
+
+    >>> inspect(b"GIF89a, or anything else")
+    Traceback (most recent call last):
+    ...
+    keras_lottery.exporters.tflite.errors.FlatbufferError: Not a TensorFlow Lite file: it has
+    b'9a, ' where b'TFL3' belongs.
+    """
+    return build(bytes_of(file), path="" if isinstance(file, bytes) else str(file))
+
+
+def build(
     data: bytes,
     *,
-    path: str = "",
+    path: str | PathLike = "",
     target: str = "",
     precision: str = "",
-    dense: bytes | None = None,
-    dense_int8: bytes | None = None,
+    dense_data: bytes | None = None,
+    dense_int8_data: bytes | None = None,
     reasons: Mapping[str, str] | None = None,
     proof: Proof | None = None,
     notes: Sequence[str] = (),
 ) -> Report:
-    """Reports on the bytes of a `.tflite` file.
+    """Builds the report on the bytes of a `.tflite` file.
 
     Args:
-        data: The file's bytes.
-        path: Where they are.
-        target: What an export aimed at.
-        precision: How its weights were asked to be stored.
-        dense: The bytes of the same model as a dense float32 file.
-        dense_int8: The bytes of the same model with dense int8 weights.
-        reasons: Weight to why it is stored as it is, for those that the export chose a form for.
-        proof: What was found when it was compared with its Keras model.
-        notes: What else the user should know.
+        data: The bytes of the file.
+        path: See `Report`, and so for the others.
+        target: See there.
+        precision: See there.
+        dense_data: The bytes of the same model as a dense float32 file.
+        dense_int8_data: The bytes of the same model with dense int8 weights.
+        reasons: Weight -> why it is stored as it is, for the weights that the export chose a form
+            for.
+        proof: See there.
+        notes: See there.
 
     Returns:
         A `Report` without measurements; see `Report.measured`.
@@ -154,7 +152,7 @@ def of(
     Raises:
         FlatbufferError: The bytes are no such file, or a damaged one.
     """
-    inspected = inspect(data)
+    inspected = read(data)
     if reasons is not None:
         reasons = {found.name: _LEFT_DENSE for found in inspected.weights} | dict(reasons)
     return Report(
@@ -162,8 +160,8 @@ def of(
         inspection=inspected,
         target=target,
         precision=precision,
-        dense=None if dense is None else size(dense),
-        dense_int8=None if dense_int8 is None else size(dense_int8),
+        dense_size=None if dense_data is None else size(dense_data),
+        dense_int8_size=None if dense_int8_data is None else size(dense_int8_data),
         reasons=reasons or {},
         proof=proof,
         notes=tuple(notes),
@@ -175,33 +173,23 @@ def size(data: bytes) -> Size:
     return Size(len(data), gzipped(data))
 
 
-def expectations(inspected: Inspection) -> list[str]:
-    """What the runtimes make of the weights: a paragraph for each way in which they compute."""
-    sentences = []
-    for computed, expected in _EXPECT.items():
-        found = [w for w in inspected.weights if w.computed == computed]
-        if found:
-            sentences.append(f"{len(found)} of {len(inspected.weights)} weights: {expected}")
-    anew = [w for w in inspected.weights if w.computed in _UNPACKED and w.dtype in _DEQUANTIZED]
-    if anew and {"DENSIFY", "DEQUANTIZE"} <= set(inspected.operators):
-        sentences.append(_AT_EVERY_RUN.format(count=len(anew), all=len(inspected.weights)))
-    computed = {w.computed for w in inspected.weights}
-    if "DENSIFY" in inspected.operators:
-        sentences.append("Not for TensorFlow Lite Micro: it lacks DENSIFY, and does not load this.")
-    elif computed & {stored_weight.SPARSE, stored_weight.MISREAD}:
-        sentences.append("Not for TensorFlow Lite Micro: it ignores sparsity, and would be wrong.")
-    return sentences
-
-
-def _render(report, table, heading, words):
-    """The report; `words` makes what is no table fit for where it is shown."""
+def _render(
+    report: Report,
+    table: Callable[[Sequence[str], Sequence[Sequence[str]]], str],
+    heading: str,
+    words: Callable[[str], str],
+) -> str:
+    """The report as text; `words` escapes the text outside tables for the place that shows it."""
     inspected = report.inspection
     reasons = [f"{printable(name)}: {why}" for name, why in report.reasons.items()]
     sections = [
         ("Size", table(("", "bytes", "gzipped", "of dense"), _size_rows(report))),
         ("Weights", table(*_weight_table(report))),
         ("Why stored so", words("\n".join(f"- {reason}" for reason in reasons))),
-        ("What the runtime does", words("\n".join(f"- {s}" for s in expectations(inspected)))),
+        (
+            "What the runtime does",
+            words("\n".join(f"- {s}" for s in expectations.sentences(inspected))),
+        ),
         ("XNNPACK's sparse 1x1 convolutions", words(_sparse_path(inspected.sparse_path))),
         ("Defects", words(_defects(inspected.defects))),
         ("Proof", _proof(report)),
@@ -212,28 +200,30 @@ def _render(report, table, heading, words):
     return "\n\n".join([words(_title(report)), *parts]) + "\n"
 
 
-def _title(report):
+def _title(report: Report) -> str:
     inspected = report.inspection
     asked = ", ".join(part for part in (report.target, report.precision) if part)
     count = len(inspected.weights) - inspected.unknown
-    unknown = f"; {inspected.unknown} more of types unknown to it" if inspected.unknown else ""
+    unknown = f"; more of unknown types: {inspected.unknown}" if inspected.unknown else ""
     return (
         f"{printable(report.path) or 'This file'}{f' ({asked})' if asked else ''}: "
         f"{inspected.sparsity:.1%} of the values in {count} weights are zero{unknown}"
     )
 
 
-def _size_rows(report):
+def _size_rows(report: Report) -> list[tuple[str, ...]]:
     inspected = report.inspection
-    rows = [("this file", inspected.file_bytes, inspected.gzip_bytes)]
-    if report.dense is not None:
-        rows.append(("dense float32", report.dense.raw, report.dense.gzipped))
-    if report.dense_int8 is not None:
-        rows.append(("dense int8", report.dense_int8.raw, report.dense_int8.gzipped))
-    if report.dense is None:
+    rows: list[tuple[str, int, int | None]] = [
+        ("this file", inspected.file_bytes, inspected.gzip_bytes)
+    ]
+    if report.dense_size is not None:
+        rows.append(("dense float32", report.dense_size.raw, report.dense_size.gzipped))
+    if report.dense_int8_size is not None:
+        rows.append(("dense int8", report.dense_int8_size.raw, report.dense_int8_size.gzipped))
+    if report.dense_size is None:
         rows.append(("stored densely, about", inspected.dense_bytes, None))
     rows.append(("entropy bound of its constants", inspected.entropy_bytes, None))
-    whole = report.dense.raw if report.dense is not None else inspected.dense_bytes
+    whole = report.dense_size.raw if report.dense_size is not None else inspected.dense_bytes
     return [
         (
             name,
@@ -245,9 +235,10 @@ def _size_rows(report):
     ]
 
 
-def _weight_table(report):
-    # An export is compared with the float32 model that it came from, another file with itself.
-    exported = report.dense is not None
+def _weight_table(report: Report) -> tuple[list[str], list[list[str]]]:
+    # An export is compared with the float32 model that it came from; another file is so with its
+    # own weights stored densely.
+    exported = report.dense_size is not None
     header = ["weight", "shape", "zeros", "type", "stored as", "bytes"]
     header += ["before" if exported else "dense", "bound", "RAM", "computed"]
     rows = [
@@ -269,7 +260,7 @@ def _weight_table(report):
     return header, rows
 
 
-def _sparse_path(path):
+def _sparse_path(path: xnnpack.SparsePath | None) -> str:
     if path is None:
         return ""
     if path.taken:
@@ -281,7 +272,7 @@ def _sparse_path(path):
     return "Not taken, anywhere:\n" + "\n".join(f"- {failure}" for failure in failures)
 
 
-def _defects(found):
+def _defects(found: Sequence[Defect]) -> str:
     """One item for each cause, with all the weights that have it."""
     lines = []
     for cause in dict.fromkeys(defect.cause for defect in found):
@@ -293,7 +284,7 @@ def _defects(found):
     return "\n".join(lines)
 
 
-def _proof(report):
+def _proof(report: Report) -> str:
     proof = report.proof
     if proof is None:
         return ""
@@ -318,7 +309,9 @@ def _proof(report):
     return "\n".join(lines)
 
 
-def _measured(report, table):
+def _measured(
+    report: Report, table: Callable[[Sequence[str], Sequence[Sequence[str]]], str]
+) -> str:
     if not report.measurements:
         return _UNMEASURED
     header = ("file", "runtime", "median us", "10 % to 90 %", "memory", "load ms", "")

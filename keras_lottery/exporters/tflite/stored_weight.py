@@ -6,14 +6,14 @@ from dataclasses import dataclass
 import numpy as np
 from ai_edge_litert import schema_py_generated as schema
 
+from keras_lottery.exporters.tables import printable
 from keras_lottery.exporters.tflite.contents import Contents, entropy_bits
 from keras_lottery.exporters.tflite.errors import FlatbufferError
-from keras_lottery.exporters.tflite.format import bitmask, flatbuffer, levels
-from keras_lottery.exporters.tflite.format.graph import Graph
-from keras_lottery.exporters.tflite.format.names import printable
-from keras_lottery.exporters.tflite.rewriting import weights
+from keras_lottery.exporters.tflite.format import flatbuffer, levels
+from keras_lottery.exporters.tflite.format.graph import Graph, Use
+from keras_lottery.exporters.tflite.rewriting import bitmask, rewritable
 
-# What weights are made of.
+# The types of weights, with their names.
 _WEIGHT_TYPES = {
     schema.TensorType.FLOAT64: "float64",
     schema.TensorType.FLOAT32: "float32",
@@ -29,7 +29,7 @@ _WEIGHT_TYPES = {
     schema.TensorType.INT2: "int2",
 }
 
-# What shapes, axes, lookup tables and texts are made of. A type that is in neither is unknown.
+# The types of shapes, axes, lookup tables and texts. A type that is in neither list is unknown.
 _OTHER_TYPES = (
     schema.TensorType.INT32,
     schema.TensorType.INT64,
@@ -53,7 +53,7 @@ _INDEX_TYPES = {
 # Operators whose weights XNNPACK copies into an order of its own.
 _PACKED = ("FULLY_CONNECTED", "CONV_2D", "DEPTHWISE_CONV_2D", "TRANSPOSE_CONV")
 
-# How many bits of a byte are one.
+# For each byte, how many of its bits are one.
 _ONES = np.unpackbits(np.arange(256, dtype=np.uint8)[:, None], axis=1).sum(axis=1, dtype=np.int64)
 
 # How the runtime computes with a weight.
@@ -78,14 +78,14 @@ class StoredWeight:
         value_bytes: Bytes of the stored values.
         index_bytes: Bytes of the indices or the bitmask beside them.
         dense_bytes: Bytes of the same values stored densely.
-        entropy_bytes: What no encoding gets below that takes every weight as independent of the
-            others: the entropy of which are zero, plus the others' values, at the entropy of their
-            distribution for integers and at full width for floats. Blocks are not independent;
-            compressed, they may be smaller.
-        operator: What computes with it.
-        computed: How: one of this module's `DENSE` and so on.
-        memory: Bytes of RAM it takes in the default runtime: as stored, as unpacked, and as XNNPACK
-            packs it once more.
+        entropy_bytes: The fewest bytes of an encoding that takes every weight as independent of the
+            others. It counts the entropy of which weights are zero, and the values of the others:
+            integers at the entropy of their distribution, floats at full width. Blocks are not
+            independent; compressed, they may be smaller.
+        operator: The operator that computes with it.
+        computed: How the operator does: one of this module's `DENSE` and so on.
+        memory: Bytes of RAM that it takes in the default runtime: stored, unpacked, and packed once
+            more by XNNPACK.
     """
 
     name: str
@@ -107,16 +107,16 @@ class StoredWeight:
         return self.value_bytes + self.index_bytes
 
 
-def of(
+def read(
     graph: Graph, index: int, contents: Contents, sparse_in_xnnpack: Collection[str]
 ) -> StoredWeight:
-    """What the constant `index` costs, and how it is computed.
+    """Reads what the constant `index` costs, and how it is computed.
 
     Args:
-        graph: The subgraph it is in.
-        index: Its tensor's index.
-        contents: Of the same model.
-        sparse_in_xnnpack: Names of the weights that XNNPACK computes sparsely.
+        graph: The subgraph of the constant.
+        index: The index of its tensor.
+        contents: The counts of the same file.
+        sparse_in_xnnpack: The names of the weights that XNNPACK computes sparsely.
 
     Raises:
         FlatbufferError: Values, indices and shape contradict each other.
@@ -126,18 +126,18 @@ def of(
     value_bytes, index_bytes = graph.buffer(index).size, _index_bytes(tensor)
     sparsity, entropy_bytes = None, value_bytes + index_bytes
     if known or tensor.sparsity is not None:
-        content, size = contents.of(tensor), levels.size(tensor)
+        content, size = contents.count(tensor), levels.size(tensor)
         if tensor.sparsity is not None:
-            levels.check(tensor, content.stored)
+            levels.parse(tensor, content.stored)
         if content.alive > size:
             raise FlatbufferError(
-                f"{levels.title(tensor)!r} has {content.stored} values for {size}."
+                f"{levels.name(tensor)!r} has {content.stored} values for {size}."
             )
         sparsity = 1 - content.alive / size if size else 0.0
         entropy_bytes = _entropy_bytes(content.alive, size, content.value_bits)
     use = next(iter(graph.uses(index)), None)
     return StoredWeight(
-        name=printable(levels.title(tensor)),
+        name=printable(levels.name(tensor)),
         shape=levels.shape(tensor),
         dtype=_dtype(tensor),
         sparsity=sparsity,
@@ -152,8 +152,14 @@ def of(
     )
 
 
-def decoded(graph: Graph, output: int, mask: int, table: int) -> StoredWeight:
-    """What a weight costs that TensorFlow Lite Micro decodes: a bitmask, and a table of values.
+def read_bitmask(graph: Graph, output: int, mask: int, table: int) -> StoredWeight:
+    """Reads what a weight costs that TensorFlow Lite Micro decodes from a bitmask and a table.
+
+    Args:
+        graph: The subgraph of the weight.
+        output: The index of the decoded tensor.
+        mask: The index of its bitmask.
+        table: The index of its values.
 
     Raises:
         FlatbufferError: The mask names more weights than the table or the tensor holds.
@@ -164,10 +170,10 @@ def decoded(graph: Graph, output: int, mask: int, table: int) -> StoredWeight:
     values = table_bytes[bitmask.HEAD.size :]
     alive = int(_ONES @ np.bincount(mask_bytes, minlength=256))
     if alive > size or alive > values.size:
-        raise FlatbufferError(f"{levels.title(tensor)!r} has a mask of {alive} weights.")
+        raise FlatbufferError(f"{levels.name(tensor)!r} has a mask of {alive} weights.")
     readers = graph.consumers.get(output, [])
     return StoredWeight(
-        name=printable(levels.title(tensor)),
+        name=printable(levels.name(tensor)),
         shape=levels.shape(tensor),
         dtype=_dtype(tensor),
         sparsity=1 - alive / size if size else 0.0,
@@ -192,11 +198,11 @@ def is_weight(graph: Graph, index: int) -> bool:
         return False
     # A kernel of one output has one long axis too, as an initial state or a scale may have.
     return sum(size > 1 for size in shape) > 1 or any(
-        graph.name(use.operator) in weights.OPERATORS for use in graph.uses(index)
+        graph.name(use.operator) in rewritable.OPERATORS for use in graph.uses(index)
     )
 
 
-def _encoding(tensor):
+def _encoding(tensor: schema.TensorT) -> str:
     """For instance `1x4 blocks, CSR of axis 1, uint8`, or `CSR of axis 0, uint8, order 1 2 3 0`."""
     if tensor.sparsity is None:
         return "dense"
@@ -217,7 +223,7 @@ def _encoding(tensor):
     return text if order == sorted(order) else f"{text}, order {' '.join(map(str, order))}"
 
 
-def _index_bytes(tensor):
+def _index_bytes(tensor: schema.TensorT) -> int:
     if tensor.sparsity is None:
         return 0
     vectors = [
@@ -229,18 +235,20 @@ def _index_bytes(tensor):
     return sum(vector.nbytes for vector in vectors)
 
 
-def _dtype(tensor):
+def _dtype(tensor: schema.TensorT) -> str:
     return _WEIGHT_TYPES.get(tensor.type, f"type {tensor.type}")
 
 
-def _entropy_bytes(alive, size, value_bits):
+def _entropy_bytes(alive: int, size: int, value_bits: float) -> int:
     bits = entropy_bits(np.array([alive, size - alive])) + value_bits
     return int(np.ceil(bits / 8))
 
 
-def _computed(graph, tensor, use, sparse_in_xnnpack):
+def _computed(
+    graph: Graph, tensor: schema.TensorT, use: Use | None, sparse_in_xnnpack: Collection[str]
+) -> str:
     through = () if use is None else use.through
-    if levels.title(tensor) in sparse_in_xnnpack:
+    if levels.name(tensor) in sparse_in_xnnpack:
         return SPARSE_WITHOUT_AVX
     if tensor.sparsity is None:
         return DENSE
@@ -250,7 +258,7 @@ def _computed(graph, tensor, use, sparse_in_xnnpack):
     return SPARSE if native else MISREAD
 
 
-def _memory(graph, index, use):
+def _memory(graph: Graph, index: int, use: Use | None) -> int:
     tensor = graph.tensor(index)
     held = [graph.buffer(index).size + _index_bytes(tensor)]
     if use is not None:

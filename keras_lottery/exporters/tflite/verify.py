@@ -1,12 +1,15 @@
-"""The checks of an exported file: its operators, its weights, and that every runtime runs it.
+"""Checks an exported file: its operators, its weights, and that every runtime runs it.
 
-Each raises `ExportError` naming the tensor and, where one is at fault, the runtime. What the file
-answers is judged in `comparison`; `proof.prove` is all of it.
+Each check raises an `ExportError` that names the tensor and, if a runtime is at fault, the runtime.
+`comparison` judges the answers of the file, and `proof.prove` does everything.
 """
+
+from collections.abc import Collection, Mapping, Sequence
 
 import numpy as np
 from ai_edge_litert import schema_py_generated as schema
 
+from keras_lottery.exporters.tflite.conversion.source import Source
 from keras_lottery.exporters.tflite.errors import ExportError
 from keras_lottery.exporters.tflite.format import flatbuffer, levels
 from keras_lottery.exporters.tflite.format.graph import Graph
@@ -14,19 +17,19 @@ from keras_lottery.exporters.tflite.rewriting import quantize
 from keras_lottery.exporters.tflite.runtimes import defects, interpreter
 
 
-def storage(model):
+def check_storage(file: schema.ModelT) -> None:
     """Checks that every runtime reads the sparse weights of a file as they are meant.
 
-    Among others that blocks divide their axes: the format has no place for a rest.
+    Blocks must divide their axes, among other things: the format has no place for a rest.
 
     Args:
-        model: The `ModelT`.
+        file: The `ModelT`.
 
     Raises:
         ExportError: A weight is stored in a way that some runtime misreads or refuses.
     """
-    for subgraph in model.subgraphs:
-        graph = Graph(model, subgraph)
+    for subgraph in file.subgraphs:
+        graph = Graph(file, subgraph)
         for index, tensor in enumerate(subgraph.tensors):
             if tensor.sparsity is None:
                 continue
@@ -37,53 +40,54 @@ def storage(model):
                 )
 
 
-def operators(model):
-    """Checks that a file has nothing but built-in operators.
+def check_operators(file: schema.ModelT) -> None:
+    """Checks that a file has built-in operators only.
 
     Args:
-        model: The `ModelT`.
+        file: The `ModelT`.
 
     Raises:
-        ExportError: It has a custom one, as TensorFlow's `Flex...`, that an app's runtime lacks.
+        ExportError: It has a custom operator, such as TensorFlow's `Flex...`, which the runtime of
+            an app lacks.
     """
-    for subgraph in model.subgraphs:
-        graph = Graph(model, subgraph)
+    for subgraph in file.subgraphs:
+        graph = Graph(file, subgraph)
         for operator in filter(graph.is_custom, subgraph.operators):
-            output = levels.title(subgraph.tensors[operator.outputs[0]])
+            output = levels.name(subgraph.tensors[operator.outputs[0]])
             raise ExportError(
                 f"{output!r} is computed by {graph.name(operator)}, which is not a built-in "
                 "operator: LiteRT does not load it."
             )
 
 
-def weights(origin, model):
-    """Reads every kernel back: zero wherever its mask says, and else its value, rounded.
+def check_weights(source: Source, file: schema.ModelT) -> None:
+    """Checks that every kernel is zero where its mask says so, and has its rounded value elsewhere.
 
     Args:
-        origin: The `source.Source`. Of a kernel without a mask the zeros count as pruned.
-        model: The `ModelT` of the file, whose constants carry the names of the kernels.
+        source: The `Source`. In a kernel without a mask the zeros count as pruned.
+        file: The `ModelT` of the file, whose constants carry the names of the kernels.
 
     Raises:
-        ExportError: A kernel is not in the file, a pruned weight of it is alive there, or another
+        ExportError: A kernel is not in the file, a pruned weight is alive there, or another weight
             is further from its value than its type explains.
     """
-    dense = flatbuffer.read(origin.dense)
-    expected = {levels.title(tensor): tensor for _, _, tensor in flatbuffer.constants(dense)}
-    found = {levels.title(tensor): place for *place, tensor in flatbuffer.constants(model)}
-    for name, kernel in origin.kernels.items():
-        if name not in origin.orders or name not in found:
-            if _may_be_missing(kernel, origin, found, dense):
+    dense = flatbuffer.read(source.dense_data)
+    expected = {levels.name(tensor): tensor for _, _, tensor in flatbuffer.constants(dense)}
+    found = {levels.name(tensor): place for *place, tensor in flatbuffer.constants(file)}
+    for name, kernel in source.kernels.items():
+        if name not in source.orders or name not in found:
+            if _may_be_missing(kernel, source, found, dense):
                 continue
             raise ExportError(
                 f"{name!r} has pruned weights and is no constant of the file: TensorFlow merges, "
                 "computes or drops it. LoRA has to be merged first."
             )
         pruned = kernel == 0
-        if name in origin.masks:
-            pruned &= ~origin.masks[name]
-        wanted = flatbuffer.dense(dense, expected[name]).reshape(-1)
-        got, rounding = _real_values(model, *found[name])
-        alive = np.count_nonzero(got[origin.laid_out(name, pruned)])
+        if name in source.masks:
+            pruned &= ~source.masks[name]
+        wanted = flatbuffer.values(dense, expected[name]).reshape(-1)
+        got, rounding = _real_values(file, *found[name])
+        alive = np.count_nonzero(got[source.in_file_order(name, pruned)])
         if alive:
             raise ExportError(f"{name!r} has {alive} pruned weights that are alive in the file.")
         off = np.count_nonzero(np.abs(got - wanted) > rounding)
@@ -91,7 +95,9 @@ def weights(origin, model):
             raise ExportError(f"{name!r} has {off} weights of another value in the file.")
 
 
-def answers(data, inputs, names=interpreter.RUNTIMES):
+def answers(
+    data: bytes, inputs: Sequence[np.ndarray], names: Sequence[str] = interpreter.RUNTIMES
+) -> dict[str, interpreter.Outputs]:
     """Runs a file in every runtime.
 
     Args:
@@ -100,26 +106,41 @@ def answers(data, inputs, names=interpreter.RUNTIMES):
         names: The runtimes, as of `interpreter.invoke_apart`.
 
     Returns:
-        `dict`: runtime -> a list with one array of shape `(examples, ...)` for each output; for a
-        batch to which the file cannot be resized the reason, a `str`.
+        `dict`: runtime -> the outputs.
 
     Raises:
         ExportError: A runtime cannot load or run the file.
     """
-    results = interpreter.invoke_apart(data, inputs, names)
-    for runtime, result in results.items():
-        # Not every file can be resized, and need not.
-        if isinstance(result, str) and "@" not in runtime:
-            raise ExportError(f"{runtime} cannot run the exported file: {result}")
+    return succeeded(interpreter.invoke_apart(data, inputs, names))
+
+
+def succeeded(outcomes: Mapping[str, interpreter.Outputs | str]) -> dict[str, interpreter.Outputs]:
+    """The outputs in every runtime, if every runtime has some.
+
+    Args:
+        outcomes: As `interpreter.invoke_apart` returns them.
+
+    Raises:
+        ExportError: A runtime has a reason in place of outputs.
+    """
+    results = {}
+    for runtime, outcome in outcomes.items():
+        if isinstance(outcome, str):
+            raise ExportError(f"{runtime} cannot run the exported file: {outcome}")
+        results[runtime] = outcome
     return results
 
 
-def equal(results, others, names):
+def check_equal(
+    results: Mapping[str, interpreter.Outputs],
+    others: Mapping[str, interpreter.Outputs],
+    names: Sequence[str],
+) -> None:
     """Checks that two files answer the same to the bit.
 
     Args:
-        results: What `answers` returned for the one.
-        others: The same for the other, in the same runtimes.
+        results: The `answers` of one file.
+        others: Those of the other file, in the same runtimes.
         names: The names of the outputs.
 
     Raises:
@@ -129,36 +150,40 @@ def equal(results, others, names):
         for name, got, wanted in zip(names, result, others[runtime], strict=True):
             if not np.array_equal(got, wanted):
                 raise ExportError(
-                    f"The output {name!r} in {runtime} is not that of the same integers stored "
-                    f"densely: {np.count_nonzero(got != wanted)} of {got.size} values differ."
+                    f"The output {name!r} in {runtime} differs from the same integers stored "
+                    f"densely in {np.count_nonzero(got != wanted)} of {got.size} values."
                 )
 
 
-def _may_be_missing(kernel, origin, found, dense):
+def _may_be_missing(
+    kernel: np.ndarray, source: Source, found: Collection[str], dense: schema.ModelT
+) -> bool:
     """Whether a file without a kernel can be right."""
-    # The converter may merge one without zeros.
+    # The converter may merge a kernel without zeros.
     if kernel.all():
         return True
     unknown = [
-        flatbuffer.dense(dense, tensor)
+        flatbuffer.values(dense, tensor)
         for _, _, tensor in flatbuffer.constants(dense)
         if levels.size(tensor) == kernel.size
         and len(levels.shape(tensor)) > 1
-        and levels.title(tensor) not in origin.orders
+        and levels.name(tensor) not in source.orders
     ]
     # A constant that matches no kernel may be this kernel with altered values: it counts as lost.
     if any(constant.any() for constant in unknown):
         return False
-    # It drops one of nothing but zeros. Of kernels that are equal it keeps one, which is compared.
-    # A normalisation that multiplies by zero leaves zeros.
-    equal = (origin.kernels[name] for name in origin.orders if name in found)
+    # The converter drops a kernel of nothing but zeros. Of equal kernels it keeps one, which is
+    # compared. A normalisation that multiplies by zero leaves zeros.
+    equal = (source.kernels[name] for name in source.orders if name in found)
     return not kernel.any() or bool(unknown) or any(np.array_equal(kernel, e) for e in equal)
 
 
-def _real_values(model, subgraph, index):
+def _real_values(
+    file: schema.ModelT, subgraph: schema.SubGraphT, index: int
+) -> tuple[np.ndarray, np.ndarray | float]:
     """A constant's values, flat, and how far rounding to its type may have moved each."""
     tensor = subgraph.tensors[index]
-    values = flatbuffer.dense(model, tensor)
+    values = flatbuffer.values(file, tensor)
     if tensor.type == schema.TensorType.FLOAT16:
         values = values.astype(np.float32).reshape(-1)
         return values, 2.0**-11 * np.abs(values) + 2.0**-25
@@ -166,7 +191,7 @@ def _real_values(model, subgraph, index):
         return values.reshape(-1), 0.0
     # A sparse constant has its scales where it is unpacked.
     unpacked = [tensor] + [
-        subgraph.tensors[copy] for use in Graph(model, subgraph).uses(index) for copy in use.copies
+        subgraph.tensors[copy] for use in Graph(file, subgraph).uses(index) for copy in use.copies
     ]
     parameters = next(t.quantization for t in unpacked if _has_scale(t))
     real, step = quantize.restored(values, parameters)
@@ -174,5 +199,5 @@ def _real_values(model, subgraph, index):
     return real.reshape(-1), rounding.reshape(-1)
 
 
-def _has_scale(tensor):
+def _has_scale(tensor: schema.TensorT) -> bool:
     return tensor.quantization is not None and tensor.quantization.scale is not None

@@ -7,7 +7,7 @@ import keras_lottery as kl
 from export import benchmark_encoding
 from export.web import benchmark, benchmark_mobilenet, browser
 from keras_lottery.exporters import tflite
-from keras_lottery.exporters.tflite.conversion import source
+from keras_lottery.exporters.tflite.conversion.source import prepare
 from keras_lottery.exporters.tflite.rewriting import channels_last
 
 pytestmark = [pytest.mark.long, needs_litert]
@@ -56,7 +56,7 @@ def test_a_network_that_xnnpack_would_misread(tmp_path, monkeypatch):
     """Exported without the step that keeps it channels last it is wrong here, and right with it."""
     model = torn_network()
     paths = [tmp_path / name for name in ("dense.tflite", "kept.tflite", "misread.tflite")]
-    paths[0].write_bytes(source.prepare(model).dense)
+    paths[0].write_bytes(prepare(model).dense_data)
     tflite.export(model, paths[1])
     monkeypatch.setattr(channels_last, "keep", lambda model: ())
     tflite.export(model, paths[2])

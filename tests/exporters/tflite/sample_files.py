@@ -6,7 +6,7 @@ import keras
 import numpy as np
 
 from export import stock
-from keras_lottery.exporters.tflite.conversion import source
+from keras_lottery.exporters.tflite.conversion.source import prepare
 from keras_lottery.exporters.tflite.format import flatbuffer
 
 
@@ -89,11 +89,11 @@ def separable_file():
 @functools.cache
 def dense_separable_file():
     """The `separable_network`, stored densely under Keras's names."""
-    return source.prepare(separable_network()).dense
+    return prepare(separable_network()).dense_data
 
 
 def tensor(data, index=0):
     """`(model, the index-th constant of rank 2)` of a file."""
-    model = flatbuffer.read(data)
-    found = [t for _, _, t in flatbuffer.constants(model) if len(t.shape) == 2]
-    return model, found[index]
+    file = flatbuffer.read(data)
+    found = [t for _, _, t in flatbuffer.constants(file) if len(t.shape) == 2]
+    return file, found[index]

@@ -26,7 +26,7 @@ def test_classes_that_score_alike_may_change_places():
     assert comparison.classes(named(2, 0, 0), expected, 0.05) == comparison.Classes(1.0, 0.0)
     # The second example's two best are 0.1 of 4 apart.
     found = comparison.classes(named(2, 1, 0), expected, 0.05)
-    assert (found.agreement, found.behind) == pytest.approx((2 / 3, 0.025))
+    assert (found.agreement, found.score_gap) == pytest.approx((2 / 3, 0.025))
 
 
 def test_a_class_that_is_clearly_behind_must_not_win():

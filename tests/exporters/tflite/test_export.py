@@ -12,7 +12,7 @@ from keras import layers
 from keras_lottery.exporters import tflite
 from keras_lottery.exporters.tflite.conversion import examples, reference, signature
 from keras_lottery.exporters.tflite.format import encoding
-from keras_lottery.exporters.tflite.rewriting import storage
+from keras_lottery.exporters.tflite.rewriting import forms
 from keras_lottery.exporters.tflite.runtimes import measure
 
 
@@ -70,9 +70,15 @@ def test_samples_that_keras_answers_with_nan(model, tmp_path):
 @pytest.mark.parametrize(
     ("arguments", "match"),
     [
-        ({"target": "speed"}, "No target 'speed'; choose one of size, latency, int8, micro, auto"),
-        ({"precision": "int4"}, "No precision 'int4'; choose one of float32, float16, int8"),
-        ({"target": "int8", "precision": "float16"}, "stores int8, not 'float16'"),
+        (
+            {"target": "speed"},
+            "`target` is 'speed'; it must be one of size, latency, int8, micro, auto",
+        ),
+        ({"precision": "int4"}, "`precision` is 'int4'; it must be one of float32, float16, int8"),
+        (
+            {"target": "int8", "precision": "float16"},
+            "`precision` is 'float16', but target 'int8' always stores int8",
+        ),
         ({"target": "int8"}, "pass `samples`, real inputs"),
         ({"target": "micro"}, "pass `samples`, real inputs"),
         ({"weigh": {"bytes": 1}}, "`weigh` is for the target 'auto'"),
@@ -132,7 +138,7 @@ def test_an_array_and_a_list_of_it_are_the_same_samples():
     model = keras.Model([image], layers.Dense(2)(image))
     x = np.zeros((3, 4))
     for samples in (x, [x], (x,)):
-        [fitted] = examples.fitted(samples, signature.of(model, samples))
+        [fitted] = examples.fitted(samples, signature.infer(model, samples))
         assert (fitted.shape, fitted.dtype) == ((3, 4), np.float32)
 
 
@@ -255,17 +261,17 @@ def test_measuring_is_up_to_the_user(model, tmp_path, monkeypatch):
 
 
 def test_a_pruned_weight_that_comes_alive_is_found(model, tmp_path, monkeypatch):
-    faithful = storage.store
+    faithful = forms.write
 
     def revive(model, subgraph, index, choice):
         choice.values.reshape(-1)[np.argmin(np.abs(choice.values))] = 1e-12
         plan = encoding.cheapest(choice.values, choice.values.itemsize)
-        revived = storage.Storage(choice.precision, choice.values, None, 0, plan)
+        revived = forms.Form(choice.precision, choice.values, None, 0, plan)
         faithful(model, subgraph, index, revived)
 
-    choices = storage.choices
-    monkeypatch.setattr(storage, "choices", lambda w, *rest: choices(w.copy(), *rest))
-    monkeypatch.setattr(storage, "store", revive)
+    choices = forms.possible
+    monkeypatch.setattr(forms, "possible", lambda w, *rest: choices(w.copy(), *rest))
+    monkeypatch.setattr(forms, "write", revive)
     match = "'fc1/kernel' has 1 pruned weights that are alive"
     refused(tflite.ExportError, match, model, tmp_path / "x.tflite")
 
@@ -274,5 +280,5 @@ def test_a_file_that_a_runtime_refuses_is_found(model, tmp_path, monkeypatch):
     def unpack_nothing(model, subgraph, index, values, plan):
         subgraph.tensors[index].buffer = 0
 
-    monkeypatch.setattr(storage, "densify", unpack_nothing)
+    monkeypatch.setattr(forms, "densify", unpack_nothing)
     refused(tflite.ExportError, "'fc1/kernel'", model, tmp_path / "x.tflite")

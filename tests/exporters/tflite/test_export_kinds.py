@@ -27,7 +27,7 @@ def test_a_model_of_any_kind_is_exported_and_proven(kind, precision, tmp_path):
     policies = [layer.dtype_policy.name for layer in model.layers]
     report = tflite.export(model, tmp_path / "model.tflite", precision=precision)
     assert set(report.proof.errors) == {"XNNPACK", "built-in kernels"}
-    assert report.inspection.file_bytes < report.dense.raw
+    assert report.inspection.file_bytes < report.dense_size.raw
     assert policies == [layer.dtype_policy.name for layer in model.layers]
     for value, variable in zip(before, model.weights, strict=True):
         np.testing.assert_array_equal(value, variable.numpy())

@@ -7,7 +7,7 @@ from keras import layers
 
 import keras_lottery as kl
 from keras_lottery.exporters import tflite
-from keras_lottery.exporters.tflite.rewriting import storage
+from keras_lottery.exporters.tflite.rewriting import forms
 
 
 class Linear(layers.Layer):
@@ -51,7 +51,7 @@ def test_masks_that_hold_stay_attached(model, tmp_path):
 def test_pruned_weights_that_are_not_zero_are_noted(model, tmp_path):
     kl.Lottery(model, kl.Recipe(include="fc1", hold_at="freeze")).prune(0.5)
     report = tflite.export(model, tmp_path / "x.tflite")
-    match = "800 pruned weights are held at values that are not zero, and stored so."
+    match = "800 pruned weights are held at values that are not zero, and stored at them."
     assert match in report.notes
 
 
@@ -79,14 +79,14 @@ def test_weights_of_any_name_are_proven(custom, tmp_path, monkeypatch):
     report = tflite.export(custom, tmp_path / "x.tflite")
     [weight] = report.inspection.weights
     assert (weight.name, weight.sparsity) == ("linear/w", 0.9)
-    choices = storage.choices
+    choices = forms.possible
 
     def revived(values, *rest):
         values = values.copy()
         values.reshape(-1)[np.argmin(np.abs(values))] = 1e-12
         return choices(values, *rest)
 
-    monkeypatch.setattr(storage, "choices", revived)
+    monkeypatch.setattr(forms, "possible", revived)
     with pytest.raises(tflite.ExportError, match="'linear/w' has 1 pruned weights"):
         tflite.export(custom, tmp_path / "y.tflite")
 

@@ -21,12 +21,12 @@ TYPES, CODES = schema.TensorType, schema.BuiltinOperator
 @pytest.fixture
 def model():
     """A model without operators, whose only subgraph is empty."""
-    model, subgraph = schema.ModelT(), schema.SubGraphT()
-    model.version, model.operatorCodes, model.buffers = 3, [], [schema.BufferT()]
+    file, subgraph = schema.ModelT(), schema.SubGraphT()
+    file.version, file.operatorCodes, file.buffers = 3, [], [schema.BufferT()]
     subgraph.tensors, subgraph.operators = [], []
     subgraph.inputs = subgraph.outputs = np.zeros(0, np.int32)
-    model.subgraphs = [subgraph]
-    return model
+    file.subgraphs = [subgraph]
+    return file
 
 
 def add(model, shape, kind=TYPES.FLOAT32, values=None, name=b""):
@@ -59,14 +59,14 @@ def counted(monkeypatch, target, name):
 @pytest.mark.parametrize("code", ["CONV_2D", "MEAN", "PAD", "DEQUANTIZE", "FULLY_CONNECTED"])
 @pytest.mark.parametrize("end", ["inputs", "outputs"])
 def test_operators_without_inputs_or_outputs_are_answered_or_refused(code, end):
-    model = flatbuffer.read(sample_files.separable_file())
-    connect(model, getattr(CODES, code), [0], [1])
-    codes = [each.builtinCode for each in model.operatorCodes]
-    for operator in model.subgraphs[0].operators:
+    file = flatbuffer.read(sample_files.separable_file())
+    connect(file, getattr(CODES, code), [0], [1])
+    codes = [each.builtinCode for each in file.operatorCodes]
+    for operator in file.subgraphs[0].operators:
         if codes[operator.opcodeIndex] == getattr(CODES, code):
             setattr(operator, end, np.zeros(0, np.int32))
     try:
-        found = inspection.inspect(flatbuffer.write(model))
+        found = inspection.read(flatbuffer.write(file))
     except FlatbufferError as error:
         assert "lacks a tensor" in str(error)
     else:
@@ -76,7 +76,7 @@ def test_operators_without_inputs_or_outputs_are_answered_or_refused(code, end):
 def test_an_absent_input_is_not_the_last_tensor(model):
     kernel = add(model, (4, 4), values=np.ones((4, 4), np.float32), name=b"kernel")
     connect(model, CODES.DEQUANTIZE, [-1], [add(model, (4, 4))])
-    [weight] = inspection.inspect(flatbuffer.write(model)).weights
+    [weight] = inspection.read(flatbuffer.write(model)).weights
     assert (weight.name, weight.operator) == ("kernel", "")
     assert kernel == 0
 
@@ -85,7 +85,7 @@ def test_a_chain_of_constants_that_unwrap_each_other_is_followed_two_steps(model
     tensors = [add(model, (2, 2), TYPES.FLOAT16, np.ones((2, 2), np.float16)) for _ in range(2000)]
     for one, next_one in itertools.pairwise(tensors):
         connect(model, CODES.DEQUANTIZE, [one], [next_one])
-    found = inspection.inspect(flatbuffer.write(model))
+    found = inspection.read(flatbuffer.write(model))
     # As stored, and two copies.
     assert found.weights[0].memory == 3 * 8
     assert {weight.operator for weight in found.weights[:-3]} == {"DEQUANTIZE"}
@@ -103,8 +103,9 @@ def test_tensors_that_share_a_buffer_are_counted_once(model, monkeypatch, kind):
         tensor.quantization = schema.QuantizationParametersT()
         tensor.quantization.zeroPoint = [number % 7 if kind != "FLOAT32" else 0]
     data = flatbuffer.write(model)
-    calls = counted(monkeypatch, inspection.Contents, "_count")
-    found = inspection.inspect(data)
+    name = "_count_floats" if kind == "FLOAT32" else "_count_integers"
+    calls = counted(monkeypatch, inspection.Contents, name)
+    found = inspection.read(data)
     assert len(found.weights) == 100
     assert len(calls) == 1
 
@@ -119,7 +120,7 @@ def test_a_pad_that_reads_itself_does_not_hang(model):
     connect(model, CODES.CONV_2D, [image, kernel, -1], [output], convolution())
     connect(model, CODES.PAD, [output, amounts], [output])
     connect(model, CODES.MEAN, [output, axes], [add(model, (1, 4))])
-    assert not inspection.inspect(flatbuffer.write(model)).sparse_path.taken
+    assert not inspection.read(flatbuffer.write(model)).sparse_path.taken
 
 
 def test_a_thousand_ends_of_one_stretch_are_one_stretch(model):
@@ -131,7 +132,7 @@ def test_a_thousand_ends_of_one_stretch_are_one_stretch(model):
         connect(model, CODES.CONV_2D, [image, kernel, -1], [after], convolution())
         connect(model, CODES.MEAN, [after, axes], [add(model, (1, 4))])
         image = after
-    path = inspection.inspect(flatbuffer.write(model)).sparse_path
+    path = inspection.read(flatbuffer.write(model)).sparse_path
     assert len(path.weights) == 1000
 
 
@@ -155,13 +156,13 @@ def test_names_neither_steer_a_terminal_nor_forge_a_section_nor_carry_html(model
     operator.opcodeIndex = edit.custom_code(model, EVIL.decode())
     operator.inputs = operator.outputs = np.array([0], np.int32)
     model.subgraphs[0].operators.append(operator)
-    found = report.of(flatbuffer.write(model), path=EVIL.decode(), notes=[])
-    for text in (str(found), found.markdown(), found.json()):
+    found = report.build(flatbuffer.write(model), path=EVIL.decode(), notes=[])
+    for text in (str(found), found.to_markdown(), found.to_json()):
         assert all(each.isprintable() or each == "\n" for each in text)
         assert "\n## Proof" not in text
-    assert "<script" not in found.markdown()
-    assert "[a](" not in found.markdown().replace("\\[a\\](", "")
-    assert len([line for line in found.markdown().splitlines() if "alert" in line]) == 2
+    assert "<script" not in found.to_markdown()
+    assert "[a](" not in found.to_markdown().replace("\\[a\\](", "")
+    assert len([line for line in found.to_markdown().splitlines() if "alert" in line]) == 2
 
 
 def test_the_one_line_of_an_error_steers_nothing_either(tmp_path, capsys):
@@ -177,7 +178,7 @@ def test_what_is_no_plain_file_is_refused(tmp_path):
     os.mkfifo(tmp_path / "pipe")
     for path in (tmp_path, tmp_path / "pipe", "/dev/zero"):
         with pytest.raises(OSError, match=r"Not a plain file|Is a directory"):
-            inspection.inspect(path)
+            inspection.bytes_of(path)
 
 
 @pytest.mark.parametrize(
@@ -191,29 +192,29 @@ def test_what_is_no_plain_file_is_refused(tmp_path):
 )
 def test_the_zeros_of_narrow_types(model, kind, values, zeros, dtype):
     add(model, (2, 4), kind, np.array(values, np.uint8), b"kernel")
-    [weight] = inspection.inspect(flatbuffer.write(model)).weights
+    [weight] = inspection.read(flatbuffer.write(model)).weights
     assert (weight.dtype, weight.sparsity) == (dtype, zeros / 8)
     assert weight.stored_bytes == weight.dense_bytes == len(values)
 
 
 def test_what_fills_the_last_byte_up_is_no_zero(model):
     add(model, (3, 1, 3), TYPES.INT4, np.array([0x11] * 4 + [0x01], np.uint8), b"kernel")
-    [weight] = inspection.inspect(flatbuffer.write(model)).weights
+    [weight] = inspection.read(flatbuffer.write(model)).weights
     assert weight.sparsity == 0.0
     model.subgraphs[0].tensors[0].shape = [2, 1, 3]
     with pytest.raises(FlatbufferError, match="5 bytes for 6"):
-        inspection.inspect(flatbuffer.write(model))
+        inspection.read(flatbuffer.write(model))
 
 
 def test_a_type_that_is_not_known_is_counted_as_unknown(model):
     add(model, (4, 4), 99, np.ones(24, np.uint8), b"kernel")
     add(model, (2, 2), values=np.eye(2, dtype=np.float32), name=b"other")
-    found = report.of(flatbuffer.write(model))
+    found = report.build(flatbuffer.write(model))
     kernel = found.inspection.weights[0]
     assert (kernel.dtype, kernel.sparsity, kernel.stored_bytes) == ("type 99", None, 24)
     assert found.inspection.unknown == 1
     assert found.inspection.sparsity == 0.5
-    assert "50.0% of the values in 1 weights are zero; 1 more of types unknown to it" in str(found)
+    assert "50.0% of the values in 1 weights are zero; more of unknown types: 1" in str(found)
 
 
 def mutated(data, rng):
@@ -242,13 +243,13 @@ def test_a_hundred_thousand_mutated_files_are_read_or_refused_in_little_memory()
         sample_files.separable_file(),
     ]
     for data in files:
-        str(report.of(data))
+        str(report.build(data))
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     rng, read, slowest = random.Random(1), 0, 0.0
     for _ in range(100_000):
         data, start = mutated(rng.choice(files), rng), time.process_time()
         try:
-            str(report.of(data))
+            str(report.build(data))
             read += 1
         except FlatbufferError as error:
             assert str(error)

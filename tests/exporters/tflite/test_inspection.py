@@ -17,7 +17,7 @@ def by_operator(found):
 
 def test_an_unstructured_float_file_is_unpacked():
     data = sample_files.stock_file("float32")
-    found = inspection.inspect(data)
+    found = inspection.read(data)
     first = next(w for w in found.weights if w.shape == (16, 32))
     assert first.encoding == "CSR of axis 1, uint8"
     assert first.computed == stored_weight.UNPACKED
@@ -35,7 +35,7 @@ def test_an_unstructured_float_file_is_unpacked():
 
 
 def test_block_sparse_float_is_computed_sparsely():
-    found = inspection.inspect(sample_files.stock_file("float32", block=4, sparsity=0.9))
+    found = inspection.read(sample_files.stock_file("float32", block=4, sparsity=0.9))
     assert [w.computed for w in found.weights] == [stored_weight.SPARSE] * 2
     assert {w.encoding for w in found.weights} == {"1x4 blocks, CSR of axis 1, uint8"}
     assert all(w.memory == w.stored_bytes for w in found.weights)
@@ -44,17 +44,17 @@ def test_block_sparse_float_is_computed_sparsely():
 def test_a_file_is_named_by_its_path_or_given_as_bytes(tmp_path):
     path = tmp_path / "stock.tflite"
     path.write_bytes(sample_files.stock_file("float32"))
-    found = inspection.inspect(path.read_bytes())
-    assert inspection.inspect(path) == inspection.inspect(str(path)) == found
+    found = inspection.read(path.read_bytes())
+    assert tflite.inspect(path).inspection == tflite.inspect(str(path)).inspection == found
     with pytest.raises(FileNotFoundError, match="elsewhere"):
-        inspection.inspect(tmp_path / "elsewhere.tflite")
+        tflite.inspect(tmp_path / "elsewhere.tflite")
 
 
 def test_tflite_micros_bitmask_is_decoded_at_each_run(tmp_path):
     model = sample_files.dense_network(inputs=128, hidden=64, sparsity=0.9)
     samples = np.random.default_rng(0).random((8, 128), np.float32)
     tflite.export(model, tmp_path / "micro.tflite", target="micro", samples=samples)
-    found = inspection.inspect((tmp_path / "micro.tflite").read_bytes())
+    found = inspection.read((tmp_path / "micro.tflite").read_bytes())
     first = next(w for w in found.weights if w.shape == (64, 128))
     assert (first.encoding, first.computed) == ("bitmask", stored_weight.DECODED)
     alive = round((1 - first.sparsity) * 64 * 128)
@@ -65,7 +65,7 @@ def test_tflite_micros_bitmask_is_decoded_at_each_run(tmp_path):
 
 def test_a_dense_file_is_dense():
     data = sample_files.stock_file("float32", sparse=False)
-    found = inspection.inspect(data)
+    found = inspection.read(data)
     assert {(w.computed, w.encoding) for w in found.weights} == {(stored_weight.DENSE, "dense")}
     assert found.dense_bytes == len(data)
 
@@ -77,12 +77,12 @@ def test_the_entropy_bound_of_a_fair_coin():
     values[:2] = 7
     tensor.shape = np.array([4, 4], np.int32)
     model.buffers[tensor.buffer].data = values.reshape(-1).view(np.uint8)
-    found = inspection.inspect(flatbuffer.write(model))
+    found = inspection.read(flatbuffer.write(model))
     assert next(w for w in found.weights if w.shape == (4, 4)).entropy_bytes == 2
 
 
 def test_floats_are_incompressible_in_the_bound():
-    found = inspection.inspect(sample_files.stock_file("float32"))
+    found = inspection.read(sample_files.stock_file("float32"))
     for w in found.weights:
         assert w.value_bytes < w.entropy_bytes < w.stored_bytes
 

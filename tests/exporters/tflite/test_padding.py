@@ -4,7 +4,7 @@ import keras
 import pytest
 import sample_files
 
-from keras_lottery.exporters.tflite.conversion import source
+from keras_lottery.exporters.tflite.conversion.source import prepare
 from keras_lottery.exporters.tflite.format import flatbuffer
 from keras_lottery.exporters.tflite.padding import symmetric
 from keras_lottery.exporters.tflite.runtimes import xnnpack
@@ -29,7 +29,7 @@ def test_a_network_of_such_layers_meets_xnnpacks_structure():
             layers.GlobalAveragePooling2D(),
         ]
     )
-    path = xnnpack.sparse_path(flatbuffer.read(source.prepare(model).dense))
+    path = xnnpack.sparse_path(flatbuffer.read(prepare(model).dense_data))
     assert path.structure == ()
 
 

@@ -9,7 +9,7 @@ from keras_lottery.core.event import prune
 from keras_lottery.core.granularity import blocks, weights
 from keras_lottery.core.kernel import Kernel
 from keras_lottery.exporters.tflite import targets
-from keras_lottery.exporters.tflite.conversion import source
+from keras_lottery.exporters.tflite.conversion.source import prepare
 from keras_lottery.exporters.tflite.errors import ExportError
 from keras_lottery.exporters.tflite.format import flatbuffer
 from keras_lottery.exporters.tflite.preflight import preflight
@@ -71,7 +71,7 @@ def test_the_speed_is_the_one_that_the_exporter_chooses_by():
         granularity=blocks(4),
     )["fc1"]
     network.layers[0].kernel.assign(network.layers[0].kernel * pruned)
-    reasons = latency.build(source.prepare(network), "float32").reasons
+    reasons = latency.build(prepare(network), "float32").reasons
     assert f"estimated {first.speed:.1f} times as fast" in reasons["fc1/kernel"]
 
 
@@ -89,11 +89,11 @@ def test_the_file_is_no_larger_than_forecast(target, precision):
     found = preflight(
         network, target, sparsity=0.9, precision=precision, granularities=[weights()]
     ).forecasts
-    empty = len(source.prepare(network).dense) - sum(
+    empty = len(prepare(network).dense_data) - sum(
         4 * layer.kernel.numpy().size for layer in network.layers
     )
     sample_files.pruned(network, 0.9)
-    built = targets.BUILDERS[target](source.prepare(network), precision)
+    built = targets.BUILDERS[target](prepare(network), precision)
     forecast = empty + sum(f.bytes for f in found)
     assert 0.9 * forecast < len(built.data) <= forecast
 
@@ -104,9 +104,9 @@ def test_a_file_of_integers_is_no_larger_than_forecast(target, kind):
     samples = np.random.default_rng(0).standard_normal((8, 600))
     found = preflight(network, target, sparsity=0.9, granularities=[weights()]).forecasts
     assert [f.dense_bytes for f in found] == [600 * 300, 300 * 16]
-    dense = flatbuffer.write(integer.quantized(source.prepare(network, samples), kind))
+    dense = flatbuffer.write(integer.quantized(prepare(network, samples), kind))
     sample_files.pruned(network, 0.9)
-    built = targets.BUILDERS[target](source.prepare(network, samples), "int8")
+    built = targets.BUILDERS[target](prepare(network, samples), "int8")
     forecast = len(dense) + sum(f.bytes - f.dense_bytes for f in found)
     assert 0.9 * forecast < len(built.data) <= forecast
 
@@ -176,7 +176,10 @@ def test_the_table_says_which_is_best(dense_forecast):
     [
         ({"target": "speed"}, "size, latency, int8, micro"),
         ({"target": "auto"}, "size, latency, int8, micro"),
-        ({"target": "int8", "precision": "float16"}, "stores int8, not 'float16'"),
+        (
+            {"target": "int8", "precision": "float16"},
+            "`precision` is 'float16', but target 'int8' always stores int8",
+        ),
         ({"precision": "int4"}, "float32, float16, int8"),
         ({"sparsity": 90}, "in \\[0, 1\\]"),
         ({"granularities": "blocks(4)"}, "a list such as"),

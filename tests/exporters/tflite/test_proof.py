@@ -13,7 +13,7 @@ from keras import layers
 import keras_lottery as kl
 from keras_lottery.exporters import tflite
 from keras_lottery.exporters.tflite import proof, verify
-from keras_lottery.exporters.tflite.conversion import source
+from keras_lottery.exporters.tflite.conversion.source import Built, prepare
 from keras_lottery.exporters.tflite.format import flatbuffer
 from keras_lottery.exporters.tflite.runtimes import interpreter
 from keras_lottery.exporters.tflite.targets import integer, size
@@ -25,28 +25,28 @@ def integers():
     keras.utils.set_random_seed(0)
     stack = [keras.Input((300,)), layers.Dense(280, "relu"), layers.Dense(10, name="scores")]
     samples = np.random.default_rng(0).random((16, 300), np.float32)
-    origin = source.prepare(model_kinds.prune(keras.Sequential(stack), 0.9), samples)
-    return origin, integer.build(origin, "int8")
+    source = prepare(model_kinds.prune(keras.Sequential(stack), 0.9), samples)
+    return source, integer.build(source, "int8")
 
 
 def test_integers_are_exact_though_written_as_convolutions(integers):
-    origin, built = integers
-    assert "CONV_2D" in tflite.inspect(built.data).operators
-    assert "CONV_2D" not in tflite.inspect(built.integers).operators
-    assert proof.prove(built, origin, "int8").exact
+    source, built = integers
+    assert "CONV_2D" in tflite.inspect(built.data).inspection.operators
+    assert "CONV_2D" not in tflite.inspect(built.dense_integers).inspection.operators
+    assert proof.prove(built, source, "int8").exact
 
 
 def test_integers_that_answer_otherwise_are_found(integers):
-    origin, built = integers
-    dense = flatbuffer.read(built.integers)
+    source, built = integers
+    dense = flatbuffer.read(built.dense_integers)
     [bias] = [t for _, _, t in flatbuffer.constants(dense) if list(t.shape) == [10]]
     values = flatbuffer.stored(dense, bias).copy()
     values[3] += 1000
     dense.buffers[bias.buffer].data = values.view(np.uint8)
-    other = dataclasses.replace(built, integers=flatbuffer.write(dense))
-    match = "'scores' in XNNPACK is not that of the same integers stored densely: 16 of 160 values"
+    other = dataclasses.replace(built, dense_integers=flatbuffer.write(dense))
+    match = "'scores' in XNNPACK differs from the same integers stored densely in 16 of 160 values"
     with pytest.raises(tflite.ExportError, match=match):
-        proof.prove(other, origin, "int8")
+        proof.prove(other, source, "int8")
 
 
 def test_the_outputs_of_integers_have_the_names_of_keras(integers):
@@ -57,14 +57,14 @@ def test_the_outputs_of_integers_have_the_names_of_keras(integers):
 
 def test_a_custom_operator_is_found():
     model = sample_files.dense_network()
-    origin = source.prepare(model)
-    file = flatbuffer.read(origin.dense)
+    source = prepare(model)
+    file = flatbuffer.read(source.dense_data)
     code = file.operatorCodes[file.subgraphs[0].operators[-1].opcodeIndex]
     code.builtinCode = code.deprecatedBuiltinCode = schema.BuiltinOperator.CUSTOM
     code.customCode = b"FlexErf"
-    built = source.Built(flatbuffer.write(file), {}, "float32")
+    built = Built(flatbuffer.write(file), {}, "float32")
     with pytest.raises(tflite.ExportError, match="is computed by FlexErf, which is not a built-in"):
-        proof.prove(built, origin, "size")
+        proof.prove(built, source, "size")
 
 
 def test_a_block_that_does_not_divide_its_axis_is_found():
@@ -76,7 +76,7 @@ def test_a_block_that_does_not_divide_its_axis_is_found():
     data = sample_files.stock.convert(model, "float32")
     match = "is stored wrongly for every runtime: Blocks of 4 along an axis of 66"
     with pytest.raises(tflite.ExportError, match=match):
-        proof.prove(source.Built(data, {}, "float32"), source.prepare(model), "size")
+        proof.prove(Built(data, {}, "float32"), prepare(model), "size")
 
 
 def convolutional():
@@ -88,11 +88,11 @@ def convolutional():
 def test_weights_are_compared_with_the_masks():
     """Not only with the zeros of the conversion: here that of the model before it was pruned."""
     model = convolutional()
-    before = source.prepare(model).dense
+    before = prepare(model).dense_data
     kl.Lottery(model).prune(0.9)
-    origin = dataclasses.replace(source.prepare(model), dense=before)
+    source = dataclasses.replace(prepare(model), dense_data=before)
     with pytest.raises(tflite.ExportError, match="'conv/kernel' has 194 pruned weights"):
-        verify.weights(origin, flatbuffer.read(before))
+        verify.check_weights(source, flatbuffer.read(before))
 
 
 def test_a_weight_that_is_alive_may_be_zero(tmp_path):
@@ -111,10 +111,10 @@ def test_a_file_that_never_ends_is_given_up(tmp_path, monkeypatch):
     monkeypatch.setattr(interpreter, "__file__", str(loop))
     monkeypatch.setattr(interpreter, "_LOADING_LIMIT", 0.5)
     monkeypatch.setattr(interpreter, "_EXAMPLE_LIMIT", 0.0)
-    origin = source.prepare(sample_files.dense_network())
+    source = prepare(sample_files.dense_network())
     match = "XNNPACK cannot run the exported file: it did not finish in 3 s"
     with pytest.raises(tflite.ExportError, match=match):
-        proof.prove(size.build(origin, "float32"), origin, "size")
+        proof.prove(size.build(source, "float32"), source, "size")
 
 
 def test_a_convolution_that_a_normalisation_multiplies_by_zero(tmp_path):

@@ -11,7 +11,7 @@ from keras import layers
 
 from keras_lottery.exporters import tflite
 from keras_lottery.exporters.tflite import proof
-from keras_lottery.exporters.tflite.conversion import source
+from keras_lottery.exporters.tflite.conversion.source import Built, prepare
 from keras_lottery.exporters.tflite.format import flatbuffer
 from keras_lottery.exporters.tflite.targets import integer
 
@@ -140,28 +140,30 @@ def check(folder, recipe, sparsity, block, decades, ordered, mode, seed):
         # In float32 there is always a form that serves. The same integers are not right densely
         # either where channels differ too much, or a network is all but dead.
         assert target in ("int8", "micro")
-        check_that_dense_integers_fail(source.prepare(model, samples, compare=16), target, error)
+        check_that_dense_integers_fail(prepare(model, samples, compare=16), target, error)
         return
-    counterparts = [report.dense] if target in ("size", "latency") else [report.dense_int8]
+    counterparts = (
+        [report.dense_size] if target in ("size", "latency") else [report.dense_int8_size]
+    )
     replaced = any("better form" in note for note in report.notes)
     if (target, precision) == ("size", "int8") and not replaced:
-        counterparts.append(report.dense_int8)
+        counterparts.append(report.dense_int8_size)
     for counterpart in counterparts:
         assert path.stat().st_size <= counterpart.raw
     for weight in report.inspection.weights:
         assert weight.stored_bytes <= weight.dense_bytes
 
 
-def check_that_dense_integers_fail(origin, target, error):
+def check_that_dense_integers_fail(source, target, error):
     kind = "int8" if target == "micro" else "float32"
     try:
-        dense = flatbuffer.write(integer.quantized(origin, kind))
+        dense = flatbuffer.write(integer.quantized(source, kind))
     except tflite.ExportError as failure:
         assert str(failure) == str(error)
         return
-    built = source.Built(dense, {}, "integers", dense)
+    built = Built(dense, {}, "full_int8", dense)
     with pytest.raises(tflite.ExportError) as failure:
-        proof.prove(built, origin, target)
+        proof.prove(built, source, target)
     # In the same way, but for the number of the operator that a runtime refuses.
     assert re.sub("[0-9]", "", str(failure.value)) == re.sub("[0-9]", "", str(error))
 

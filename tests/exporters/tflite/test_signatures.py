@@ -11,7 +11,8 @@ from ai_edge_litert.interpreter import Interpreter
 from keras import layers
 
 from keras_lottery.exporters import tflite
-from keras_lottery.exporters.tflite.conversion import names, source
+from keras_lottery.exporters.tflite.conversion import names
+from keras_lottery.exporters.tflite.conversion.source import prepare
 from keras_lottery.exporters.tflite.runtimes import interpreter
 
 MODES = [("size", "float32"), ("size", "int8"), ("latency", "float16"), ("int8", None)]
@@ -123,7 +124,7 @@ def test_what_a_file_can_be_resized_to_is_said(tmp_path):
 def test_a_model_built_for_a_batch_takes_that(tmp_path):
     image = keras.Input(batch_shape=(4, 6, 12))
     model = keras.Model(image, layers.Dense(3)(keras.ops.reshape(image, (4, 72))))
-    assert source.prepare(model).batch == 4
+    assert prepare(model).batch == 4
     report = tflite.export(model, tmp_path / "x.tflite", samples=np.ones((10, 6, 12)))
     assert (report.proof.batch, report.proof.compared) == (4, 10)
     with pytest.raises(ValueError, match="`batch` is 2; the model was built for batches of 4"):

@@ -1,28 +1,28 @@
-"""`gathered(samples) -> arrays`: what an export is given as samples, also where that is batches."""
+"""`gathered(samples) -> arrays`: the samples of an export as arrays, even if given in batches."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any
 
 import keras
 import numpy as np
 
-# More examples than any proof needs: what gives more is taken for endless.
+# More examples than any proof needs: a source that gives more counts as endless.
 _MOST_EXAMPLES = 1_000_000
 
 
-def gathered(samples):
+def gathered(samples: Any) -> Any:
     """Samples as arrays with all examples along their first axis.
 
     Args:
-        samples: Arrays in any structure, which are returned as they are; or a `tf.data.Dataset`, a
-            `keras.utils.PyDataset`, or a generator of batches as for `model.fit`: of a tuple
-            `(x, y)` or `(x, y, weights)` only `x` counts.
+        samples: Arrays in any structure, which are returned as they are. Or a `tf.data.Dataset`, a
+            `keras.utils.PyDataset`, or a generator of batches as for `model.fit`; only `x` counts
+            of a tuple `(x, y)` or `(x, y, weights)`.
 
     Returns:
         Arrays in the structure of one batch, or `samples`.
 
     Raises:
-        ValueError: There is no end to the batches, none at all, or they differ in structure or
-            shape.
+        ValueError: The batches have no end, there is none, or they differ in structure or shape.
     """
     batches = _batches(samples)
     if batches is None:
@@ -46,8 +46,8 @@ def gathered(samples):
         ) from error
 
 
-def _batches(samples):
-    """The batches one by one; `None` for what is no source of batches."""
+def _batches(samples: Any) -> Iterator[Any] | None:
+    """The batches one by one; `None` if `samples` is no source of batches."""
     if isinstance(samples, keras.utils.PyDataset):
         if samples.num_batches is None:
             raise _endless()
@@ -62,7 +62,7 @@ def _batches(samples):
     return None
 
 
-def _array(part):
+def _array(part: Any) -> np.ndarray:
     if not np.ndim(part):
         raise ValueError(
             "`samples` must be an array with the examples along its first axis, a list or dict of "
@@ -71,7 +71,7 @@ def _array(part):
     return np.asarray(part)
 
 
-def _endless():
+def _endless() -> ValueError:
     return ValueError(
         "`samples` has no end: give a part of it, for example 100 batches with dataset.take(100)."
     )

@@ -12,6 +12,8 @@ import os
 import re
 import sys
 import warnings
+from collections.abc import Callable, Iterator
+from typing import Any
 
 import keras
 import numpy as np
@@ -21,15 +23,17 @@ from keras_lottery.exporters.tflite.errors import ExportError
 from keras_lottery.model import variables
 
 
-def convert(model, signature, configure=None):
+def convert(
+    model: keras.Model, signature: Any, configure: Callable[[Any], None] | None = None
+) -> bytes:
     """Converts a built Keras model to a TFLite flatbuffer.
 
     Args:
-        model: A built `keras.Model` of any kind. One of mixed precision is converted as it
+        model: A built `keras.Model` of any kind. A model of mixed precision is converted as it
             computes in float32.
-        signature: The structure of tensors it is called with, see `signature.of`.
-        configure: A function that sets options of the `tf.lite.TFLiteConverter` it is called with.
-            By default the file is dense and float32.
+        signature: The structure of tensors that it is called with, see `signature.infer`.
+        configure: Sets options of the `tf.lite.TFLiteConverter` that it is called with. By default
+            the file is dense and float32.
 
     Returns:
         The flatbuffer, `bytes`.
@@ -54,7 +58,7 @@ def convert(model, signature, configure=None):
             raise error from None
 
 
-def _convert(model, signature, configure):
+def _convert(model: keras.Model, signature: Any, configure: Callable[[Any], None] | None) -> bytes:
     _check_backend()
     function = _traced(model, signature)
     _check_state(function, model)
@@ -65,21 +69,22 @@ def _convert(model, signature, configure):
         # It asks for statistics of inputs, then takes them from the representative data.
         warnings.filterwarnings("ignore", message="Statistics for quantized inputs")
         try:
-            return converter.convert()
+            data: bytes = converter.convert()
+            return data
         except Exception as error:  # the converter raises undocumented kinds of its own
             # Of pages of text, the first line that says what is wrong names the operation.
-            reason = re.search("error: (.*)", str(error))
-            reason = reason.group(1) if reason else str(error)
+            found = re.search("error: (.*)", str(error))
+            reason = found.group(1) if found else str(error)
             raise ExportError(
                 f"TFLite's built-in operators cannot express the model {model.name!r}: "
                 f"{reason}{_needed_by(reason, function.graph, model)}"
             ) from error
 
 
-def _needed_by(reason, graph, model):
-    """Who calls the operation that cannot be expressed: a clause, or nothing where none is found.
+def _needed_by(reason: str, graph: Any, model: keras.Model) -> str:
+    """A clause that says who calls the operation that cannot be expressed; "" if nobody is found.
 
-    TensorFlow keeps where each operation was made. On that way lie functions of `keras.ops` and
+    TensorFlow keeps the stack on which each operation was made, with functions of `keras.ops` and
     the user's own code.
     """
     kind = re.search(r"'tf\.(\w+)' op", reason)
@@ -97,14 +102,14 @@ def _needed_by(reason, graph, model):
     return f"; needed by {' in '.join(found)}" if found else ""
 
 
-def _layer(operation, model):
+def _layer(operation: Any, model: keras.Model) -> str:
     """The name of the layer that an operation is part of; "" if it is in none."""
     layers = names.of_layers(model)
-    return names.layer_of(names.in_file(operation.name, layers), layers)
+    return names.layer_of(operation.name, layers)
 
 
-def _frozen(function):
-    """A `tf.lite.TFLiteConverter` over the model's call with its variables frozen in."""
+def _frozen(function: Any) -> Any:
+    """A `tf.lite.TFLiteConverter` of the model's call, with the variables frozen in."""
     import tensorflow as tf
 
     with _no_notice():
@@ -114,7 +119,7 @@ def _frozen(function):
     return converter
 
 
-def _check_backend():
+def _check_backend() -> None:
     if keras.backend.backend() != "tensorflow":
         raise ExportError(
             f"Export needs Keras on TensorFlow, not on {keras.backend.backend()}: save "
@@ -122,7 +127,7 @@ def _check_backend():
         )
 
 
-def _check_state(function, model):
+def _check_state(function: Any, model: keras.Model) -> None:
     """Raises `ExportError` if a call of the model changes its variables."""
     captured = {inner.ref(): outer.ref() for outer, inner in function.graph.captures}
     own = {each.value.handle.ref(): each.path for each in model.variables}
@@ -138,30 +143,30 @@ def _check_state(function, model):
         )
 
 
-def variables_read(model, signature):
-    """The model's variables that it reads when it is called, a list of `keras.Variable`."""
+def variables_read(model: keras.Model, signature: Any) -> list[keras.Variable]:
+    """The variables that the model reads when it is called."""
     captured = {id(variable) for variable in _traced(model, signature).graph.variables}
     return [variable for variable in model.variables if id(variable.value) in captured]
 
 
-def _traced(model, signature):
+def _traced(model: keras.Model, signature: Any) -> Any:
     """The model's call as TensorFlow's `ConcreteFunction` of flat inputs and outputs."""
     import tensorflow as tf
 
     # TensorFlow and Keras flatten an OrderedDict each in its own order.
     flat = [tf.TensorSpec(t.shape, t.dtype) for t in keras.tree.flatten(signature)]
 
-    def call(*inputs):
+    def call(*inputs: Any) -> list[Any]:
         return reference.flat(model(keras.tree.pack_sequence_as(signature, inputs), training=False))
 
-    with reference.in_float32(model):
+    with reference.in_float32(model), names.as_in_file(model):
         try:
             return tf.function(call, autograph=False).get_concrete_function(*flat)
         except Exception as error:  # the model's own code may raise anything
             raise ExportError(f"TensorFlow cannot trace {model.name!r}: {error}") from error
 
 
-def check_finite(model):
+def check_finite(model: keras.Model) -> None:
     """Raises `ExportError` naming the first weight that has a NaN or an infinity."""
     for name, variable in variables.named(model).items():
         value = variable.numpy()
@@ -171,10 +176,10 @@ def check_finite(model):
 
 
 @contextlib.contextmanager
-def _no_notice():
+def _no_notice() -> Iterator[None]:
     """Drops the converter's advice to pass an object to track, which is the wrong advice here."""
 
-    def drop(record):
+    def drop(record: logging.LogRecord) -> bool:
         return "trackable_obj" not in record.getMessage()
 
     logger = logging.getLogger("absl")
@@ -186,8 +191,8 @@ def _no_notice():
 
 
 @contextlib.contextmanager
-def _no_chatter():
-    """Drops what the converter's native code prints, past Python, to standard error."""
+def _no_chatter() -> Iterator[None]:
+    """Drops what the converter's native code prints to standard error, past Python."""
     sys.stderr.flush()
     kept = os.dup(2)
     try:

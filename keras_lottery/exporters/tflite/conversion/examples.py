@@ -1,18 +1,20 @@
-"""Samples for a model: whether they fit it, as it takes them, and made up."""
+"""Samples for a model: checked, converted to its types, chosen evenly, or made up."""
+
+from typing import Any
 
 import keras
 import numpy as np
 
 
-def check(declared, samples):
+def check(declared: Any, samples: Any) -> None:
     """Checks that samples are arrays of the structure and the shapes that a model takes.
 
     Args:
         declared: `keras.KerasTensor`s in their structure, or `None` if the model does not say.
-        samples: What the user gave.
+        samples: The samples of the user.
 
     Raises:
-        ValueError: They are not.
+        ValueError: They have another structure or other shapes.
     """
     expected = samples if declared is None else declared
     for leaf in keras.tree.flatten(samples):
@@ -41,16 +43,16 @@ def check(declared, samples):
         raise ValueError(f"`samples` has examples of the shapes {given}; the model takes {shapes}.")
 
 
-def spread(samples, count):
-    """Examples that stand for all: one from each of `count` equal stretches of them.
+def spread(samples: Any, count: int) -> Any:
+    """Takes examples that stand for all: one from each of `count` equal stretches of them.
 
-    So what lies in an order, by label or by brightness, gives what it gives shuffled. The first and
-    the last are among them, as the extremes of an order. Which example of another stretch is taken
-    is drawn, always alike, for examples whose kinds take turns.
+    So examples in an order, by label or by brightness, give what they give shuffled. The first and
+    the last example are taken, as the extremes of an order. From every other stretch an example is
+    drawn, the same in each call, so that examples whose kinds take turns are not all of one kind.
 
     Args:
         samples: Arrays in any structure, their first axis the examples.
-        count: How many to take; all where there are no more.
+        count: How many to take; all examples if there are no more.
 
     Returns:
         The same structure with at most `count` examples, in their order.
@@ -67,17 +69,16 @@ def spread(samples, count):
     return keras.tree.map_structure(lambda array: array[chosen], samples)
 
 
-def made_up(signature, count, seed=0):
-    """Inputs to compare two runtimes on where the user gave none.
+def made_up(signature: Any, count: int, seed: int = 0) -> Any:
+    """Makes inputs to compare two runtimes on, if the user gave none.
 
     Returns:
-        Arrays in the structure of `signature` with `count` examples each: standard normal values
-        for a float input, zeros and ones, which are valid for most indices and flags, for any
-        other.
+        Arrays in the structure of `signature` with `count` examples each. Float inputs get standard
+        normal values. Other inputs get zeros and ones, valid for most indices and flags.
     """
     rng = np.random.default_rng(seed)
 
-    def draw(tensor):
+    def draw(tensor: keras.KerasTensor) -> np.ndarray:
         shape = (count, *tensor.shape[1:])
         if tensor.dtype.startswith("float"):
             return rng.standard_normal(shape, dtype=np.float32)
@@ -86,17 +87,17 @@ def made_up(signature, count, seed=0):
     return keras.tree.map_structure(draw, signature)
 
 
-def fitted(samples, signature):
-    """Samples that fit a model as arrays, of the types and in the structure of its signature.
+def fitted(samples: Any, signature: Any) -> Any:
+    """Converts samples that fit a model to the types and the structure of its signature.
 
     Raises:
-        ValueError: An input takes integers or flags, and there is a sample of another value.
+        ValueError: An input takes integers or flags, and a sample has another value.
     """
     pairs = zip(keras.tree.flatten(samples), keras.tree.flatten(signature), strict=True)
     return keras.tree.pack_sequence_as(signature, [_cast(*pair) for pair in pairs])
 
 
-def _cast(sample, tensor):
+def _cast(sample: Any, tensor: keras.KerasTensor) -> np.ndarray:
     given = np.asarray(sample)
     array = given.astype(tensor.dtype)
     if not tensor.dtype.startswith("float") and (changed := array != given).any():
@@ -107,8 +108,8 @@ def _cast(sample, tensor):
     return array
 
 
-def _kind(structure):
-    """How inputs are told apart: by their names, or by their order."""
+def _kind(structure: Any) -> str:
+    """Says how inputs are told apart: by their names, or by their order."""
     if isinstance(structure, dict):
         return f"a dict of {', '.join(sorted(map(str, structure)))}"
     return "an array or a list of them"

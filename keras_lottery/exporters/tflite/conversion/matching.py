@@ -1,10 +1,11 @@
-"""Finding a Keras model's weights among a TFLite file's constants, by shape and content.
+"""Finds a Keras model's weights among a TFLite file's constants, by shape and content.
 
 The converter transposes and reshapes weights, scales those before a normalisation, and names
-constants as it likes. What it keeps is which weights are zero, and that is what a ticket is about.
+constants as it likes. But it keeps which weights are zero, and a ticket is about those.
 """
 
 import itertools
+from collections.abc import Iterable, Mapping
 
 import numpy as np
 from ai_edge_litert import schema_py_generated as schema
@@ -14,29 +15,34 @@ from keras_lottery.exporters.tflite.format import flatbuffer
 # A weight times a normalisation's factor is rounded a few times on the way.
 _RATIO_TOLERANCE = 1e-4
 
-# How many of the gates along its last axis each piece has of a recurrent kernel that is used in
-# pieces: by LSTM with implementation=1 and ConvLSTM, and by GRU with reset_after=False.
+# Some layers use a recurrent kernel in pieces. Each entry lists the gates of each piece, along the
+# last axis: of LSTM with implementation=1 and ConvLSTM, and of GRU with reset_after=False.
 _PIECES = ((1, 1, 1, 1), (1, 1, 1), (2, 1))
 
 # Enough values to tell most layouts apart without turning the whole weight.
 _HEAD = 4096
 
+# The order of a weight's axes in its constant, as for `numpy.transpose`.
+Order = tuple[int, ...]
 
-def find(weights, model):
+
+def find(
+    weights: Mapping[str, np.ndarray], file: schema.ModelT
+) -> dict[str, tuple[schema.TensorT, Order]]:
     """Matches weights with the constants that hold them.
 
     Args:
         weights: `dict`: name -> array of rank 2 or more.
-        model: A dense float32 file, as `flatbuffer.read` gives it.
+        file: A dense float32 file, as `flatbuffer.read` gives it.
 
     Returns:
         `dict`: name -> `(the file's tensor, the order of the weight's axes in it)`, for every
         weight that is one constant in it.
     """
-    constants = _floats(model)
-    found = {}
-    # Of several that a weight may be, the one that it surely is: first one that is equal to it,
-    # then the one with the fewest zeros of its own.
+    constants = _floats(file)
+    found: dict[str, tuple[schema.TensorT, Order]] = {}
+    # Of several constants that a weight may be, take an equal one first, then the one with the
+    # fewest zeros of its own.
     for match in (_equal_order, order_of):
         pairs = [
             (np.count_nonzero(weight) - np.count_nonzero(constant), name, number, order)
@@ -45,7 +51,7 @@ def find(weights, model):
             for number, (_, constant) in enumerate(constants)
             if constant.size == weight.size and (order := match(constant, weight)) is not None
         ]
-        taken = set()
+        taken: set[int] = set()
         for _, name, number, order in sorted(pairs, key=lambda pair: pair[0]):
             if name not in found and number not in taken:
                 found[name] = constants[number][0], order
@@ -54,53 +60,64 @@ def find(weights, model):
     return found
 
 
-def pieces_of(weight, model, taken):
+def pieces_of(
+    weight: np.ndarray, file: schema.ModelT, taken: Iterable[schema.TensorT]
+) -> list[tuple[np.ndarray, schema.TensorT | None, Order]]:
     """Cuts a weight along its last axis into pieces that are constants of a file.
 
     Args:
         weight: An array of rank 2 or more, which is not one constant itself.
         model: As of `find`.
-        taken: Tensors that are other weights.
+        taken: The tensors of other weights.
 
     Returns:
-        A list with `(piece, tensor, order)` for every piece, of one that is equal to an earlier one
-        or nothing but zeros without a tensor; empty if there is no such cut.
+        A list with `(piece, tensor, order)` for every piece. A piece that equals an earlier one, or
+        is nothing but zeros, has no tensor. The list is empty if there is no such cut.
     """
-    free = [each for each in _floats(model) if not any(each[0] is tensor for tensor in taken)]
+    free = [each for each in _floats(file) if not any(each[0] is tensor for tensor in taken)]
     for gates in _PIECES:
         width, rest = divmod(weight.shape[-1], sum(gates))
         if rest == 0:
             pieces = np.split(weight, np.cumsum(gates)[:-1] * width, axis=-1)
-            found = [(piece, *_equal(piece, pieces[:i], free)) for i, piece in enumerate(pieces)]
-            if all(order is not None for _, _, order in found):
+            matches = [_equal(piece, pieces[:i], free) for i, piece in enumerate(pieces)]
+            found = [
+                (piece, *match)
+                for piece, match in zip(pieces, matches, strict=True)
+                if match is not None
+            ]
+            if len(found) == len(pieces):
                 return found
     return []
 
 
-def _equal(piece, earlier, constants):
-    """`(tensor, order)` of the constant that is a piece; no order if there is none."""
+def _equal(
+    piece: np.ndarray,
+    earlier: Iterable[np.ndarray],
+    constants: Iterable[tuple[schema.TensorT, np.ndarray]],
+) -> tuple[schema.TensorT | None, Order] | None:
+    """`(tensor, order)` of the constant that is a piece; `None` if there is no such constant."""
     if not piece.any() or any(np.array_equal(piece, other) for other in earlier):
         return None, ()
     for tensor, constant in constants:
         if constant.size == piece.size and (order := _equal_order(constant, piece)) is not None:
             return tensor, order
-    return None, None
+    return None
 
 
-def _floats(model):
+def _floats(file: schema.ModelT) -> list[tuple[schema.TensorT, np.ndarray]]:
     """`(tensor, values)` of every float32 constant."""
     return [
-        (tensor, flatbuffer.dense(model, tensor))
-        for _, _, tensor in flatbuffer.constants(model)
+        (tensor, flatbuffer.values(file, tensor))
+        for _, _, tensor in flatbuffer.constants(file)
         if tensor.type == schema.TensorType.FLOAT32
     ]
 
 
-def order_of(constant, weight):
-    """The order of a weight's axes in a constant that is it, up to factors along one axis.
+def order_of(constant: np.ndarray, weight: np.ndarray) -> Order | None:
+    """The order of a weight's axes in a constant that equals it, up to factors along one axis.
 
     Args:
-        constant: An array of as many values; its shape may split or join the weight's axes.
+        constant: An array of as many values, whose shape may split or join the weight's axes.
         weight: The weight.
 
     Returns:
@@ -118,8 +135,8 @@ def order_of(constant, weight):
     return next((o for o in orders if _proportional(constant, weight.transpose(o))), None)
 
 
-def _equal_order(constant, weight):
-    """As `order_of`, of a constant that is the weight exactly."""
+def _equal_order(constant: np.ndarray, weight: np.ndarray) -> Order | None:
+    """As `order_of`, of a constant that equals the weight exactly."""
     flat = constant.reshape(-1)
     for order in itertools.permutations(range(weight.ndim)):
         turned = weight.transpose(order)
@@ -130,7 +147,7 @@ def _equal_order(constant, weight):
     return None
 
 
-def _proportional(constant, turned):
+def _proportional(constant: np.ndarray, turned: np.ndarray) -> bool:
     head = turned.flat[:_HEAD] != 0
     if constant.reshape(-1)[:_HEAD][~head].any():
         return False

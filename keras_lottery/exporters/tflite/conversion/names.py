@@ -5,16 +5,19 @@ class are numbered within their model, so the same model gives the same bytes in
 `dense`, `dense_1`. A name that the user gave stays.
 """
 
+import contextlib
 import re
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
 
 import keras
 
-from keras_lottery.model import variables
+from keras_lottery.model import keras_internals, variables
 
 _NUMBER = re.compile(r"_\d+$")
 
 
-def of_layers(model):
+def of_layers(model: keras.Model) -> dict[str, str]:
     """The name in a file for each layer of a model.
 
     Args:
@@ -29,10 +32,13 @@ def of_layers(model):
     'dense'
     """
     outputs = [getattr(tensor, "_keras_history", None) for tensor in _outputs(model)]
-    layers = [*model._flatten_layers(), *(each.operation for each in outputs if each is not None)]
+    layers = [
+        *keras_internals.flat_layers(model),
+        *(each.operation for each in outputs if each is not None),
+    ]
     kinds = {layer.name: _kind(layer) for layer in layers}
     taken = {name for name, kind in kinds.items() if kind is None}
-    found = {}
+    found: dict[str, str] = {}
     for name, kind in kinds.items():
         if kind is None:
             found[name] = name
@@ -46,7 +52,29 @@ def of_layers(model):
     return found
 
 
-def of_variables(model, layers):
+@contextlib.contextmanager
+def as_in_file(model: keras.Model) -> Iterator[None]:
+    """Gives the layers of a model their names in a file while the block runs.
+
+    The converter orders operations by name. Keras' counters would order `dense_10` before `dense_9`
+    in one process, and the same layers the other way round in another.
+
+    Args:
+        model: A built `keras.Model`.
+    """
+    chosen = of_layers(model)
+    layers = {id(layer): layer for layer in keras_internals.flat_layers(model)}.values()
+    own_names = [(layer, layer.name) for layer in layers]
+    try:
+        for layer, name in own_names:
+            layer.name = chosen[name]
+        yield
+    finally:
+        for layer, name in own_names:
+            layer.name = name
+
+
+def of_variables(model: keras.Model, layers: Mapping[str, str]) -> dict[str, str]:
     """The name in a file for each variable of a model.
 
     Keras puts the names of the models around a layer in its variables' paths or leaves them out,
@@ -66,7 +94,7 @@ def of_variables(model, layers):
     """
     inner = [
         (each.name, {id(variable) for variable in each.variables})
-        for each in model._flatten_layers()
+        for each in keras_internals.flat_layers(model)
         if isinstance(each, keras.Model) and each is not model
     ]
     inner.sort(key=lambda pair: -len(pair[1]))
@@ -79,8 +107,8 @@ def of_variables(model, layers):
     return dict(zip(found, distinct(list(found.values())), strict=True))
 
 
-def in_file(path, layers):
-    """A path of names, such as a variable's or an operation's, as a file has it.
+def in_file(path: str, layers: Mapping[str, str]) -> str:
+    """Renames a path, such as a variable's or an operation's, as a file has it.
 
     Args:
         path: Names that `/` joins; several paths may be joined by `;`.
@@ -94,8 +122,8 @@ def in_file(path, layers):
     )
 
 
-def layer_of(path, layers):
-    """The layer that computes an operation, by its path in a file; "" where none is in the path.
+def layer_of(path: str, layers: Mapping[str, str]) -> str:
+    """The layer that computes an operation, by its path in a file; "" if the path names no layer.
 
     Args:
         path: The path, as `in_file` returns it.
@@ -112,13 +140,13 @@ def layer_of(path, layers):
     return ""
 
 
-def distinct(names):
-    """The names, numbers behind those that occur again.
+def distinct(names: Sequence[str]) -> list[str]:
+    """The names, with numbers behind those that occur again.
 
     >>> distinct(["scores", "scores", "box"])
     ['scores', 'scores_1', 'box']
     """
-    found = []
+    found: list[str] = []
     for name in names:
         number, chosen = 0, name
         while chosen in found:
@@ -128,7 +156,7 @@ def distinct(names):
     return found
 
 
-def is_counted(name):
+def is_counted(name: str) -> bool:
     """Whether Keras made up the name of an input.
 
     >>> is_counted("keras_tensor_12"), is_counted("image_2")
@@ -137,17 +165,17 @@ def is_counted(name):
     return _NUMBER.sub("", name) in ("keras_tensor", "input_layer")
 
 
-def _outputs(model):
+def _outputs(model: keras.Model) -> list[Any]:
     return keras.tree.flatten(getattr(model, "outputs", None) or [])
 
 
-def _kind(layer):
-    """The name without a number of a layer that Keras has named after its class, else `None`."""
+def _kind(layer: Any) -> str | None:
+    """The name that Keras gave a layer after its class, without its number; else `None`."""
     bare = _NUMBER.sub("", layer.name)
     return bare if bare.replace("_", "") == type(layer).__name__.lower() else None
 
 
-def _renamed(part, layers):
+def _renamed(part: str, layers: Mapping[str, str]) -> str:
     for own in sorted(layers, key=len, reverse=True):
         if part == own:
             return layers[own]

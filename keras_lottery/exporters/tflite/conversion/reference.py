@@ -1,19 +1,22 @@
-"""What a file is compared with: the model's own outputs, computed in float32."""
+"""The outputs that a file is compared with: the model's own, computed in float32."""
 
 import contextlib
+from collections.abc import Iterator
+from typing import Any
 
 import keras
 import numpy as np
 
 from keras_lottery.exporters.tflite.errors import ExportError
+from keras_lottery.model import keras_internals
 
 
 @contextlib.contextmanager
-def in_float32(model):
-    """Inside, the model itself is changed to compute in float32; afterwards it is as before."""
+def in_float32(model: keras.Model) -> Iterator[None]:
+    """Changes the model to compute in float32 inside the block, and back afterwards."""
     halves = [
         (layer, layer.dtype_policy)
-        for layer in model._flatten_layers()
+        for layer in keras_internals.flat_layers(model)
         if layer.dtype_policy.compute_dtype in ("float16", "bfloat16")
     ]
     for layer, _ in halves:
@@ -25,7 +28,7 @@ def in_float32(model):
             layer.dtype_policy = policy
 
 
-def outputs(model, samples):
+def outputs(model: keras.Model, samples: Any) -> Any:
     """The model's own outputs on the samples, computed in float32, in their structure.
 
     Raises:
@@ -42,18 +45,18 @@ def outputs(model, samples):
     return found
 
 
-def answers(model, samples):
+def answers(model: keras.Model, samples: Any) -> list[np.ndarray]:
     """The model's `outputs` as a flat list of arrays."""
     return [np.asarray(output) for output in flat(outputs(model, samples))]
 
 
-def flat(structure):
-    """The parts of what a model returns, without what is `None`."""
+def flat(structure: Any) -> list[Any]:
+    """The parts of what a model returns, without `None`s."""
     return [part for part in keras.tree.flatten(structure) if part is not None]
 
 
-def _call(model, inputs):
-    """Calls the model on all examples, or batch by batch where it was built for one of a size."""
+def _call(model: keras.Model, inputs: Any) -> Any:
+    """Calls the model on all examples, or batch by batch if it was built for a fixed batch."""
     declared = keras.tree.flatten(getattr(model, "inputs", None) or [])
     size = max((tensor.shape[0] or 0 for tensor in declared if tensor.shape), default=0)
     if not size:

@@ -1,4 +1,7 @@
-"""What a model is called with: `of(model, samples, batch) -> KerasTensors`."""
+"""The tensors that a model is called with: `infer(model, samples, batch) -> KerasTensors`."""
+
+from collections.abc import Sequence
+from typing import Any
 
 import keras
 import numpy as np
@@ -6,10 +9,11 @@ import numpy as np
 from keras_lottery.exporters.tflite.conversion import examples
 from keras_lottery.exporters.tflite.conversion import names as file_names
 from keras_lottery.exporters.tflite.errors import ExportError
+from keras_lottery.model import keras_internals
 
 
-def of(model, samples=None, batch=None):
-    """The structure of tensors the model is called with, at a batch of a fixed size.
+def infer(model: keras.Model, samples: Any = None, batch: int | None = None) -> Any:
+    """The structure of tensors that the model is called with, at a batch of a fixed size.
 
     Args:
         model: A built `keras.Model`.
@@ -23,7 +27,7 @@ def of(model, samples=None, batch=None):
     Raises:
         ExportError: The model is unbuilt, was quantised by Keras or computes in float64, or an axis
             other than the batch is unknown.
-        ValueError: It is no Keras 3 model, or the samples or the batch do not fit its inputs.
+        ValueError: `model` is no Keras 3 model, or samples or batch do not fit its inputs.
     """
     if not isinstance(model, keras.Model):
         kind = type(model)
@@ -56,21 +60,21 @@ def of(model, samples=None, batch=None):
     return _named(declared, shapes, _batch(inputs, batch))
 
 
-def names(structure, positional):
-    """A name for every part of a structure.
+def names(structure: Any, positional: Sequence[str]) -> list[str]:
+    """A name for every part of a structure: its keys in a dict, else the positional ones.
 
     Args:
-        structure: What a model takes or returns.
-        positional: The names where its parts have none: all, where it is no dict.
+        structure: The inputs or the outputs of a model.
+        positional: A name for each part, by its position.
     """
     if not isinstance(structure, dict):
-        return positional
+        return list(positional)
     parts = keras.tree.flatten_with_path(structure)
     return ["/".join(map(str, path)) for path, part in parts if part is not None]
 
 
-def _check_precision(model):
-    for layer in model._flatten_layers():
+def _check_precision(model: keras.Model) -> None:
+    for layer in keras_internals.flat_layers(model):
         policy = layer.dtype_policy
         if isinstance(policy, keras.dtype_policies.QuantizedDTypePolicy):
             raise ExportError(
@@ -84,15 +88,15 @@ def _check_precision(model):
             )
 
 
-def _inputs(model):
-    """The `keras.KerasTensor`s that the model was made with, in their structure, if it was."""
+def _inputs(model: keras.Model) -> Any:
+    """The `keras.KerasTensor`s that the model was made with, in their structure; else `None`."""
     if isinstance(model, keras.Sequential) and model.inputs:
         return model.inputs[0]
     return model.input if getattr(model, "inputs", None) else None
 
 
-def _built_shapes(model):
-    """What a subclassed model remembers of what it was built with: the shapes, if anything."""
+def _built_shapes(model: keras.Model) -> Any:
+    """The shapes that a subclassed model was built with, as tensors; `None` if it forgot them."""
     config = model.get_build_config() or {}
     if "input_shape" not in config:
         return None
@@ -102,8 +106,8 @@ def _built_shapes(model):
     return keras.tree.map_shape_structure(lambda s: keras.KerasTensor(s, name="input"), shape)
 
 
-def _typed(samples):
-    """Samples as `keras.KerasTensor`s of their own types; phones have no use for wider integers."""
+def _typed(samples: Any) -> Any:
+    """Samples as `keras.KerasTensor`s of their own types, but int32 for int64."""
     arrays = [np.asarray(sample) for sample in keras.tree.flatten(samples)]
     positional = ["input"] if len(arrays) == 1 else [f"input_{i}" for i in range(len(arrays))]
     tensors = [
@@ -115,7 +119,7 @@ def _typed(samples):
     return keras.tree.pack_sequence_as(samples, tensors)
 
 
-def _batch(inputs, batch):
+def _batch(inputs: Any, batch: int | None) -> int:
     """The number of examples in a batch."""
     declared = [] if inputs is None else keras.tree.flatten(inputs)
     built = {tensor.shape[0] for tensor in declared if tensor.shape} - {None}
@@ -128,7 +132,7 @@ def _batch(inputs, batch):
     return batch
 
 
-def _named(declared, shapes, batch):
+def _named(declared: Any, shapes: Sequence[Sequence[int]], batch: int) -> Any:
     """The declared tensors at a batch, with names for a file."""
     flat = keras.tree.flatten(declared)
     positional = ["input"] if len(flat) == 1 else [f"input_{i}" for i in range(len(flat))]
@@ -141,14 +145,16 @@ def _named(declared, shapes, batch):
     return keras.tree.pack_sequence_as(declared, tensors)
 
 
-def _one(tensor, shape, name, batch):
+def _one(
+    tensor: keras.KerasTensor, shape: Sequence[int], name: str, batch: int
+) -> keras.KerasTensor:
     dtype = _checked(keras.backend.standardize_dtype(tensor.dtype), tensor.name)
     # TFLite has no float64, and half-precision inputs would only be widened again.
     dtype = "float32" if dtype in ("float64", "float16", "bfloat16") else dtype
     return keras.KerasTensor((batch, *shape[1:]), dtype, name=name)
 
 
-def _checked(dtype, name):
+def _checked(dtype: str, name: str) -> str:
     if not dtype.startswith(("float", "bfloat", "int", "uint", "bool")):
         raise ExportError(
             f"The input {name!r} takes {dtype}, not numbers: export the part of the model after "

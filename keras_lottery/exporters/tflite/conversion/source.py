@@ -1,11 +1,13 @@
-"""What every target starts from: a Keras model, its dense conversion, and where its kernels are."""
+"""The source of every target: a Keras model, its dense conversion, and where its kernels are."""
 
 import re
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import keras
 import numpy as np
+from ai_edge_litert import schema_py_generated as schema
 
 from keras_lottery.exporters.tflite.conversion import (
     batches,
@@ -37,21 +39,21 @@ class Source:
 
     Attributes:
         model: The Keras model.
-        signature: What it is called with, at a batch of one or as asked; see `signature.of`.
-        samples: Inputs in the structure of `signature`, all that the user gave or made up.
-        real: Whether the user gave them.
-        kernels: Name -> values, as Keras has them, of every weight that can be pruned. One that
-            TensorFlow uses in pieces, as some recurrent layers do, is there as `name[0]` and so on.
-            All names are those of the file, see `names`.
+        signature: The tensors that it is called with, see `signature.infer`.
+        samples: Inputs in the structure of `signature`, all that the user gave, or made up.
+        real: Whether the user gave the samples.
+        kernels: Name -> values, as Keras has them, of every weight that can be pruned. A kernel
+            that TensorFlow uses in pieces, as some recurrent layers do, is there as `name[0]` and
+            so on. All names are those of the file, see `names`.
         masks: Name -> mask, True where alive, of the kernels that a `Lottery` masks.
-        dense: The model as a dense float32 flatbuffer with a signature. Constants that hold a
+        dense_data: The model as a dense float32 flatbuffer with a signature. Constants that hold a
             kernel, and the inputs and outputs, carry the names of the file.
-        orders: Name -> the order of the kernel's axes in its constant, of the kernels that are one.
+        orders: Name -> the order of the kernel's axes in its constant, if it is a constant.
         outputs: The names of the outputs, none twice.
         layers: The names of the layers in Keras -> in the file.
         unused: The names of kernels that the model reads in training only.
-        calibrate: How many samples calibrate activations; `None` for `CALIBRATED`, or all where an
-            input may be an index into a table.
+        calibrate: How many samples calibrate activations; `None` for `CALIBRATED`, or for all if
+            an input may be an index into a table.
         compare: How many samples are compared with Keras.
     """
 
@@ -61,7 +63,7 @@ class Source:
     real: bool
     kernels: dict[str, np.ndarray]
     masks: dict[str, np.ndarray]
-    dense: bytes
+    dense_data: bytes
     orders: dict[str, tuple[int, ...]]
     outputs: tuple[str, ...]
     layers: dict[str, str]
@@ -70,59 +72,66 @@ class Source:
     compare: int = COMPARED
 
     @property
-    def batch(self):
+    def batch(self) -> int:
         """How many examples the file takes at once."""
-        return keras.tree.flatten(self.signature)[0].shape[0]
+        return int(keras.tree.flatten(self.signature)[0].shape[0])
 
     @property
-    def given(self):
+    def given(self) -> int:
         """How many samples there are."""
         return len(keras.tree.flatten(self.samples)[0])
 
-    def calibrating(self):
+    def calibrating(self) -> Any:
         """The samples that calibrate activations, spread over all."""
         looks_up = any(a.dtype.kind in "iu" for a in keras.tree.flatten(self.samples))
-        # A table's range is that of the rows looked up.
+        # TensorFlow gives a table the range of the rows that the samples look up.
         usual = self.given if looks_up else CALIBRATED
         return examples.spread(self.samples, self.calibrate or usual)
 
-    def compared(self):
+    def compared(self) -> Any:
         """The samples that are compared with Keras, spread over all."""
         return examples.spread(self.samples, self.compare)
 
-    def laid_out(self, name, array):
-        """An array of a kernel's shape, flat in the order of the kernel's constant."""
+    def in_file_order(self, name: str, array: np.ndarray) -> np.ndarray:
+        """Flattens an array of a kernel's shape in the order of the kernel's constant."""
         return array.transpose(self.orders[name]).reshape(-1)
 
 
 @dataclass(frozen=True)
 class Built:
-    """What a target makes of a `Source`.
+    """A file that a target built from a `Source`.
 
     Attributes:
         data: The flatbuffer.
-        reasons: Tensor name -> why it is stored as it is.
-        precision: The lowest precision in it, by which its outputs are judged: `"float32"`,
-            `"float16"`, `"int8"`, or `"integers"` if it computes in int8 as well.
-        integers: For one that computes in int8, the flatbuffer that the converter made: the same
-            integers, all stored densely.
-        notes: What else the user should know.
+        reasons: Tensor name -> why the tensor is stored as it is.
+        precision: The lowest precision in the file, by which its outputs are judged: `"float32"`,
+            `"float16"`, `"int8"`, or `"full_int8"` if it computes in int8 as well.
+        dense_integers: Of a file that computes in int8, the flatbuffer of the converter, which
+            stores the same integers densely.
+        notes: Sentences for the user.
     """
 
     data: bytes
     reasons: dict[str, str]
     precision: str
-    integers: bytes | None = None
+    dense_integers: bytes | None = None
     notes: tuple[str, ...] = ()
 
 
-def prepare(model, samples=None, *, batch=None, calibrate=None, compare=COMPARED):
+def prepare(
+    model: keras.Model,
+    samples: Any = None,
+    *,
+    batch: int | None = None,
+    calibrate: int | None = None,
+    compare: int = COMPARED,
+) -> Source:
     """Converts a model densely and finds its kernels.
 
     Args:
         model: A built `keras.Model`.
         samples: Real inputs as the model is called with, or `None`; see `batches.gathered`.
-        batch: How many examples the file takes at once, as of `signature.of`.
+        batch: How many examples the file takes at once, as of `signature.infer`.
         calibrate: How many samples calibrate activations, see `Source`.
         compare: How many samples are compared with Keras.
 
@@ -131,12 +140,12 @@ def prepare(model, samples=None, *, batch=None, calibrate=None, compare=COMPARED
 
     Raises:
         ExportError: The model has no weights, or its masks are violated; or see `convert.convert`
-            and `signature.of`.
-        ValueError: It is no Keras 3 model, or the samples do not fit its inputs.
+            and `signature.infer`.
+        ValueError: `model` is no Keras 3 model, or the samples do not fit its inputs.
     """
     if samples is not None:
         samples = batches.gathered(samples)
-    called_with = signature.of(model, samples, batch)
+    called_with = signature.infer(model, samples, batch)
     if not model.weights:
         raise ExportError(f"The model {model.name!r} has no weights: there is nothing to prune.")
     masks = _checked_masks(model)
@@ -156,7 +165,7 @@ def prepare(model, samples=None, *, batch=None, calibrate=None, compare=COMPARED
     files = _file_names([*values, *unused], names.of_variables(model, layers))
     for subgraph in dense.subgraphs:
         for tensor in subgraph.tensors:
-            tensor.name = names.in_file(levels.title(tensor), layers).encode()
+            tensor.name = levels.name(tensor).encode()
     # The converter's names of other constants go by how often TensorFlow opened a scope.
     for number, (_, _, tensor) in enumerate(flatbuffer.constants(dense)):
         tensor.name = edit.UNNAMED + str(number).encode()
@@ -173,7 +182,7 @@ def prepare(model, samples=None, *, batch=None, calibrate=None, compare=COMPARED
         real=real,
         kernels={files[name]: value for name, value in values.items()},
         masks={files[name]: mask for name, mask in masks.items()},
-        dense=flatbuffer.write(dense),
+        dense_data=flatbuffer.write(dense),
         orders={files[name]: order for name, (_, order) in found.items()},
         outputs=tuple(outputs),
         layers=layers,
@@ -183,14 +192,16 @@ def prepare(model, samples=None, *, batch=None, calibrate=None, compare=COMPARED
     )
 
 
-def _file_names(kernels, chosen):
-    """The name in the file for each kernel's name in Keras, that of a piece with its number."""
-    split = [re.fullmatch(r"(.*?)(\[\d+\])?", name) for name in kernels]
-    return {each.group(): chosen[each.group(1)] + (each.group(2) or "") for each in split}
+def _file_names(kernels: Iterable[str], chosen: Mapping[str, str]) -> dict[str, str]:
+    """The name in the file for each kernel's name in Keras; a piece keeps its number."""
+    wholes = {name: re.sub(r"\[\d+\]$", "", name) for name in kernels}
+    return {name: chosen[whole] + name[len(whole) :] for name, whole in wholes.items()}
 
 
-def _find(values, masks, dense):
-    """Matches kernels with constants; one that is used in pieces becomes one for each piece."""
+def _find(
+    values: dict[str, np.ndarray], masks: dict[str, np.ndarray], dense: schema.ModelT
+) -> dict[str, tuple[schema.TensorT, matching.Order]]:
+    """Matches kernels with constants; a kernel used in pieces becomes a kernel for each piece."""
     found = matching.find(values, dense)
     for name in [name for name in values if name not in found]:
         taken = [tensor for tensor, _ in found.values()]
@@ -209,8 +220,8 @@ def _find(values, masks, dense):
     return found
 
 
-def _unused(model, called_with, names):
-    """Those of the names that the model does not read when it is called."""
+def _unused(model: keras.Model, called_with: Any, names: Sequence[str]) -> list[str]:
+    """The names of variables that the model does not read when it is called."""
     if not names:
         return []
     read = {id(variable) for variable in convert.variables_read(model, called_with)}
@@ -218,7 +229,7 @@ def _unused(model, called_with, names):
     return [name for name in names if name in named and id(named[name]) not in read]
 
 
-def _checked_masks(model):
+def _checked_masks(model: keras.Model) -> dict[str, np.ndarray]:
     """The masks on a model, none if it has none, after a check that its weights obey them."""
     lottery = Lottery.on(model)
     if lottery is None:
@@ -230,13 +241,13 @@ def _checked_masks(model):
     return dict(lottery.masks)
 
 
-def _name_ends(subgraph, inputs, outputs):
+def _name_ends(subgraph: schema.SubGraphT, inputs: Sequence[str], outputs: Sequence[str]) -> None:
     for ends, indices in ((inputs, subgraph.inputs), (outputs, subgraph.outputs)):
         for name, index in zip(ends, indices, strict=True):
             subgraph.tensors[index].name = name.encode()
 
 
-def _output_names(model, samples, layers):
+def _output_names(model: keras.Model, samples: Any, layers: Mapping[str, str]) -> list[str]:
     one = keras.tree.map_structure(lambda array: array[:1], samples)
     structure = reference.outputs(model, one)
     count = len(reference.flat(structure))

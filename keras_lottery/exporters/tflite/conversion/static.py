@@ -1,9 +1,11 @@
-"""`for_batch(data, batch) -> bytes`: a file converted at an open batch, made for a fixed one.
+"""`for_batch(data, batch) -> bytes`: turns a file of open batch into one of a fixed batch.
 
-Such a file computes its shapes as it runs. That costs time, keeps delegates away and takes
-operators that TensorFlow Lite Micro lacks. For a batch of known size every shape is known, and what
-follows from shapes alone is a constant.
+A file of open batch computes its shapes as it runs. That costs time, keeps delegates away and takes
+operators that TensorFlow Lite Micro lacks. For a batch of known size every shape is known, and a
+tensor that follows from shapes alone is a constant.
 """
+
+from typing import Any
 
 import numpy as np
 
@@ -11,8 +13,8 @@ from keras_lottery.exporters.tflite.format import edit, flatbuffer
 from keras_lottery.exporters.tflite.format.graph import Graph
 
 
-def for_batch(data, batch=1):
-    """Makes every shape in a file the one that it has for a batch of a known size.
+def for_batch(data: bytes, batch: int = 1) -> bytes:
+    """Fixes every shape in a file for a batch of a known size.
 
     Args:
         data: A dense flatbuffer whose batch may be open.
@@ -21,9 +23,9 @@ def for_batch(data, batch=1):
     Returns:
         A flatbuffer that computes the same for that many examples.
     """
-    model = flatbuffer.read(data)
-    main = model.subgraphs[0]
-    graph, interpreter = Graph(model, main), _after_one_run(data, batch)
+    file = flatbuffer.read(data)
+    main = file.subgraphs[0]
+    graph, interpreter = Graph(file, main), _after_one_run(data, batch)
     known = {index for index in range(len(main.tensors)) if graph.is_constant(index)} | {-1}
     kept = []
     for operator in main.operators:
@@ -31,7 +33,7 @@ def for_batch(data, batch=1):
         if graph.name(operator) == "SHAPE" or constant:
             known.update(operator.outputs)
             for index in operator.outputs:
-                main.tensors[index].buffer = edit.add_buffer(model, interpreter.get_tensor(index))
+                main.tensors[index].buffer = edit.add_buffer(file, interpreter.get_tensor(index))
         else:
             kept.append(operator)
     main.operators = kept
@@ -39,11 +41,11 @@ def for_batch(data, batch=1):
     for index, tensor in enumerate(main.tensors):
         tensor.shape, tensor.shapeSignature = shapes[index], None
     edit.drop_tensors(main)
-    edit.share_buffers(model)
-    return flatbuffer.write(model)
+    edit.share_buffers(file)
+    return flatbuffer.write(file)
 
 
-def _after_one_run(data, batch):
+def _after_one_run(data: bytes, batch: int) -> Any:
     """An interpreter that holds all that the file computes from zeros."""
     from ai_edge_litert.interpreter import Interpreter, OpResolverType
 

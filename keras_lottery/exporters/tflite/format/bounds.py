@@ -6,6 +6,7 @@ hardly share a vector of numbers.
 """
 
 import struct
+from typing import Any
 
 from ai_edge_litert import schema_py_generated as schema
 
@@ -25,7 +26,7 @@ _OPTIONS_2 = {
 # What costs time or memory to unpack or to read, by table and field number of the schema: strings,
 # vectors of numbers by the bytes of one, a table, [vectors of tables], and {unions of tables},
 # whose type is in the field before.
-_COSTLY = {
+_COSTLY: dict[str, dict[int, Any]] = {
     "Model": {
         1: ["OperatorCode"],
         2: ["SubGraph"],
@@ -73,7 +74,7 @@ _OTHER_TABLE_BYTES = 8
 
 
 def check(data: bytes) -> None:
-    """Raises `FlatbufferError` where `data` describes more than it can hold."""
+    """Raises `FlatbufferError` if `data` describes more than it can hold."""
     # Small vectors may be shared in an honest file.
     budget, numbers = len(data), 2 * len(data)
     tables = [("Model", _number("<I", data, 0))]
@@ -106,8 +107,8 @@ def check(data: bytes) -> None:
                 raise FlatbufferError("Damaged: it describes more than its bytes can hold.")
 
 
-def _field(data, table, field):
-    """Where a table keeps a field, None where it has none."""
+def _field(data: bytes, table: int, field: int) -> int | None:
+    """The position of a field of a table; None where the table lacks it."""
     vtable = table - _number("<i", data, table)
     slot = 4 + 2 * field
     if slot + 2 > _number("<H", data, vtable):
@@ -116,16 +117,17 @@ def _field(data, table, field):
     return table + offset if offset else None
 
 
-def _union_type(data, table, field):
+def _union_type(data: bytes, table: int, field: int) -> int:
     place = _field(data, table, field - 1)
     return 0 if place is None else _number("<B", data, place)
 
 
-def _follow(data, reference):
+def _follow(data: bytes, reference: int) -> int:
     return reference + _number("<I", data, reference)
 
 
-def _number(form, data, position):
+def _number(form: str, data: bytes, position: int) -> int:
     if not 0 <= position <= len(data) - struct.calcsize(form):
         raise FlatbufferError("Damaged: an offset leads outside it.")
-    return struct.unpack_from(form, data, position)[0]
+    number: int = struct.unpack_from(form, data, position)[0]
+    return number

@@ -6,11 +6,12 @@ which something is alive. A level keeps `entries above + 1` segments and one ind
 each as narrow as its largest number allows. A block, a run of values along an axis that live and
 die together, costs one index.
 
-How many entries a compressed level has depends only on which axes are at and above it. So one
-count for each set of axes prices all orders and all choices of compressed levels.
+How many entries a compressed level has depends only on the axes at and above it. So one count for
+each set of axes prices all orders and all choices of compressed levels.
 """
 
 import itertools
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -39,7 +40,7 @@ class Plan:
     bytes: int
 
 
-def cheapest(values, itemsize, blocks=BLOCKS):
+def cheapest(values: np.ndarray, itemsize: int, blocks: Sequence[int] = BLOCKS) -> Plan:
     """The plan with the fewest bytes for an array.
 
     Args:
@@ -59,7 +60,7 @@ def cheapest(values, itemsize, blocks=BLOCKS):
     for axis, length in itertools.product(range(live.ndim), blocks):
         if live.shape[axis] % length:
             continue
-        units = _split(live, axis, length).any(axis=-1)
+        units = _live_blocks(live, axis, length)
         # Each block costs its values and an index at the least.
         if np.count_nonzero(units) * (length * itemsize + 1) < best.bytes:
             plan = _cheapest_of_units(units, length * itemsize, (axis, length))
@@ -67,18 +68,18 @@ def cheapest(values, itemsize, blocks=BLOCKS):
     return best
 
 
-def by_rows(values, itemsize, length=1):
+def by_rows(values: np.ndarray, itemsize: int, length: int = 1) -> Plan:
     """The plan by which the runtimes' sparse fully connected kernels read a weight.
 
     Args:
         values: The weight, of shape `(outputs, inputs)`.
         itemsize: The bytes that one value will take.
-        length: The length of its blocks along the inputs, which it divides.
+        length: The length of its blocks along the inputs, a divisor of their number.
 
     Returns:
         A `Plan`.
     """
-    units = _split(_alive(values), 1, length).any(axis=-1)
+    units = _live_blocks(_alive(values), 1, length)
     counts = {(0,): len(units), (0, 1): int(np.count_nonzero(units))}
     widths = [0, _width(_last_alive(units, 1))]
     block = (1, length) if length > 1 else None
@@ -86,7 +87,7 @@ def by_rows(values, itemsize, length=1):
     return _price(order, compressed, units.shape, counts, widths, length * itemsize, block)
 
 
-def encode(values, plan):
+def encode(values: np.ndarray, plan: Plan) -> tuple[np.ndarray, schema.SparsityParametersT]:
     """Stores an array by a plan.
 
     Args:
@@ -98,8 +99,9 @@ def encode(values, plan):
     """
     block = plan.block or (values.ndim - 1, 1)
     blocked = _split(values, *block).transpose(*plan.order, -1)
-    live = _split(_alive(values), *block).any(axis=-1).transpose(plan.order)
-    entries, levels = None, []
+    live = _live_blocks(_alive(values), *block).transpose(plan.order)
+    entries: np.ndarray | None = None
+    levels = []
     for level, compressed in enumerate(plan.compressed):
         size = live.shape[level]
         if not compressed:
@@ -127,7 +129,7 @@ def encode(values, plan):
     return stored, sparsity
 
 
-def _cheapest_of_units(live, unit_bytes, block):
+def _cheapest_of_units(live: np.ndarray, unit_bytes: int, block: tuple[int, int] | None) -> Plan:
     axes = range(live.ndim)
     counts = {
         kept: int(np.count_nonzero(live.any(axis=tuple(a for a in axes if a not in kept))))
@@ -144,7 +146,15 @@ def _cheapest_of_units(live, unit_bytes, block):
     return min(plans, key=lambda plan: plan.bytes)
 
 
-def _price(order, compressed, shape, counts, widths, unit_bytes, block):
+def _price(
+    order: tuple[int, ...],
+    compressed: tuple[bool, ...],
+    shape: tuple[int, ...],
+    counts: Mapping[tuple[int, ...], int],
+    widths: Sequence[int],
+    unit_bytes: int,
+    block: tuple[int, int] | None,
+) -> Plan:
     entries, total = 1, 0
     for level, axis in enumerate(order):
         if compressed[level]:
@@ -156,14 +166,19 @@ def _price(order, compressed, shape, counts, widths, unit_bytes, block):
     return Plan(order, compressed, block, values, total + entries * unit_bytes)
 
 
-def _split(array, axis, length):
+def _split(array: np.ndarray, axis: int, length: int) -> np.ndarray:
     """`array` with one more axis at the end that runs through the blocks along `axis`."""
     shape = array.shape
     split = array.reshape(*shape[:axis], shape[axis] // length, length, *shape[axis + 1 :])
     return np.moveaxis(split, axis + 1, -1)
 
 
-def _alive(values):
+def _live_blocks(live: np.ndarray, axis: int, length: int) -> np.ndarray:
+    """Where a block along `axis` has something alive."""
+    return np.asarray(_split(live, axis, length).any(axis=-1))
+
+
+def _alive(values: np.ndarray) -> np.ndarray:
     """Where to store a value. An array of zeros stores one, as no constant may be empty."""
     live = values != 0
     if not live.any():
@@ -171,23 +186,23 @@ def _alive(values):
     return live
 
 
-def _last_alive(live, axis):
+def _last_alive(live: np.ndarray, axis: int) -> int:
     others = tuple(a for a in range(live.ndim) if a != axis)
     return int(np.flatnonzero(live.any(axis=others)).max(initial=0))
 
 
-def _width(largest):
+def _width(largest: int) -> int:
     return 1 if largest < 2**8 else 2 if largest < 2**16 else 4
 
 
-def _dense_level(size):
+def _dense_level(size: int) -> schema.DimensionMetadataT:
     level = schema.DimensionMetadataT()
     level.format = schema.DimensionType.DENSE
     level.denseSize = size
     return level
 
 
-def _compressed_level(segments, indices):
+def _compressed_level(segments: np.ndarray, indices: np.ndarray) -> schema.DimensionMetadataT:
     level = schema.DimensionMetadataT()
     level.format = schema.DimensionType.SPARSE_CSR
     level.arraySegmentsType, level.arraySegments = _narrow(segments)
@@ -195,7 +210,7 @@ def _compressed_level(segments, indices):
     return level
 
 
-def _narrow(numbers):
+def _narrow(numbers: np.ndarray) -> tuple[int, object]:
     kind, vector, dtype = {
         1: ("Uint8Vector", schema.Uint8VectorT(), np.uint8),
         2: ("Uint16Vector", schema.Uint16VectorT(), np.uint16),

@@ -1,7 +1,8 @@
 """Reads and writes `.tflite` files as the schema's objects, and decodes their constants.
 
-A file may come from anywhere: `read` returns a model whose indices are all in range, or raises
-`FlatbufferError`. Its time and memory are bounded by the file's length.
+In the whole exporter a `model` is a `keras.Model`, `data` are the bytes of a `.tflite` file, and a
+`file` is what `read` makes of them. A file may come from anywhere: `read` returns one whose indices
+are all in range, or raises `FlatbufferError`. Its time and memory are bounded by the file's length.
 """
 
 import copy
@@ -56,8 +57,8 @@ PACKED = {
 def read(data: bytes) -> schema.ModelT:
     """Unpacks a `.tflite` file.
 
-    Vectors of numbers are read-only views of `data`. Absent lists come back empty, and constants
-    that a large model keeps behind the flatbuffer are brought into their buffers.
+    Vectors of numbers are read-only views of `data`. Absent lists come back empty. Constants that a
+    large file keeps behind the flatbuffer are brought into their buffers.
 
     Args:
         data: The file's bytes.
@@ -74,21 +75,21 @@ def read(data: bytes) -> schema.ModelT:
         )
     try:
         bounds.check(data)
-        model = schema.ModelT.InitFromPackedBuf(data, 0)
-        _fill(model, data)
-        _check(model)
+        file = schema.ModelT.InitFromPackedBuf(data, 0)
+        _fill(file, data)
+        _check(file)
     except FlatbufferError:
         raise
     except Exception as error:  # The generated reader trusts its input; anything can come out.
         raise FlatbufferError(f"Damaged: {error}") from error
-    return model
+    return file
 
 
-def write(model: schema.ModelT) -> bytes:
-    """Packs a model into the bytes of a `.tflite` file, its constants aligned to 16 bytes."""
-    builder = flatbuffers.Builder(1024 + sum(length(buffer) + 64 for buffer in model.buffers))
-    packed = copy.copy(model)
-    packed.buffers = [_AlignedBuffer(buffer) for buffer in model.buffers]
+def write(file: schema.ModelT) -> bytes:
+    """Packs a parsed file into the bytes of a `.tflite` file, its constants aligned to 16 bytes."""
+    builder = flatbuffers.Builder(1024 + sum(length(buffer) + 64 for buffer in file.buffers))
+    packed = copy.copy(file)
+    packed.buffers = [_AlignedBuffer(buffer) for buffer in file.buffers]
     builder.Finish(packed.Pack(builder), file_identifier=IDENTIFIER)
     return bytes(memoryview(builder.Bytes)[builder.Head() :])
 
@@ -96,6 +97,12 @@ def write(model: schema.ModelT) -> bytes:
 def length(buffer: schema.BufferT) -> int:
     """The bytes of a buffer."""
     return 0 if buffer.data is None else len(buffer.data)
+
+
+def buffer_bytes(file: schema.ModelT, tensor: schema.TensorT) -> np.ndarray:
+    """The bytes that a file stores for a tensor, uint8; none for one that is computed."""
+    data = file.buffers[tensor.buffer].data
+    return np.zeros(0, np.uint8) if data is None else np.asarray(data, np.uint8)
 
 
 def dense_bytes(tensor: schema.TensorT) -> int:
@@ -106,35 +113,34 @@ def dense_bytes(tensor: schema.TensorT) -> int:
     return levels.size(tensor) * np.dtype(_DTYPES.get(tensor.type, "V0")).itemsize
 
 
-def constants(model: schema.ModelT) -> Iterator[tuple[schema.SubGraphT, int, schema.TensorT]]:
+def constants(file: schema.ModelT) -> Iterator[tuple[schema.SubGraphT, int, schema.TensorT]]:
     """Yields `(subgraph, index in its tensors, tensor)` for every tensor with stored values."""
-    for subgraph in model.subgraphs:
+    for subgraph in file.subgraphs:
         for index, tensor in enumerate(subgraph.tensors):
-            if length(model.buffers[tensor.buffer]) or tensor.sparsity is not None:
+            if length(file.buffers[tensor.buffer]) or tensor.sparsity is not None:
                 yield subgraph, index, tensor
 
 
-def stored(model: schema.ModelT, tensor: schema.TensorT) -> np.ndarray:
-    """The values of a constant as the file has them: 1-D, of a sparse tensor only those in it.
+def stored(file: schema.ModelT, tensor: schema.TensorT) -> np.ndarray:
+    """The values of a constant as the file stores them, 1-D; of a sparse tensor only its entries.
 
     Raises:
         FlatbufferError: NumPy has no such type (strings, or one of a later schema), or bytes are
             missing.
     """
-    data = model.buffers[tensor.buffer].data
-    data = np.zeros(0, np.uint8) if data is None else np.asarray(data, np.uint8)
+    data = buffer_bytes(file, tensor)
     if tensor.type in PACKED:
         return unpacked(data, tensor.type).reshape(-1)[: levels.size(tensor)]
     if tensor.type not in _DTYPES:
-        raise FlatbufferError(f"{levels.title(tensor)!r} has no NumPy type: {tensor.type}.")
+        raise FlatbufferError(f"{levels.name(tensor)!r} has no NumPy type: {tensor.type}.")
     dtype = np.dtype(_DTYPES[tensor.type])
     if data.size % dtype.itemsize:
-        raise FlatbufferError(f"{levels.title(tensor)!r} has {data.size} bytes of {dtype} values.")
+        raise FlatbufferError(f"{levels.name(tensor)!r} has {data.size} bytes of {dtype} values.")
     return data.view(dtype)
 
 
 def unpacked(data: np.ndarray, kind: int) -> np.ndarray:
-    """The integers that share bytes.
+    """Unpacks integers that share bytes.
 
     Args:
         data: The bytes, uint8, `(count,)`.
@@ -152,7 +158,7 @@ def unpacked(data: np.ndarray, kind: int) -> np.ndarray:
     return high.view(np.int8 if signed else np.uint8) >> (8 - bits)
 
 
-def dense(model: schema.ModelT, tensor: schema.TensorT) -> np.ndarray:
+def values(file: schema.ModelT, tensor: schema.TensorT) -> np.ndarray:
     """The values of a constant in its full shape, sparse ones decoded as the runtime does.
 
     Where a block does not divide its axis, the format has no place for the tail: it reads as zeros.
@@ -167,29 +173,30 @@ def dense(model: schema.ModelT, tensor: schema.TensorT) -> np.ndarray:
     Raises:
         FlatbufferError: Values, indices and shape contradict each other.
     """
-    values, shape, size = stored(model, tensor), levels.shape(tensor), levels.size(tensor)
+    entries, shape, size = stored(file, tensor), levels.shape(tensor), levels.size(tensor)
     if tensor.sparsity is None:
-        if values.size != size:
+        if entries.size != size:
             raise FlatbufferError(
-                f"{levels.title(tensor)!r} of shape {shape} has {values.size} values."
+                f"{levels.name(tensor)!r} of shape {shape} has {entries.size} values."
             )
-        return values.reshape(shape)
-    if size * values.itemsize > MAX_DENSE_BYTES:
-        raise FlatbufferError(f"{levels.title(tensor)!r} of shape {shape} is too large to decode.")
-    result = np.zeros(size, values.dtype)
-    result[levels.positions(tensor, values.size)] = values
+        return entries.reshape(shape)
+    if size * entries.itemsize > MAX_DENSE_BYTES:
+        raise FlatbufferError(f"{levels.name(tensor)!r} of shape {shape} is too large to decode.")
+    result = np.zeros(size, entries.dtype)
+    result[levels.positions(tensor, entries.size)] = entries
     return result.reshape(shape)
 
 
 class _AlignedBuffer:
     """Packs a buffer at the alignment that the schema demands and its generated code forgets."""
 
-    def __init__(self, buffer):
+    def __init__(self, buffer: schema.BufferT):
         self._buffer = buffer
 
-    def Pack(self, builder):
+    def Pack(self, builder: flatbuffers.Builder) -> int:
         if self._buffer.data is None:
-            return self._buffer.Pack(builder)
+            packed: int = self._buffer.Pack(builder)
+            return packed
         data = np.ascontiguousarray(self._buffer.data, np.uint8)
         builder.StartVector(1, data.size, BUFFER_ALIGNMENT)
         builder.head -= data.size
@@ -197,14 +204,15 @@ class _AlignedBuffer:
         vector = builder.EndVector()
         schema.BufferStart(builder)
         schema.BufferAddData(builder, vector)
-        return schema.BufferEnd(builder)
+        end: int = schema.BufferEnd(builder)
+        return end
 
 
-def _fill(model, data):
-    """Gives absent lists as empty ones, and brings in constants stored behind the flatbuffer."""
+def _fill(file: schema.ModelT, data: bytes) -> None:
+    """Makes absent lists empty, and brings in constants stored behind the flatbuffer."""
     for name in ("operatorCodes", "subgraphs", "buffers"):
-        setattr(model, name, getattr(model, name) or [])
-    for subgraph in model.subgraphs:
+        setattr(file, name, getattr(file, name) or [])
+    for subgraph in file.subgraphs:
         subgraph.tensors = subgraph.tensors or []
         subgraph.operators = subgraph.operators or []
         for holder in (subgraph, *subgraph.operators):
@@ -216,7 +224,7 @@ def _fill(model, data):
                 tensor.sparsity.blockMap = _present(tensor.sparsity.blockMap)
                 tensor.sparsity.dimMetadata = tensor.sparsity.dimMetadata or []
     behind = 0
-    for buffer in model.buffers:
+    for buffer in file.buffers:
         if buffer.offset > 1:
             behind += buffer.size
             if behind > len(data):
@@ -225,22 +233,22 @@ def _fill(model, data):
             buffer.offset = buffer.size = 0
 
 
-def _present(indices):
+def _present(indices: np.ndarray | None) -> np.ndarray:
     return np.zeros(0, np.int32) if indices is None else indices
 
 
-def _check(model):
-    """Every index of the model in range, so that no reader after this has to ask."""
-    for subgraph in model.subgraphs:
+def _check(file: schema.ModelT) -> None:
+    """Checks that every index in a file is in range, so that no reader after this has to ask."""
+    for subgraph in file.subgraphs:
         for tensor in subgraph.tensors:
-            if tensor.buffer >= len(model.buffers):
-                raise FlatbufferError(f"{levels.title(tensor)!r} is in no buffer.")
+            if tensor.buffer >= len(file.buffers):
+                raise FlatbufferError(f"{levels.name(tensor)!r} is in no buffer.")
             if tensor.shape is not None and len(tensor.shape) > MOST_AXES:
-                raise FlatbufferError(f"{levels.title(tensor)!r} has {len(tensor.shape)} axes.")
+                raise FlatbufferError(f"{levels.name(tensor)!r} has {len(tensor.shape)} axes.")
             if min(levels.shape(tensor), default=0) < 0 or levels.size(tensor) > MOST_VALUES:
-                raise FlatbufferError(f"{levels.title(tensor)!r} has shape {levels.shape(tensor)}.")
+                raise FlatbufferError(f"{levels.name(tensor)!r} has shape {levels.shape(tensor)}.")
         for operator in subgraph.operators:
-            if operator.opcodeIndex >= len(model.operatorCodes):
+            if operator.opcodeIndex >= len(file.operatorCodes):
                 raise FlatbufferError(f"An operator has no code: {operator.opcodeIndex}.")
             if operator.largeCustomOptionsOffset > 1:
                 raise FlatbufferError("Custom options behind the flatbuffer are not supported.")

@@ -1,13 +1,14 @@
-"""The operators of a subgraph by what they read and write, and constants followed to their use."""
+"""A subgraph's operators by the tensors they read and write, and constants with their uses."""
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from ai_edge_litert import schema_py_generated as schema
 
+from keras_lottery.exporters.tables import printable
 from keras_lottery.exporters.tflite.errors import FlatbufferError
 from keras_lottery.exporters.tflite.format import flatbuffer
-from keras_lottery.exporters.tflite.format.names import printable
 
 _NAMES = {code: name for name, code in vars(schema.BuiltinOperator).items() if name[0] != "_"}
 
@@ -34,16 +35,16 @@ class Graph:
     """A subgraph indexed by tensor.
 
     Args:
-        model: What `flatbuffer.read` returned.
+        file: What `flatbuffer.read` returned.
         subgraph: One of its subgraphs.
     """
 
-    def __init__(self, model: schema.ModelT, subgraph: schema.SubGraphT):
-        self.model = model
+    def __init__(self, file: schema.ModelT, subgraph: schema.SubGraphT):
+        self.file = file
         self.subgraph = subgraph
         self.producer: dict[int, schema.OperatorT] = {}
         self.consumers: dict[int, list[schema.OperatorT]] = {}
-        self._names = [_name(code) for code in model.operatorCodes]
+        self._names = [_name(code) for code in file.operatorCodes]
         for operator in subgraph.operators:
             for index in operator.outputs[operator.outputs >= 0]:
                 self.producer[int(index)] = operator
@@ -56,12 +57,12 @@ class Graph:
 
     def is_custom(self, operator: schema.OperatorT) -> bool:
         """Whether a runtime has the operator only if its app brings it."""
-        code = self.model.operatorCodes[operator.opcodeIndex]
+        code = self.file.operatorCodes[operator.opcodeIndex]
         return _builtin(code) == schema.BuiltinOperator.CUSTOM
 
     def version(self, operator: schema.OperatorT) -> int:
         """The operator's version, by which the runtimes choose a kernel."""
-        return self.model.operatorCodes[operator.opcodeIndex].version
+        return self.file.operatorCodes[operator.opcodeIndex].version
 
     def tensor(self, index: int) -> schema.TensorT:
         """The tensor of an index.
@@ -74,9 +75,8 @@ class Graph:
         return self.subgraph.tensors[index]
 
     def buffer(self, index: int) -> np.ndarray:
-        """The bytes that the file has for a tensor, uint8; none for one that is computed."""
-        data = self.model.buffers[self.tensor(index).buffer].data
-        return np.zeros(0, np.uint8) if data is None else np.asarray(data, np.uint8)
+        """The bytes that the file stores for a tensor, uint8; none for one that is computed."""
+        return flatbuffer.buffer_bytes(self.file, self.tensor(index))
 
     def input(self, operator: schema.OperatorT, position: int) -> int:
         """Index of the tensor an operator reads at `position`, or -1 where it reads none."""
@@ -86,19 +86,20 @@ class Graph:
         """Index of the tensor an operator writes at `position`, or -1 where it writes none."""
         return int(operator.outputs[position]) if position < len(operator.outputs) else -1
 
-    def options(self, operator: schema.OperatorT, kind: type):
-        """The operator's options, checked to be those of its kind."""
+    def options(self, operator: schema.OperatorT, kind: type) -> Any:
+        """The operator's options, checked to be of a class of the schema."""
         if not isinstance(operator.builtinOptions, kind):
             raise FlatbufferError(f"{self.name(operator)} has no {kind.__name__[:-1]}.")
         return operator.builtinOptions
 
     def is_constant(self, index: int) -> bool:
         """Whether the tensor's values are in the file."""
-        return index >= 0 and flatbuffer.length(self.model.buffers[self.tensor(index).buffer]) > 0
+        return index >= 0 and flatbuffer.length(self.file.buffers[self.tensor(index).buffer]) > 0
 
     def uses(self, index: int) -> list[Use]:
-        """Where a constant is computed with, past the operators that only unwrap it."""
-        found, pending = [], [(index, (), ())]
+        """The operators that compute with a constant, past those that only unwrap it."""
+        found: list[Use] = []
+        pending: list[tuple[int, tuple[str, ...], tuple[int, ...]]] = [(index, (), ())]
         while pending:
             current, through, copies = pending.pop()
             for operator in self.consumers.get(current, []):
@@ -116,7 +117,7 @@ class Graph:
                     pending.append((output, through_it, (*copies, output)))
         return found
 
-    def source(self, index: int) -> int | None:
+    def constant_behind(self, index: int) -> int | None:
         """The constant that a tensor unwraps, or the tensor itself if constant; otherwise None."""
         for _ in range(1 + len(_UNWRAPPING)):
             if index < 0:
@@ -130,12 +131,12 @@ class Graph:
         return None
 
 
-def _name(code):
+def _name(code: schema.OperatorCodeT) -> str:
     if _builtin(code) != schema.BuiltinOperator.CUSTOM:
         return _NAMES.get(_builtin(code), f"operator {_builtin(code)}")
     return printable((code.customCode or b"CUSTOM").decode(errors="replace"), most=100)
 
 
-def _builtin(code):
+def _builtin(code: schema.OperatorCodeT) -> int:
     # Files from before 2020 have the code only in the narrower, deprecated field.
-    return max(code.builtinCode, code.deprecatedBuiltinCode)
+    return int(max(code.builtinCode, code.deprecatedBuiltinCode))

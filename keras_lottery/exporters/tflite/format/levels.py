@@ -23,7 +23,7 @@ def size(tensor: schema.TensorT) -> int:
     return math.prod(shape(tensor))
 
 
-def title(tensor: schema.TensorT) -> str:
+def name(tensor: schema.TensorT) -> str:
     """A tensor's name as text, to compare; to be shown it is `names.printable`."""
     return (tensor.name or b"").decode(errors="replace")
 
@@ -54,34 +54,39 @@ def positions(tensor: schema.TensorT, count: int) -> np.ndarray:
     """
     sizes = shape(tensor)
     result = np.zeros(1, np.int64)
-    for axis, step, level in check(tensor, count):
+    for axis, step, level in parse(tensor, count):
         stride = step * math.prod(sizes[axis + 1 :])
         if level.format == schema.DimensionType.DENSE:
             result = (result[:, None] + stride * np.arange(level.denseSize)).reshape(-1)
         else:
-            children = np.diff(np.asarray(level.arraySegments.values, np.int64))
+            segments: np.ndarray = np.asarray(level.arraySegments.values, np.int64)
+            children = segments[1:] - segments[:-1]
             indices = np.asarray(level.arrayIndices.values, np.int64)
             result = np.repeat(result, children) + stride * indices
     return result
 
 
-def _traversal(tensor):
+def _traversal(tensor: schema.TensorT) -> tuple[list[int], list[int]]:
     """Traversal order and block map as lists; a permutation and distinct axes."""
     sparsity, rank = tensor.sparsity, len(shape(tensor))
     order = [int(entry) for entry in sparsity.traversalOrder]
     # What is written anew may leave out the map where there are no blocks.
     axes = [] if sparsity.blockMap is None else [int(axis) for axis in sparsity.blockMap]
     if len(set(axes)) != len(axes) or not all(0 <= axis < rank for axis in axes):
-        raise FlatbufferError(f"{title(tensor)!r} has {rank} axes and the block map {axes}.")
+        raise FlatbufferError(f"{name(tensor)!r} has {rank} axes and the block map {axes}.")
     if sorted(order) != list(range(rank + len(axes))):
-        raise FlatbufferError(f"{title(tensor)!r} has the traversal order {order}.")
+        raise FlatbufferError(f"{name(tensor)!r} has the traversal order {order}.")
     if len(sparsity.dimMetadata) != len(order):
-        raise FlatbufferError(f"{title(tensor)!r} has no metadata for some of its levels.")
+        raise FlatbufferError(f"{name(tensor)!r} has no metadata for some of its levels.")
     return order, axes
 
 
-def check(tensor: schema.TensorT, count: int) -> list[tuple[int, int, schema.DimensionMetadataT]]:
-    """Checks the levels of a sparse tensor that stores `count` values, allocating nothing large.
+def parse(tensor: schema.TensorT, count: int) -> list[tuple[int, int, schema.DimensionMetadataT]]:
+    """Reads and checks the levels of a sparse tensor, allocating nothing large.
+
+    Args:
+        tensor: A tensor with `sparsity`.
+        count: How many values it stores.
 
     Returns:
         `(axis, step along it, metadata)` for each level, outermost first.
@@ -97,34 +102,36 @@ def check(tensor: schema.TensorT, count: int) -> list[tuple[int, int, schema.Dim
         axis = axes[entry - len(sizes)] if inner else entry
         width = block.get(axis, 1)
         if not 1 <= width <= sizes[axis]:
-            raise FlatbufferError(f"{title(tensor)!r} has blocks of {width} in {sizes[axis]}.")
+            raise FlatbufferError(f"{name(tensor)!r} has blocks of {width} in {sizes[axis]}.")
         length = width if inner else sizes[axis] // width
         if level.format == schema.DimensionType.SPARSE_CSR:
             if inner:
-                raise FlatbufferError(f"{title(tensor)!r} is sparse inside its blocks.")
+                raise FlatbufferError(f"{name(tensor)!r} is sparse inside its blocks.")
             entries = _csr_entries(tensor, level, entries, length)
         elif level.format == schema.DimensionType.DENSE and level.denseSize == length:
             entries *= length
         else:
             raise FlatbufferError(
-                f"{title(tensor)!r} stores {level.denseSize} entries along an axis of {length}."
+                f"{name(tensor)!r} stores {level.denseSize} entries along an axis of {length}."
             )
         levels.append((axis, 1 if inner else width, level))
     if entries != count:
-        raise FlatbufferError(f"{title(tensor)!r} has {count} values for {entries} positions.")
+        raise FlatbufferError(f"{name(tensor)!r} has {count} values for {entries} positions.")
     return levels
 
 
-def _csr_entries(tensor, level, parents, length):
+def _csr_entries(
+    tensor: schema.TensorT, level: schema.DimensionMetadataT, parents: int, length: int
+) -> int:
     """How many entries a CSR level has under `parents` entries of the level above it."""
     segments = None if level.arraySegments is None else level.arraySegments.values
     indices = None if level.arrayIndices is None else level.arrayIndices.values
     indices = np.zeros(0, np.uint8) if indices is None else np.asarray(indices)
     if segments is None or len(segments) != parents + 1:
-        raise FlatbufferError(f"{title(tensor)!r} lacks its {parents + 1} segments.")
+        raise FlatbufferError(f"{name(tensor)!r} lacks its {parents + 1} segments.")
     falls = (segments[1:] < segments[:-1]).any()
     if falls or segments[0] != 0 or segments[-1] != indices.size:
-        raise FlatbufferError(f"{title(tensor)!r}: segments do not cover {indices.size} indices.")
+        raise FlatbufferError(f"{name(tensor)!r}: segments do not cover {indices.size} indices.")
     if indices.size and not 0 <= int(indices.min()) <= int(indices.max()) < length:
-        raise FlatbufferError(f"{title(tensor)!r} has indices outside an axis of {length}.")
+        raise FlatbufferError(f"{name(tensor)!r} has indices outside an axis of {length}.")
     return indices.size

@@ -6,6 +6,7 @@ over an input of height k. Its last axis has at most 256 indices, of one byte.
 """
 
 import math
+from collections.abc import Sequence
 
 import numpy as np
 from ai_edge_litert import schema_py_generated as schema
@@ -20,25 +21,25 @@ BIAS_BYTES = 100
 _VERSIONS = {schema.TensorType.FLOAT32: 1, schema.TensorType.INT8: 3}
 
 
-def cost(operator, outputs, value_bytes=4):
+def cost(operator: schema.OperatorT, outputs: int, value_bytes: int = 4) -> int:
     """The bytes that `rewrite` adds to a file at most, the weight aside.
 
     Args:
         operator: The fully connected operator.
         outputs: How many outputs it has.
-        value_bytes: What one value of a bias takes, with its scale where it has one.
+        value_bytes: The bytes of one value of a bias, with its scale where it has one.
     """
     return RESHAPES_BYTES + (0 if _has_bias(operator) else value_bytes * outputs + BIAS_BYTES)
 
 
-def kernel_shape(shape):
-    """The shape of the convolution's kernel for a Dense kernel of a shape.
+def kernel_shape(shape: Sequence[int]) -> tuple[int, int, int, int]:
+    """The shape of a Dense kernel when it is written as a convolution's.
 
     Args:
         shape: `(outputs, inputs)`.
 
     Returns:
-        `(outputs, k, 1, inputs / k)` with the smallest k that leaves at most 256.
+        `(outputs, k, 1, inputs / k)` with the smallest k that leaves a last axis of at most 256.
 
     >>> kernel_shape((300, 784))
     (300, 4, 1, 196)
@@ -48,11 +49,16 @@ def kernel_shape(shape):
     return outputs, height, 1, inputs // height
 
 
-def rewrite(model, subgraph, operator, shape):
+def rewrite(
+    file: schema.ModelT,
+    subgraph: schema.SubGraphT,
+    operator: schema.OperatorT,
+    shape: Sequence[int],
+) -> schema.OperatorT:
     """Replaces a fully connected operator by a reshape, a convolution and a reshape.
 
     Args:
-        model: The `ModelT`, changed in place.
+        file: The `ModelT`, changed in place.
         subgraph: The operator's subgraph.
         operator: The operator. Its weight may be stored in any form.
         shape: The convolution's kernel shape, see `kernel_shape`.
@@ -60,63 +66,67 @@ def rewrite(model, subgraph, operator, shape):
     Returns:
         The convolution.
     """
-    source, weight = (int(index) for index in operator.inputs[:2])
-    (target,) = (int(index) for index in operator.outputs)
+    read, weight = (int(index) for index in operator.inputs[:2])
+    (written,) = (int(index) for index in operator.outputs)
     tensors = subgraph.tensors
     tensors[weight].shape = list(shape)
-    rows = math.prod(levels.shape(tensors[source])) // math.prod(shape[1:])
+    rows = math.prod(levels.shape(tensors[read])) // math.prod(shape[1:])
 
-    def shaped(like, new_shape):
-        index = edit.add_tensor(model, subgraph, new_shape, tensors[like].type)
+    def shaped(like: int, new_shape: Sequence[int]) -> int:
+        index = edit.add_tensor(file, subgraph, new_shape, tensors[like].type)
         tensors[index].quantization = tensors[like].quantization
         return index
 
-    image = shaped(source, (rows, *shape[1:]))
-    pixel = shaped(target, (rows, 1, 1, shape[0]))
+    image = shaped(read, (rows, *shape[1:]))
+    pixel = shaped(written, (rows, 1, 1, shape[0]))
     options = schema.Conv2DOptionsT()
     options.padding = schema.Padding.VALID
     options.strideW = options.strideH = 1
     options.fusedActivationFunction = operator.builtinOptions.fusedActivationFunction
     convolution = edit.operator(
-        model,
+        file,
         schema.BuiltinOperator.CONV_2D,
-        [image, weight, _bias(model, subgraph, operator, shape[0])],
+        [image, weight, _bias(file, subgraph, operator, shape[0])],
         [pixel],
-        _VERSIONS[tensors[source].type],
+        _VERSIONS[tensors[read].type],
         options,
     )
     place = subgraph.operators.index(operator)
     subgraph.operators[place : place + 1] = [
-        _reshape(model, subgraph, source, image),
+        _reshape(file, subgraph, read, image),
         convolution,
-        _reshape(model, subgraph, pixel, target),
+        _reshape(file, subgraph, pixel, written),
     ]
     return convolution
 
 
-def _has_bias(operator):
+def _has_bias(operator: schema.OperatorT) -> bool:
     return len(operator.inputs) > 2 and operator.inputs[2] >= 0
 
 
-def _bias(model, subgraph, operator, channels):
-    """The operator's bias; a convolution needs one even of zeros."""
+def _bias(
+    file: schema.ModelT, subgraph: schema.SubGraphT, operator: schema.OperatorT, channels: int
+) -> int:
+    """The index of the operator's bias, or of new zeros: a convolution needs a bias."""
     if _has_bias(operator):
         return int(operator.inputs[2])
-    source, weight = (subgraph.tensors[index] for index in operator.inputs[:2])
-    if source.type != schema.TensorType.INT8:
+    read, weight = (subgraph.tensors[index] for index in operator.inputs[:2])
+    if read.type != schema.TensorType.INT8:
         zeros = np.zeros(channels, np.float32)
-        return edit.add_tensor(model, subgraph, zeros.shape, schema.TensorType.FLOAT32, zeros)
-    zeros = np.zeros(channels, np.int32)
-    index = edit.add_tensor(model, subgraph, zeros.shape, schema.TensorType.INT32, zeros)
+        return edit.add_tensor(file, subgraph, zeros.shape, schema.TensorType.FLOAT32, zeros)
+    integers = np.zeros(channels, np.int32)
+    index = edit.add_tensor(file, subgraph, integers.shape, schema.TensorType.INT32, integers)
     parameters = schema.QuantizationParametersT()
-    parameters.scale = np.float32(source.quantization.scale * weight.quantization.scale)
+    parameters.scale = np.float32(read.quantization.scale * weight.quantization.scale)
     parameters.zeroPoint = np.zeros(len(parameters.scale), np.int64)
     subgraph.tensors[index].quantization = parameters
     return index
 
 
-def _reshape(model, subgraph, source, target):
+def _reshape(
+    file: schema.ModelT, subgraph: schema.SubGraphT, read: int, written: int
+) -> schema.OperatorT:
     options = schema.ReshapeOptionsT()
-    options.newShape = list(levels.shape(subgraph.tensors[target]))
+    options.newShape = list(levels.shape(subgraph.tensors[written]))
     builtin = schema.BuiltinOperator.RESHAPE
-    return edit.operator(model, builtin, [source], [target], options=options)
+    return edit.operator(file, builtin, [read], [written], options=options)

@@ -1,6 +1,7 @@
 """Weights in fewer bits: `to_float16(values)`, `to_int8(values, axis) -> (integers, scales)`."""
 
 import numpy as np
+from ai_edge_litert import schema_py_generated as schema
 
 # How far rounding moves a value at most, in steps, with what computing the step itself rounds.
 HALF_A_STEP = 0.51
@@ -14,7 +15,7 @@ LARGEST = 127
 _WORTH_A_SCALE = 4.0
 
 
-def to_float16(values):
+def to_float16(values: np.ndarray) -> np.ndarray | None:
     """The values rounded to float16, or `None` where the largest is out of its range."""
     largest = np.abs(values).max(initial=0)
     if largest > np.finfo(np.float16).max or 0 < largest < np.finfo(np.float16).tiny:
@@ -22,13 +23,16 @@ def to_float16(values):
     return values.astype(np.float16)
 
 
-def to_int8(values, axis=None, always_by_channel=False):
+def to_int8(
+    values: np.ndarray, axis: int | None = None, always_by_channel: bool = False
+) -> tuple[np.ndarray, np.ndarray]:
     """The values as 8-bit integers: `values ~ scale * integer`, zero exactly.
 
     Args:
         values: A float array.
         axis: The axis of the output channels, which may have a scale each; `None` for one scale.
-        always_by_channel: Whether they have one each even where one for all is nearly as good.
+        always_by_channel: Whether each channel has a scale even where one scale for all is nearly
+            as good.
 
     Returns:
         The int8 array, and its scales: float32, one, or one for each index of `axis`.
@@ -37,27 +41,29 @@ def to_int8(values, axis=None, always_by_channel=False):
     >>> integers.tolist(), scales.size
     ([[0, 127], [-50, 100]], 1)
     """
-    scales = _largest(values, axis, 1.0 if always_by_channel else _WORTH_A_SCALE)
-    scales = (np.where(scales > 0, scales, 1) / LARGEST).astype(np.float32)
+    largest = _largest(values, axis, 1.0 if always_by_channel else _WORTH_A_SCALE)
+    scales = (np.where(largest > 0, largest, 1) / LARGEST).astype(np.float32)
     scales = np.maximum(scales, np.finfo(np.float32).tiny)
     shape = [1] * values.ndim
-    if scales.size > 1:
+    if axis is not None and scales.size > 1:
         shape[axis] = scales.size
     integers = np.round(values / scales.reshape(shape))
     return np.clip(integers, -LARGEST, LARGEST).astype(np.int8), scales
 
 
-def restored(integers, parameters):
-    """What quantised values stand for.
+def restored(
+    integers: np.ndarray, parameters: schema.QuantizationParametersT
+) -> tuple[np.ndarray, np.ndarray]:
+    """The real values that quantised ones stand for.
 
     Args:
         integers: An integer array.
         parameters: The schema's `QuantizationParametersT` of its tensor.
 
     Returns:
-        The float values, and the size of a step: one, or of a shape that fits the array's.
+        The float values, and the size of a step: one, or in a shape that broadcasts.
     """
-    scales = np.asarray(parameters.scale, np.float32)
+    scales: np.ndarray = np.asarray(parameters.scale, np.float32)
     zero_points = np.asarray(parameters.zeroPoint, np.int64)
     if scales.size > 1:
         shape = [1] * integers.ndim
@@ -66,14 +72,13 @@ def restored(integers, parameters):
     return (integers - zero_points) * scales, scales
 
 
-def _largest(values, axis, worth):
-    """The largest magnitude of the tensor, or of each channel where that is worth its bytes.
+def _largest(values: np.ndarray, axis: int | None, worth: float) -> np.ndarray:
+    """The largest magnitude of the tensor, or of each channel where their scales pay.
 
     Args:
         values: A float array.
-        axis: That of the channels, or `None`.
-        worth: How many times the mean square rounding error has to be that of a scale for each
-            channel.
+        axis: The axis of the channels, or `None`.
+        worth: By what factor scales for each channel must lower the mean square rounding error.
     """
     whole = np.abs(values).max(initial=0).reshape(1)
     if axis is None or not whole.any():

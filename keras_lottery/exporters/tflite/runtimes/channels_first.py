@@ -7,14 +7,14 @@ networks alone, so that no comparison on a PC shows anything. Why a feature map 
 hands on inside, and not who reads its last feature map.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Mapping
 
 from ai_edge_litert import schema_py_generated as schema
 
+from keras_lottery.exporters.tables import printable
 from keras_lottery.exporters.tflite.contents import Contents
 from keras_lottery.exporters.tflite.format import flatbuffer, levels
 from keras_lottery.exporters.tflite.format.graph import Graph
-from keras_lottery.exporters.tflite.format.names import printable
 from keras_lottery.exporters.tflite.runtimes import xnnpack
 from keras_lottery.exporters.tflite.runtimes.defects import Defect
 
@@ -25,46 +25,48 @@ _EFFECTS = {
 }
 
 
-def find(model: schema.ModelT, contents: Contents) -> list[Defect]:
-    """The defects of a model's first subgraph, the one that XNNPACK rewrites.
+def find(file: schema.ModelT, contents: Contents) -> list[Defect]:
+    """The defects of a file's first subgraph, which alone XNNPACK rewrites.
 
     Args:
-        model: What `flatbuffer.read` returned.
-        contents: Of the same model.
+        file: What `flatbuffer.read` returned.
+        contents: The counts of the same file.
 
     Raises:
         FlatbufferError: Operators or weights contradict themselves.
     """
     return [
         Defect("misread by XNNPACK", _written(graph, operator), cause, _EFFECTS)
-        for graph, _, misread in _torn(model, contents)
+        for graph, _, misread in _torn(file, contents)
         for operator, cause in misread
     ]
 
 
-def openings(model: schema.ModelT, contents: Contents) -> list[schema.OperatorT]:
+def openings(file: schema.ModelT, contents: Contents) -> list[schema.OperatorT]:
     """The convolutions that open the stretches in which `find` finds a defect.
 
     Args:
-        model: What `flatbuffer.read` returned.
-        contents: Of the same model.
+        file: What `flatbuffer.read` returned.
+        contents: The counts of the same file.
 
     Raises:
         FlatbufferError: Operators or weights contradict themselves.
     """
     return [
         operator
-        for graph, stretch, _ in _torn(model, contents)
+        for graph, stretch, _ in _torn(file, contents)
         for operator in stretch
         if xnnpack.fits(graph, operator)[0]
     ]
 
 
-def _torn(model, contents):
-    """`(graph, stretch, [(operator, cause)])` for each stretch that is computed wrongly."""
-    if not model.subgraphs:
+def _torn(
+    file: schema.ModelT, contents: Contents
+) -> Iterator[tuple[Graph, list[schema.OperatorT], list[tuple[schema.OperatorT, str]]]]:
+    """Yields `(graph, stretch, [(operator, cause)])` for each stretch that is computed wrongly."""
+    if not file.subgraphs:
         return
-    graph = Graph(model, model.subgraphs[0])
+    graph = Graph(file, file.subgraphs[0])
     if not any(graph.name(operator) == "DENSIFY" for operator in graph.subgraph.operators):
         return
     if not any(xnnpack.ends(graph, operator) for operator in graph.subgraph.operators):
@@ -77,9 +79,9 @@ def _torn(model, contents):
                 yield graph, stretch, misread
 
 
-def _held(graph):
-    """The operators that XNNPACK can hold channels first, by their `id`, if nothing forbids it."""
-    held = {}
+def _held(graph: Graph) -> dict[int, schema.OperatorT]:
+    """The operators that XNNPACK can hold channels first, by `id`, if nothing forbids it."""
+    held: dict[int, schema.OperatorT] = {}
     for operator in graph.subgraph.operators:
         if graph.producer.get(graph.output(operator)) is not operator:
             continue
@@ -89,22 +91,28 @@ def _held(graph):
     return held
 
 
-def _sources(graph, operator, held):
-    """The operators whose outputs it reads; None where one is not held channels first."""
+def _sources(
+    graph: Graph, operator: schema.OperatorT, held: Mapping[int, schema.OperatorT]
+) -> list[schema.OperatorT] | None:
+    """The operators whose outputs it reads; None if one of them is not held channels first."""
     found = [graph.producer.get(index) for index in xnnpack.activations(graph, operator)]
-    return found if found and all(id(source) in held for source in found) else None
+    sources = [operator for operator in found if operator is not None and id(operator) in held]
+    return sources if sources and len(sources) == len(found) else None
 
 
-def _stretches(graph, held) -> Iterable[list[schema.OperatorT]]:
-    """What is held together, without the stretches that XNNPACK finds a reason against."""
+def _stretches(
+    graph: Graph, held: Mapping[int, schema.OperatorT]
+) -> Iterable[list[schema.OperatorT]]:
+    """The operators that are held together, but for the stretches that XNNPACK gives up."""
     leader = {key: key for key in held}
 
-    def first(key):
+    def first(key: int) -> int:
         while leader[key] != key:
             leader[key] = key = leader[leader[key]]
         return key
 
-    spoilt, read = set(), {}
+    spoilt: set[int] = set()
+    read: dict[int, schema.OperatorT] = {}
     for operator in graph.subgraph.operators:
         if graph.producer.get(graph.output(operator)) is not operator:
             continue
@@ -124,14 +132,16 @@ def _stretches(graph, held) -> Iterable[list[schema.OperatorT]]:
         if any(id(reader) not in held for reader in xnnpack.readers(graph, index)):
             spoilt.add(id(source))
     spoilt = {first(key) for key in spoilt}
-    stretches = {}
+    stretches: dict[int, list[schema.OperatorT]] = {}
     for key, operator in held.items():
         if first(key) not in spoilt:
             stretches.setdefault(first(key), []).append(operator)
     return stretches.values()
 
 
-def _cause(graph, operator, held):
+def _cause(
+    graph: Graph, operator: schema.OperatorT, held: Mapping[int, schema.OperatorT]
+) -> str | None:
     name, index = graph.name(operator), graph.output(operator)
     readers = xnnpack.readers(graph, index)
     if not xnnpack.ends(graph, operator) and not any(id(reader) in held for reader in readers):
@@ -146,10 +156,10 @@ def _cause(graph, operator, held):
             return f"{name} of a feature map and a number for each channel, held channels first."
     if name in xnnpack.REDUCTIONS:
         axes = graph.tensor(graph.input(operator, 1))
-        if levels.size(axes) == 1 and int(flatbuffer.dense(graph.model, axes).flat[0]) in (1, 2):
+        if levels.size(axes) == 1 and int(flatbuffer.values(graph.file, axes).flat[0]) in (1, 2):
             return f"{name} over one of height and width alone, held channels first."
     return None
 
 
-def _written(graph, operator):
-    return printable(levels.title(graph.tensor(graph.output(operator))))
+def _written(graph: Graph, operator: schema.OperatorT) -> str:
+    return printable(levels.name(graph.tensor(graph.output(operator))))

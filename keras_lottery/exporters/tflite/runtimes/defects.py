@@ -9,9 +9,9 @@ from dataclasses import dataclass
 import numpy as np
 from ai_edge_litert import schema_py_generated as schema
 
+from keras_lottery.exporters.tables import printable
 from keras_lottery.exporters.tflite.format import levels
-from keras_lottery.exporters.tflite.format.graph import Graph
-from keras_lottery.exporters.tflite.format.names import printable
+from keras_lottery.exporters.tflite.format.graph import Graph, Use
 
 # The version of FULLY_CONNECTED with which LiteRT takes its sparse kernels, and XNNPACK leaves it.
 SPARSE_VERSION = 8
@@ -33,7 +33,7 @@ class Defect:
             `"too many blocks"`.
         tensor: The weight's name.
         cause: What is wrong in the file.
-        effects: Runtime to what it does with the file.
+        effects: Runtime -> what it does with the file.
     """
 
     kind: str
@@ -48,7 +48,7 @@ def find(graph: Graph, index: int) -> list[Defect]:
     Raises:
         FlatbufferError: The tensor's sparsity contradicts itself.
     """
-    # All that the looks below ask of a use.
+    # Of uses in which the looks below find the same, one is enough.
     alike = {
         (use.through, use.operator.opcodeIndex, _is_hybrid(graph, index, use)): use
         for use in graph.uses(index)
@@ -61,7 +61,7 @@ def find(graph: Graph, index: int) -> list[Defect]:
     ]
 
 
-def _undensified(graph, index, use):
+def _undensified(graph: Graph, index: int, use: Use) -> Defect | None:
     """Nothing unpacks the tensor, and its reader does not know sparse tensors."""
     name = graph.name(use.operator)
     first = use.through[0] if use.through else name
@@ -69,7 +69,7 @@ def _undensified(graph, index, use):
         return None
     return Defect(
         "never unpacked",
-        printable(levels.title(graph.tensor(index))),
+        printable(levels.name(graph.tensor(index))),
         f"{first} reads the compressed bytes as if they were dense: there is no DENSIFY before it.",
         {
             "LiteRT, XNNPACK": "NaN or noise",
@@ -80,7 +80,7 @@ def _undensified(graph, index, use):
     )
 
 
-def _claimed(graph, index, use):
+def _claimed(graph: Graph, index: int, use: Use) -> Defect | None:
     """XNNPACK takes a sparse hybrid layer that it cannot compute."""
     if use.through or not _is_hybrid(graph, index, use):
         return None
@@ -88,7 +88,7 @@ def _claimed(graph, index, use):
         return None
     return Defect(
         "claimed by XNNPACK",
-        printable(levels.title(graph.tensor(index))),
+        printable(levels.name(graph.tensor(index))),
         f"FULLY_CONNECTED of version {graph.version(use.operator)} with sparse int8 weights and "
         f"float inputs: XNNPACK leaves only version {SPARSE_VERSION} to the kernel that knows "
         "sparse weights.",
@@ -101,7 +101,7 @@ def _claimed(graph, index, use):
     )
 
 
-def _undelegated(graph, index, use):
+def _undelegated(graph: Graph, index: int, use: Use) -> Defect | None:
     """XNNPACK takes an int8 layer whose unpacked weights it then cannot find."""
     name = graph.name(use.operator)
     weight_is_int8 = graph.tensor(index).type == _INT8 and use.through == ("DENSIFY",)
@@ -110,7 +110,7 @@ def _undelegated(graph, index, use):
         return None
     return Defect(
         "refused by XNNPACK",
-        printable(levels.title(graph.tensor(index))),
+        printable(levels.name(graph.tensor(index))),
         f"{name} with int8 weights behind DENSIFY: XNNPACK claims it and then cannot prepare it.",
         {
             "LiteRT, XNNPACK": "does not load",
@@ -120,7 +120,7 @@ def _undelegated(graph, index, use):
     )
 
 
-def _indivisible(graph, index, use):
+def _indivisible(graph: Graph, index: int, use: Use) -> Defect | None:
     """The columns behind the last whole block have no place in the file."""
     tensor = graph.tensor(index)
     shape, blocks = levels.shape(tensor), levels.blocks(tensor)
@@ -130,14 +130,14 @@ def _indivisible(graph, index, use):
     axis, width = next(iter(cut.items()))
     return Defect(
         "cut off",
-        printable(levels.title(tensor)),
+        printable(levels.name(tensor)),
         f"Blocks of {width} along an axis of {shape[axis]}: the last {shape[axis] % width} "
         "columns were dropped when the file was made, whatever weights they held.",
         {"every runtime": "silently wrong, unless those weights were all zero"},
     )
 
 
-def _overflowing(graph, index, use):
+def _overflowing(graph: Graph, index: int, use: Use) -> Defect | None:
     """More blocks in a row than the hybrid kernel's one-byte table can count or number."""
     tensor = graph.tensor(index)
     width = levels.blocks(tensor).get(1)
@@ -149,14 +149,14 @@ def _overflowing(graph, index, use):
         return None
     return Defect(
         "too many blocks",
-        printable(levels.title(tensor)),
+        printable(levels.name(tensor)),
         f"{inputs} inputs in blocks of {width}, {fullest} of them in one row: the kernel's table "
         f"has one byte for each, up to {_COLUMNS} columns and {MOST_BLOCKS} blocks in a row.",
         {"LiteRT, built-in kernels": "silently wrong"},
     )
 
 
-def _fullest_row(tensor):
+def _fullest_row(tensor: schema.TensorT) -> int:
     """The most blocks that a row stores."""
     compressed = [
         level
@@ -167,9 +167,9 @@ def _fullest_row(tensor):
     return max((int(count.max(initial=0)) for count in counts), default=0)
 
 
-def _is_hybrid(graph, index, use):
+def _is_hybrid(graph: Graph, index: int, use: Use) -> bool:
     """Whether int8 weights meet float inputs."""
     values = graph.input(use.operator, 0)
     if graph.tensor(index).type != _INT8 or "DEQUANTIZE" in use.through or values < 0:
         return False
-    return graph.tensor(values).type == _FLOAT
+    return bool(graph.tensor(values).type == _FLOAT)

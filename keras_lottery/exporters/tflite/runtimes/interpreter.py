@@ -1,21 +1,26 @@
-"""`invoke(data, inputs, runtime) -> outputs`: a TFLite file run in a runtime, here or apart.
+"""`invoke(data, inputs, runtime) -> outputs`: runs a TFLite file, in this process or another.
 
-A file that the runtime cannot compute may end the process, not raise. So a file not yet trusted is
-run apart: this module is also the script that does it, and therefore imports nothing of its own
-package.
+A file that the runtime cannot compute may end the process and not raise. So `invoke_apart` runs a
+file that is not trusted yet in another process: this module is also the script of that process, and
+therefore imports nothing of its own package.
 """
 
 import subprocess
 import sys
 import tempfile
+from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+
+# The outputs of a file, one float array `(examples, ...)` for each.
+Outputs = list[np.ndarray]
 
 RUNTIMES = ("XNNPACK", "built-in kernels")
 MICRO = "TensorFlow Lite Micro"
 
-# Seconds after which a run counts as caught in a loop: for loading a file, and for each example.
+# Seconds after which a run counts as endless: to load a file, and for each example.
 _LOADING_LIMIT = 300.0
 _EXAMPLE_LIMIT = 20.0
 
@@ -23,13 +28,14 @@ _EXAMPLE_LIMIT = 20.0
 _ARENA = 2**24
 
 
-def invoke(data, inputs, runtime, batch=None):
-    """Runs a TFLite model on examples, as many at a time as its batch has.
+def invoke(
+    data: bytes, inputs: Sequence[np.ndarray], runtime: str, batch: int | None = None
+) -> Outputs:
+    """Runs a TFLite file on examples, as many at a time as its batch has.
 
     Args:
         data: The flatbuffer, `bytes`.
-        inputs: A list with one array of shape `(examples, ...)` for each input of the model, real
-            values.
+        inputs: One array of shape `(examples, ...)` for each input of the file, real values.
         runtime: `"XNNPACK"`, what an app gets by default, `"built-in kernels"`, or `MICRO`.
         batch: The number of examples to resize the file to; by default its own.
 
@@ -37,7 +43,7 @@ def invoke(data, inputs, runtime, batch=None):
         A list with one float array of shape `(examples, ...)` for each output, real values.
 
     Raises:
-        RuntimeError, ValueError: What the runtime says.
+        RuntimeError, ValueError: The runtime cannot load or run the file.
     """
     if runtime == MICRO:
         return _invoke_micro(data, inputs)
@@ -70,7 +76,7 @@ def invoke(data, inputs, runtime, batch=None):
     return _joined(outputs, len(inputs[0]))
 
 
-def _invoke_micro(data, inputs):
+def _invoke_micro(data: bytes, inputs: Sequence[np.ndarray]) -> Outputs:
     from tflite_micro.python.tflite_micro import runtime
 
     interpreter = runtime.Interpreter.from_bytes(data, arena_size=_ARENA + 20 * len(data))
@@ -83,22 +89,24 @@ def _invoke_micro(data, inputs):
     return _joined(outputs, len(inputs[0]))
 
 
-def _batches(inputs, shapes):
-    """Inputs for one run after the other; the last ones are filled up with the last example."""
+def _batches(
+    inputs: Sequence[np.ndarray], shapes: Sequence[Sequence[int]]
+) -> Iterator[list[np.ndarray]]:
+    """Yields the inputs of one run after the other; the last example fills the last batch up."""
     count, size = len(inputs[0]), max([int(shape[0]) for shape in shapes if len(shape)] or [1])
     for start in range(0, count, size):
         chosen = np.minimum(np.arange(start, start + size), count - 1)
         yield [array[chosen] for array in inputs]
 
 
-def _joined(outputs, count):
-    """The outputs of all runs, without those of examples that only filled up the last."""
-    joined = [np.concatenate(each) for each in zip(*outputs, strict=True)]
+def _joined(outputs: Sequence[Sequence[np.ndarray]], count: int) -> Outputs:
+    """The outputs of all runs, without those that only filled the last batch up."""
+    joined: Outputs = [np.concatenate(each) for each in zip(*outputs, strict=True)]
     return [array[:count] if len(array) >= count else array for array in joined]
 
 
-def _micro_outputs(interpreter):
-    outputs = []
+def _micro_outputs(interpreter: Any) -> Outputs:
+    outputs: Outputs = []
     while True:
         try:
             detail = interpreter.get_output_details(len(outputs))
@@ -108,15 +116,17 @@ def _micro_outputs(interpreter):
         outputs.append(real(value, *_scale(detail)))
 
 
-def _scale(detail):
+def _scale(detail: dict[str, Any]) -> tuple[float, int]:
     parameters = detail["quantization_parameters"]
     if not len(parameters["scales"]):
         return 0.0, 0
-    return parameters["scales"][0], parameters["zero_points"][0]
+    return float(parameters["scales"][0]), int(parameters["zero_points"][0])
 
 
-def invoke_apart(data, inputs, names=RUNTIMES):
-    """Runs a TFLite model on the same examples in several runtimes, in a process of its own.
+def invoke_apart(
+    data: bytes, inputs: Sequence[np.ndarray], names: Sequence[str] = RUNTIMES
+) -> dict[str, Outputs | str]:
+    """Runs a TFLite file on the same examples in several runtimes, in a process of its own.
 
     Args:
         data: The flatbuffer, `bytes`.
@@ -124,7 +134,8 @@ def invoke_apart(data, inputs, names=RUNTIMES):
         names: The runtimes; `"XNNPACK@3"` is the first three examples at once, in XNNPACK.
 
     Returns:
-        `dict`: runtime -> the list of its outputs, as of `invoke`, or, a `str`, why there are none.
+        `dict`: runtime -> the list of its outputs, as of `invoke`, or a `str` that says why there
+        are none.
     """
     limit = len(names) * (_LOADING_LIMIT + _EXAMPLE_LIMIT * len(inputs[0]))
     with tempfile.TemporaryDirectory() as folder:
@@ -135,8 +146,8 @@ def invoke_apart(data, inputs, names=RUNTIMES):
         return {name: _result(Path(folder), name, end) for name in names}
 
 
-def _end(command, limit):
-    """How a process ended that wrote no result, as a sentence."""
+def _end(command: Sequence[str], limit: float) -> str:
+    """Runs a process and says how it ended, in case it wrote no result."""
     try:
         done = subprocess.run(command, capture_output=True, text=True, timeout=limit)
     except subprocess.TimeoutExpired:
@@ -146,7 +157,7 @@ def _end(command, limit):
     return done.stderr.strip()[-500:] or f"the process ended with status {done.returncode}"
 
 
-def _result(folder, runtime, end):
+def _result(folder: Path, runtime: str, end: str) -> Outputs | str:
     outputs, reason = folder / f"{runtime}.npz", folder / f"{runtime}.txt"
     if outputs.exists():
         with np.load(outputs) as arrays:
@@ -154,24 +165,24 @@ def _result(folder, runtime, end):
     return reason.read_text() if reason.exists() else end
 
 
-def stored(array, dtype, scale, zero_point):
-    """Real values as a tensor of a type holds them; a scale of zero is none."""
+def stored(array: np.ndarray, dtype: type, scale: float, zero_point: int) -> np.ndarray:
+    """Real values as a tensor of a type stores them; a scale of zero means that it has no scale."""
     if scale and np.issubdtype(dtype, np.integer):
         limits = np.iinfo(dtype)
         array = np.clip(np.round(array / scale) + zero_point, limits.min, limits.max)
     return array.astype(dtype)
 
 
-def real(array, scale, zero_point):
-    """The real values that a tensor's stand for; a scale of zero is none."""
+def real(array: np.ndarray, scale: float, zero_point: int) -> np.ndarray:
+    """The real values that stored ones stand for; a scale of zero means that there is no scale."""
     array = np.atleast_1d(array)
     if scale and np.issubdtype(array.dtype, np.integer):
         return ((array.astype(np.float32) - zero_point) * scale).astype(np.float32)
     return array
 
 
-def _main(folder, *names):
-    folder = Path(folder)
+def _main(path: str, *names: str) -> None:
+    folder = Path(path)
     with np.load(folder / "inputs.npz") as arrays:
         inputs = [arrays[name] for name in arrays.files]
     for name in names:

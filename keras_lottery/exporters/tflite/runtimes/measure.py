@@ -1,8 +1,8 @@
-"""Time and memory of `.tflite` files on this machine: `measure(files) -> measurements`.
+"""Measures time and memory of `.tflite` files: `measure(files) -> [Measurement]`.
 
-Each file is loaded in a process of its own, as in an app, and memory is what that grows by. Times
-are taken in turns, a few runs of each file after the other, so that whatever else the machine does
-falls on all of them.
+Each file is loaded in a process of its own, as in an app, and its memory is the growth of that
+process. Times are taken in turns, a few runs of each file after the other, so that whatever else
+the machine does falls on all of them.
 """
 
 import contextlib
@@ -16,30 +16,30 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from os import PathLike
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
-from keras_lottery.exporters.tflite import tables
 from keras_lottery.exporters.tflite.runtimes import probe
 from keras_lottery.exporters.tflite.runtimes.interpreter import RUNTIMES
 
-# Seconds after which a process that says nothing counts as caught in a loop.
+# Seconds after which a process that says nothing counts as endless.
 _LIMIT = 60.0
 
 
 @dataclass(frozen=True)
 class Measurement:
-    """What one file took in one runtime, on one thread.
+    """Time and memory of one file in one runtime, on one thread.
 
     Attributes:
-        file: Its name.
-        runtime: One of `interpreter.RUNTIMES`.
-        median: Of the latencies in seconds; None where the file failed.
-        low: Their 10th percentile.
+        file: The name of the file, without its folder.
+        runtime: `"XNNPACK"` or `"built-in kernels"`.
+        median: The median latency in seconds; None if the file failed, like the other numbers.
+        low: The 10th percentile of the latencies.
         high: Their 90th percentile.
-        memory: Bytes by which a fresh process grows that loads the file and runs it once.
-        load: Seconds from opening the file to the first result, in that process.
-        failure: Why there are no numbers, or empty.
+        memory: The bytes by which a fresh process grows that loads the file and runs it once.
+        load: The seconds from opening the file to the first result, in that process.
+        failure: Why the file could not be measured; empty if it could.
     """
 
     file: str
@@ -52,18 +52,21 @@ class Measurement:
     failure: str = ""
 
     def row(self) -> tuple[str, ...]:
-        """The measurement as cells: microseconds, bytes and milliseconds."""
-        if self.failure:
-            return (self.file, self.runtime, "", "", "", "", self.failure)
+        """The measurement as text: file, runtime, times, memory, time to load, failure."""
+        low, high = _shown(self.low, 1e6, ".1f"), _shown(self.high, 1e6, ".1f")
         return (
             self.file,
             self.runtime,
-            f"{1e6 * self.median:.1f}",
-            f"{1e6 * self.low:.1f} to {1e6 * self.high:.1f}",
-            tables.number(self.memory),
-            f"{1e3 * self.load:.1f}",
-            "",
+            _shown(self.median, 1e6, ".1f"),
+            f"{low} to {high}" if low else "",
+            _shown(self.memory, 1, ",.0f"),
+            _shown(self.load, 1e3, ".1f"),
+            self.failure,
         )
+
+
+def _shown(number: float | None, factor: float, form: str) -> str:
+    return "" if number is None else format(factor * number, form)
 
 
 def measure(
@@ -72,22 +75,40 @@ def measure(
     seconds: float = 5.0,
     runtimes: Sequence[str] = RUNTIMES,
 ) -> list[Measurement]:
-    """Measures files side by side. Linux only: it reads memory from `/proc`.
+    """Measures the time and memory of `.tflite` files on this machine, on one thread.
+
+    Each file runs in a process of its own, and the files take turns, so whatever else the machine
+    does falls on all of them. Works on Linux only: memory is read from `/proc`.
 
     Args:
-        files: Paths of `.tflite` files, from anywhere; one that cannot be run fails alone.
+        files: Paths of `.tflite` files, whoever made them. A file that cannot run gets a
+            `Measurement` with the reason; the others are measured all the same.
         seconds: How long to time in each runtime, all files together.
-        runtimes: Which of `RUNTIMES`.
+        runtimes: Any of `"XNNPACK"`, which an app gets by default, and `"built-in kernels"`.
 
     Returns:
-        One `Measurement` for each file and runtime.
+        A list with one `Measurement` for each runtime and file, all files of a runtime in a row.
+
+    Raises:
+        ValueError: A runtime is none of the two.
+
+    Example:
+
+    >>> from keras_lottery.exporters import tflite
+    >>> [found] = tflite.measure(["missing.tflite"], runtimes=["XNNPACK"])
+    >>> found.median is None, found.failure != ""
+    (True, True)
     """
-    return [each for runtime in runtimes for each in _measure(files, runtime, seconds)]
+    if isinstance(runtimes, str) or (set(runtimes) - set(RUNTIMES)):
+        raise ValueError(
+            f"`runtimes` is {runtimes!r}; it must be a list of {' and '.join(map(repr, RUNTIMES))}."
+        )
+    return [found for runtime in runtimes for found in _measure(files, runtime, seconds)]
 
 
-def _measure(files, runtime, seconds):
+def _measure(files: Sequence[str | PathLike], runtime: str, seconds: float) -> list[Measurement]:
     with contextlib.ExitStack() as stack:
-        # One after the other: what a file takes to load, it takes alone.
+        # One after the other, so that no file loads beside another.
         probes = [stack.enter_context(_Probe(file, runtime)) for file in files]
         end = time.monotonic() + seconds
         while True:
@@ -100,9 +121,10 @@ def _measure(files, runtime, seconds):
 class _Probe:
     """A process that has loaded one file and times it when told to."""
 
-    def __init__(self, file, runtime):
+    def __init__(self, file: str | PathLike, runtime: str):
         self.file, self.runtime = file, runtime
-        self.failure, self.times = "", []
+        self.failure = ""
+        self.times: list[float] = []
         self.errors = tempfile.TemporaryFile("w+")
         self.process = subprocess.Popen(
             # -P keeps this package's modules from shadowing the standard library's.
@@ -114,15 +136,15 @@ class _Probe:
         )
         self.loaded = self._answer()
 
-    def __enter__(self):
+    def __enter__(self) -> "_Probe":
         return self
 
-    def __exit__(self, *_):
+    def __exit__(self, *_: object) -> None:
         self.process.kill()
         self.process.communicate()
         self.errors.close()
 
-    def time(self):
+    def time(self) -> None:
         """Takes one sample, unless the process failed."""
         if not self.failure:
             with contextlib.suppress(BrokenPipeError):
@@ -131,16 +153,17 @@ class _Probe:
             if not self.failure:
                 self.times.append(taken)
 
-    def measurement(self):
-        """What was found."""
+    def measurement(self) -> Measurement:
+        """The result of all samples."""
         name = Path(self.file).name
         if self.failure:
             return Measurement(name, self.runtime, failure=self.failure)
         low, median, high = np.percentile(self.times, (10, 50, 90))
         return Measurement(name, self.runtime, median, low, high, **self.loaded)
 
-    def _answer(self):
-        """The value that the process prints next; None, and `failure`, if it prints none."""
+    def _answer(self) -> Any:
+        """The value that the process prints next; None, and a `failure`, if it prints none."""
+        assert self.process.stdout is not None  # a pipe, as asked for
         if not select.select([self.process.stdout], [], [], _LIMIT)[0]:
             self.failure = f"does not end within {_LIMIT:.0f} seconds"
         elif line := self.process.stdout.readline():
@@ -149,7 +172,7 @@ class _Probe:
             self.failure = self._why()
         return None
 
-    def _why(self):
+    def _why(self) -> str:
         status = self.process.wait()
         if status < 0:
             return f"crashes with signal {-status}"

@@ -16,11 +16,11 @@ import time
 import numpy as np
 from ai_edge_litert.interpreter import Interpreter, OpResolverType
 
-# A sample times as many runs as take about this long: the clock alone takes 0.1 us.
+# A sample is as many runs as take about this long: the clock alone takes 0.1 us.
 _SAMPLE_SECONDS = 5e-4
 
 
-def main(runtime, file):
+def main(runtime: str, file: str) -> None:
     """Loads the file, and times a sample for every line of the input."""
     before, start = _resident(), time.perf_counter()
     interpreter = _interpreter(file, runtime)
@@ -34,19 +34,19 @@ def main(runtime, file):
         _say(_time(interpreter, count))
 
 
-def _repeats(interpreter):
+def _repeats(interpreter: Interpreter) -> int:
     _time(interpreter, 1)
     return max(1, round(_SAMPLE_SECONDS / _time(interpreter, 10)))
 
 
-def _time(interpreter, count):
+def _time(interpreter: Interpreter, count: int) -> float:
     start = time.perf_counter()
     for _ in range(count):
         interpreter.invoke()
     return (time.perf_counter() - start) / count
 
 
-def _interpreter(file, runtime):
+def _interpreter(file: str, runtime: str) -> Interpreter:
     resolver = {
         "XNNPACK": OpResolverType.AUTO,
         "built-in kernels": OpResolverType.BUILTIN_WITHOUT_DEFAULT_DELEGATES,
@@ -60,13 +60,13 @@ def _interpreter(file, runtime):
     return interpreter
 
 
-def _resident():
-    """Bytes of this process in RAM now."""
+def _resident() -> int:
+    """The bytes of this process in RAM now."""
     with open("/proc/self/statm") as file:
         return int(file.read().split()[1]) * resource.getpagesize()
 
 
-def _say(value):
+def _say(value: object) -> None:
     print(json.dumps(value), flush=True)
 
 

@@ -1,4 +1,4 @@
-"""Whether XNNPACK will compute a file's 1x1 convolutions sparsely, and if not, exactly why.
+"""Tells whether XNNPACK computes a file's 1x1 convolutions sparsely, and if not, exactly why.
 
 XNNPACK holds sparse networks channels first, and only where a whole stretch of the network can be
 held so: one kind of convolution opens it, a reduction or DEPTH_TO_SPACE ends it, and everything
@@ -6,15 +6,18 @@ between has a channels-first kernel. The conditions are those of `xnn_subgraph_r
 XNNPACK's `src/subgraph.c`, and of its delegate in TensorFlow Lite.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from ai_edge_litert import schema_py_generated as schema
 
+from keras_lottery.exporters.tables import printable
 from keras_lottery.exporters.tflite.contents import Contents
 from keras_lottery.exporters.tflite.format import flatbuffer, levels
 from keras_lottery.exporters.tflite.format.graph import Graph
-from keras_lottery.exporters.tflite.format.names import printable
+
+# `((top, bottom), (left, right))`.
+_Padding = tuple[tuple[int, int], tuple[int, int]]
 
 # Up to this fraction of zeros XNNPACK computes densely.
 ZEROS_NEEDED = 2 / 3
@@ -33,13 +36,13 @@ _UNARY = (
 
 @dataclass(frozen=True)
 class SparsePath:
-    """What XNNPACK makes of a network's 1x1 convolutions.
+    """How XNNPACK computes a network's 1x1 convolutions, sparsely or why not.
 
     Attributes:
         weights: Names of the weights it would compute sparsely.
-        zeros: The fraction of zeros in all of them together, which is what XNNPACK looks at.
-        structure: What in the network's layers keeps it from doing so, and where.
-        storage: What in the values and how they are stored keeps it from doing so.
+        zeros: The fraction of zeros in all of them together, which decides in XNNPACK.
+        structure: The layers that keep XNNPACK from it, and why.
+        storage: What in the stored values keeps XNNPACK from it.
     """
 
     weights: tuple[str, ...]
@@ -49,15 +52,15 @@ class SparsePath:
 
     @property
     def taken(self) -> bool:
-        """Whether the file meets every condition. The device must meet one more, `CPU_NEEDED`."""
+        """Whether the file meets every condition. The device must meet another, `CPU_NEEDED`."""
         return not self.structure and not self.storage
 
 
-def sparse_path(model: schema.ModelT) -> SparsePath | None:
-    """Checks a model against the conditions of XNNPACK's sparse inference.
+def sparse_path(file: schema.ModelT) -> SparsePath | None:
+    """Checks a file against the conditions of XNNPACK's sparse inference.
 
     Args:
-        model: What `flatbuffer.read` returned.
+        file: What `flatbuffer.read` returned.
 
     Returns:
         The outcome for the stretch with the most 1x1 convolutions, or `None` for a network without
@@ -66,9 +69,9 @@ def sparse_path(model: schema.ModelT) -> SparsePath | None:
     Raises:
         FlatbufferError: Operators or weights contradict themselves.
     """
-    if not model.subgraphs:
+    if not file.subgraphs:
         return None
-    graph = Graph(model, model.subgraphs[0])
+    graph = Graph(file, file.subgraphs[0])
     operators = graph.subgraph.operators
     pointwise = [operator for operator in operators if _is_pointwise(graph, operator)]
     if not any(_is_over_an_image(graph, operator) for operator in pointwise):
@@ -76,7 +79,7 @@ def sparse_path(model: schema.ModelT) -> SparsePath | None:
     last = [operator for operator in operators if ends(graph, operator)]
     if not last:
         return SparsePath((), 0.0, (_NO_END,), ())
-    contents = Contents(model)
+    contents = Contents(file)
     paths = [_path(graph, stretch, contents) for stretch in _stretches(graph, last)]
     return max(paths, key=lambda path: (path.taken, len(path.weights)))
 
@@ -89,13 +92,13 @@ class _Stretch:
     structure: list[str]
 
 
-def _stretches(graph, last):
+def _stretches(graph: Graph, last: Iterable[schema.OperatorT]) -> list[_Stretch]:
     """Walks up from the ends to the convolutions that open their stretches.
 
     XNNPACK gives up at the first obstacle; this goes on, to name them all. Each operator is visited
     once: ends whose walks meet share a stretch.
     """
-    stretch_of = {}
+    stretch_of: dict[int, _Stretch] = {}
     for end in last:
         if id(end) in stretch_of:
             continue
@@ -109,8 +112,9 @@ def _stretches(graph, last):
                 operator, padding = _producer(graph, index)
                 if operator is None:
                     if held:
-                        failure = f"{_name(graph, index)}: no 3x3 convolution follows this input"
-                        stretch.structure.append(failure)
+                        stretch.structure.append(
+                            f"{_name(graph, index)}: no 3x3 convolution follows this input"
+                        )
                     continue
                 met = stretch_of.get(id(operator))
                 if met is stretch or (not held and ends(graph, operator)):
@@ -131,8 +135,8 @@ def _stretches(graph, last):
     return list({id(stretch): stretch for stretch in stretch_of.values()}.values())
 
 
-def _merged(one, other, stretch_of):
-    """Both as one, the smaller in the larger, so that no operator moves often."""
+def _merged(one: _Stretch, other: _Stretch, stretch_of: dict[int, _Stretch]) -> _Stretch:
+    """Merges the smaller stretch into the larger one, so that no operator moves often."""
     small, large = sorted((one, other), key=lambda stretch: len(stretch.inside))
     large.inside |= small.inside
     large.structure += small.structure
@@ -140,14 +144,14 @@ def _merged(one, other, stretch_of):
     return large
 
 
-def _path(graph, stretch, contents):
+def _path(graph: Graph, stretch: _Stretch, contents: Contents) -> SparsePath:
     inside = stretch.inside.values()
-    found = zeros(graph, inside, contents)
+    fraction = zeros(graph, inside, contents)
     return SparsePath(
-        tuple(levels.title(tensor) for tensor in _kernels(graph, inside)),
-        found,
+        tuple(levels.name(tensor) for tensor in _kernels(graph, inside)),
+        fraction,
         tuple(dict.fromkeys([*stretch.structure, *_leaks(graph, inside)])),
-        tuple(_storage_failures(graph, found)),
+        tuple(_storage_failures(graph, fraction)),
     )
 
 
@@ -155,7 +159,7 @@ def zeros(graph: Graph, operators: Iterable[schema.OperatorT], contents: Content
     """The fraction of zeros in the kernels of the 1x1 convolutions among some operators."""
     tensors = _kernels(graph, operators)
     size = sum(levels.size(tensor) for tensor in tensors)
-    return 1 - sum(contents.of(tensor).alive for tensor in tensors) / size if size else 0.0
+    return 1 - sum(contents.count(tensor).alive for tensor in tensors) / size if size else 0.0
 
 
 def fits(graph: Graph, operator: schema.OperatorT) -> tuple[bool, bool]:
@@ -165,20 +169,24 @@ def fits(graph: Graph, operator: schema.OperatorT) -> tuple[bool, bool]:
     return opens, failure is None or ends(graph, operator)
 
 
-def _kernels(graph, operators):
+def _kernels(graph: Graph, operators: Iterable[schema.OperatorT]) -> list[schema.TensorT]:
+    """The kernels of the 1x1 convolutions among some operators."""
     pointwise = [operator for operator in operators if _is_pointwise(graph, operator)]
-    return [graph.tensor(graph.source(graph.input(operator, 1))) for operator in pointwise]
+    constants = [graph.constant_behind(graph.input(operator, 1)) for operator in pointwise]
+    return [graph.tensor(constant) for constant in constants if constant is not None]
 
 
-def _role(graph, operator, padding):
-    """`(opens the stretch, None)`, or `(False, why it cannot be held channels first)`."""
+def _role(
+    graph: Graph, operator: schema.OperatorT, padding: _Padding | None
+) -> tuple[bool, str | None]:
+    """`(whether it opens the stretch, None)`, or `(False, why it is not held channels first)`."""
     name = graph.name(operator)
     output = graph.tensor(graph.output(operator))
     if output.type != schema.TensorType.FLOAT32:
         return False, "it does not compute in float"
     if name in ("CONV_2D", "DEPTHWISE_CONV_2D"):
         weights = graph.input(operator, 1)
-        if graph.source(weights) is None:
+        if graph.constant_behind(weights) is None:
             return False, f"{name} with weights that are computed"
         if graph.tensor(weights).type != schema.TensorType.FLOAT32:
             return False, "it does not compute in float"
@@ -195,7 +203,7 @@ def _role(graph, operator, padding):
     return False, f"{name} has no channels-first kernel"
 
 
-def _elementwise_failure(graph, operator):
+def _elementwise_failure(graph: Graph, operator: schema.OperatorT) -> str | None:
     computed = activations(graph, operator)
     if len(computed) < len(operator.inputs):
         return f"{graph.name(operator)} with a constant"
@@ -204,7 +212,9 @@ def _elementwise_failure(graph, operator):
     return None
 
 
-def _convolution_role(graph, operator, padding):
+def _convolution_role(
+    graph: Graph, operator: schema.OperatorT, padding: _Padding | None
+) -> tuple[bool, str | None]:
     options = graph.options(operator, schema.Conv2DOptionsT)
     _, height, width, channels = _kernel(graph, operator)
     strides = (options.strideH, options.strideW)
@@ -221,7 +231,9 @@ def _convolution_role(graph, operator, padding):
     return failure is None, failure
 
 
-def _depthwise_failure(graph, operator, padding):
+def _depthwise_failure(
+    graph: Graph, operator: schema.OperatorT, padding: _Padding | None
+) -> str | None:
     options = graph.options(operator, schema.DepthwiseConv2DOptionsT)
     _, height, width, _ = _kernel(graph, operator)
     strides = (options.strideH, options.strideW)
@@ -234,8 +246,13 @@ def _depthwise_failure(graph, operator, padding):
     return _padding_failure(options, (height, width), strides, padding)
 
 
-def _padding_failure(options, kernel, strides, padding):
-    """What is wrong with the padding of a 3x3 or 5x5 kernel, which must be symmetric."""
+def _padding_failure(
+    options: schema.Conv2DOptionsT | schema.DepthwiseConv2DOptionsT,
+    kernel: tuple[int, int],
+    strides: tuple[int, int],
+    padding: _Padding | None,
+) -> str | None:
+    """Says why the padding of a 3x3 or 5x5 kernel is not symmetric, as it must be."""
     needed = kernel[0] // 2
     if options.padding == schema.Padding.SAME:
         if strides == (1, 1) and padding is None:
@@ -250,17 +267,18 @@ def _padding_failure(options, kernel, strides, padding):
     return f"padding {found}; it needs {needed} on every side"
 
 
-def _producer(graph, index):
+def _producer(graph: Graph, index: int) -> tuple[schema.OperatorT | None, _Padding | None]:
     """`(operator, its own padding)` behind an activation.
 
     XNNPACK merges a PAD into the one convolution that reads it, so that the padding of a
     convolution is that of the PAD before it.
     """
     operator = graph.producer.get(index)
-    return operator, operator and _merged_padding(graph, graph.input(operator, 0))
+    padding = None if operator is None else _merged_padding(graph, graph.input(operator, 0))
+    return operator, padding
 
 
-def _merged_padding(graph, index):
+def _merged_padding(graph: Graph, index: int) -> _Padding | None:
     """`((top, bottom), (left, right))` if the tensor comes from a PAD that would be merged."""
     pad = graph.producer.get(index)
     if pad is None or graph.name(pad) != "PAD" or len(graph.consumers.get(index, [])) != 1:
@@ -268,10 +286,10 @@ def _merged_padding(graph, index):
     amounts = graph.input(pad, 1)
     if not graph.is_constant(amounts) or levels.shape(graph.tensor(amounts)) != (4, 2):
         return None
-    amounts = flatbuffer.dense(graph.model, graph.tensor(amounts)).tolist()
-    if amounts[0] != [0, 0] or amounts[3] != [0, 0]:
+    batch, height, width, channels = flatbuffer.values(graph.file, graph.tensor(amounts)).tolist()
+    if batch != [0, 0] or channels != [0, 0]:
         return None
-    return tuple(amounts[1]), tuple(amounts[2])
+    return (height[0], height[1]), (width[0], width[1])
 
 
 def activations(graph: Graph, operator: schema.OperatorT) -> list[int]:
@@ -281,17 +299,17 @@ def activations(graph: Graph, operator: schema.OperatorT) -> list[int]:
         merged = _merged_padding(graph, index) is not None
         return [graph.input(graph.producer[index], 0) if merged else index]
     indices = [int(index) for index in operator.inputs]
-    return [index for index in indices if index >= 0 and graph.source(index) is None]
+    return [index for index in indices if index >= 0 and graph.constant_behind(index) is None]
 
 
-def _leaks(graph, inside):
-    """Feature maps of the stretch that something outside it reads as well."""
+def _leaks(graph: Graph, inside: Iterable[schema.OperatorT]) -> Iterator[str]:
+    """Names the feature maps of a stretch that an operator outside it reads as well."""
     members = {id(operator) for operator in inside}
     outputs = {int(index) for index in graph.subgraph.outputs}
     for operator in inside:
         index = graph.output(operator)
         if graph.producer.get(index) is not operator:
-            continue  # Two write the same tensor: damage, and not to be read through for each.
+            continue  # Two operators write one tensor: the file is damaged.
         found = readers(graph, index)
         outside = [reader for reader in found if id(reader) not in members]
         if ends(graph, operator) and len(outside) == len(found):
@@ -303,14 +321,14 @@ def _leaks(graph, inside):
 
 
 def readers(graph: Graph, index: int) -> list[schema.OperatorT]:
-    """What reads a tensor, past a PAD."""
+    """The operators that read a tensor, past a PAD."""
     direct = graph.consumers.get(index, [])
     found = [reader for reader in direct if graph.name(reader) != "PAD"]
     padded = {graph.output(reader) for reader in direct if graph.name(reader) == "PAD"}
     return found + [reader for output in padded for reader in graph.consumers.get(output, [])]
 
 
-def _storage_failures(graph, zeros):
+def _storage_failures(graph: Graph, zeros: float) -> Iterator[str]:
     names = [graph.name(operator) for operator in graph.subgraph.operators]
     if "DENSIFY" not in names:
         yield "no weight is stored sparsely (goes through DENSIFY)"
@@ -318,17 +336,17 @@ def _storage_failures(graph, zeros):
         yield f"{zeros:.1%} of the 1x1 weights are zero; more than two thirds must be"
 
 
-def _is_pointwise(graph, operator):
+def _is_pointwise(graph: Graph, operator: schema.OperatorT) -> bool:
     return graph.name(operator) == "CONV_2D" and _kernel(graph, operator)[1:3] == (1, 1)
 
 
-def _is_over_an_image(graph, operator):
-    """Whether a convolution has more than one pixel: a Dense layer may be written as one of one."""
+def _is_over_an_image(graph: Graph, operator: schema.OperatorT) -> bool:
+    """Whether a convolution has more than one pixel; a Dense layer may be written as one of one."""
     return levels.shape(graph.tensor(graph.output(operator)))[1:3] != (1, 1)
 
 
 def ends(graph: Graph, operator: schema.OperatorT) -> bool:
-    """Whether a stretch can end at an operator; at a reduction it need not."""
+    """Whether a stretch can end at an operator; it need not end at a reduction."""
     name, index = graph.name(operator), graph.input(operator, 0)
     if index < 0 or graph.output(operator) < 0 or len(levels.shape(graph.tensor(index))) != 4:
         return False
@@ -337,13 +355,13 @@ def ends(graph: Graph, operator: schema.OperatorT) -> bool:
     return name == "DEPTH_TO_SPACE"
 
 
-def _kernel(graph, operator):
-    """The shape of a convolution's constant kernel, zeros where it has none of rank 4."""
-    source = graph.source(graph.input(operator, 1))
-    shape = () if source is None else levels.shape(graph.tensor(source))
+def _kernel(graph: Graph, operator: schema.OperatorT) -> tuple[int, ...]:
+    """The shape of a convolution's constant kernel; zeros if it has none of rank 4."""
+    constant = graph.constant_behind(graph.input(operator, 1))
+    shape = () if constant is None else levels.shape(graph.tensor(constant))
     return shape if len(shape) == 4 else (0, 0, 0, 0)
 
 
-def _name(graph, index):
+def _name(graph: Graph, index: int) -> str:
     # The converter joins the names of what it merged into one operator.
-    return repr(printable(levels.title(graph.tensor(index)).split(";")[0], most=200))
+    return repr(printable(levels.name(graph.tensor(index)).split(";")[0], most=200))

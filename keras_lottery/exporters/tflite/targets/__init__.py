@@ -1,6 +1,8 @@
-"""The targets by name: what builds a file for each, and in which precision."""
+"""The targets by name: the function that builds a file for each, and the precisions."""
 
-from keras_lottery.exporters.tflite.rewriting import storage
+from collections.abc import Collection
+
+from keras_lottery.exporters.tflite.rewriting import forms
 from keras_lottery.exporters.tflite.targets import integer, latency, micro, size
 
 BUILDERS = {
@@ -10,28 +12,31 @@ BUILDERS = {
     "micro": micro.build,
 }
 
-# Those that compute in integers too, in one precision only.
+# The targets that compute in integers too, in one precision only.
 INTEGERS = ("int8", "micro")
 
 
-def check(target, precision, known):
-    """The precision to use for a target.
+def resolve_precision(target: str, precision: str | None, known: Collection[str]) -> str:
+    """Checks target and precision, and returns the precision to use.
 
     Args:
-        target: What the user gave.
-        precision: What the user gave, or `None` for the target's own.
+        target: The target that the user gave.
+        precision: The precision that the user gave, or `None` for the target's own.
         known: The targets to choose from.
 
     Raises:
         ValueError: One of them is none of its choices, or they do not go together.
     """
     if target not in known:
-        raise ValueError(f"No target {target!r}; choose one of {', '.join(known)}.")
+        raise ValueError(f"`target` is {target!r}; it must be one of {', '.join(known)}.")
     implied = "int8" if target in INTEGERS else None
     if implied and precision not in (None, implied):
-        raise ValueError(f"The target {target!r} stores int8, not {precision!r}; leave it out.")
+        raise ValueError(
+            f"`precision` is {precision!r}, but target {target!r} always stores int8: omit "
+            "`precision`."
+        )
     precision = precision or implied or "float32"
-    if precision not in storage.PRECISIONS:
-        choices = ", ".join(storage.PRECISIONS)
-        raise ValueError(f"No precision {precision!r}; choose one of {choices}.")
+    if precision not in forms.PRECISIONS:
+        choices = ", ".join(forms.PRECISIONS)
+        raise ValueError(f"`precision` is {precision!r}; it must be one of {choices}.")
     return precision

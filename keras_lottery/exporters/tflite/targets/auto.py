@@ -4,26 +4,27 @@ import dataclasses
 import functools
 import math
 import tempfile
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from keras_lottery.exporters.tflite.conversion.source import Built
+from keras_lottery.exporters.tflite.conversion.source import Built, Source
 from keras_lottery.exporters.tflite.errors import ExportError
 from keras_lottery.exporters.tflite.proof import Proof, prove
 from keras_lottery.exporters.tflite.runtimes import interpreter, measure
 from keras_lottery.exporters.tflite.targets import integer, latency, replacement, size
 
-# What can be weighed, with the unit that the choice is explained in and how many make one.
+# What can be weighed, with the unit that notes use and its size.
 _UNITS = {"bytes": ("bytes", 1), "time": ("us", 1e-6), "memory": ("bytes of memory", 1)}
 
-# How much longer than dense kernels sparse ones may take where memory counts.
-_SLOWEST = 10.0
+# How many times as long as dense kernels sparse ones may take to save memory.
+_MAX_SLOWDOWN = 10.0
 
 # How long to time the files in all.
 _SECONDS = 1.0
 
-# What is never given for bytes or time: more than this fraction of the classes, or of the range of
-# a channel, beyond what the best candidate loses.
+# The most that a candidate may lose beyond the best one, whatever bytes or time it saves: fractions
+# of the classes, and of the range of a channel.
 _CLASSES = 0.02
 _RANGE = 0.1
 
@@ -33,7 +34,7 @@ class Candidate:
     """A file that could be chosen.
 
     Attributes:
-        target: What it was built for.
+        target: The target that it was built for.
         built: The `Built`.
         proof: Its `Proof`.
     """
@@ -43,7 +44,7 @@ class Candidate:
     proof: Proof
 
 
-def check_weigh(weigh):
+def check_weigh(weigh: Mapping[str, float]) -> None:
     """Raises `ValueError` if `weigh` has an unknown or negative entry, or nothing to weigh."""
     numbers = all(isinstance(each, (int, float)) and each >= 0 for each in weigh.values())
     if set(weigh) - set(_UNITS) or not numbers or not 0 < sum(weigh.values()) < math.inf:
@@ -53,20 +54,19 @@ def check_weigh(weigh):
         )
 
 
-def best(origin, precision, weigh):
+def best(source: Source, precision: str, weigh: Mapping[str, float]) -> tuple[Built, Proof]:
     """Builds and proves files for several targets, and chooses the best one on this machine.
 
     Correctness comes first: a file that loses clearly more classes than the best one, or more of
-    the range of a channel, is out. The others are compared by the product of bytes, time and
-    memory, each to the power of its weight: a file twice as fast is worth one twice as large where
-    both count alike. None is for the target `micro`: that one's runtime is another than is measured
-    here.
+    the range of a channel, is left out. The others are compared by the product of bytes, time and
+    memory, each to the power of its weight: if bytes and time count alike, a file twice as fast may
+    be twice as large. The target `micro` is no candidate: its runtime is not the one measured here.
 
     Args:
-        origin: The `Source`.
+        source: The `Source`.
         precision: The lowest precision a weight may take: `"float32"`, `"float16"`, `"int8"`. With
             `"int8"` and real samples, a full integer file is among the candidates.
-        weigh: How much `"bytes"`, `"time"` and `"memory"` count, numbers by name.
+        weigh: How much `"bytes"`, `"time"` and `"memory"` count.
 
     Returns:
         `(Built, Proof)`, the `Built` with notes that say why it was chosen, and the others not.
@@ -74,7 +74,7 @@ def best(origin, precision, weigh):
     Raises:
         ExportError: None of them could be built, proven and measured here.
     """
-    candidates, notes = _candidates(origin, precision)
+    candidates, notes = _candidates(source, precision)
     if not candidates:
         raise ExportError(f"No candidate passes its proof. {' '.join(notes)}")
     sound, unsound = sounder(candidates)
@@ -87,22 +87,22 @@ def best(origin, precision, weigh):
     )
     found = "; ".join(f"{name} {_describe(cost)}" for name, cost in costs.items())
     why = (
-        f"Chosen: target {chosen.target}, by {_weights(weigh)}. Measured on this machine with "
+        f"Chosen: target {chosen.target}, by {_shown(weigh)}. Measured on this machine with "
         f"XNNPACK: {found}."
     )
     built = chosen.built
-    notes = (why, *unsound, *notes, *built.notes)
-    return dataclasses.replace(built, notes=notes), chosen.proof
+    told = (why, *unsound, *notes, *built.notes)
+    return dataclasses.replace(built, notes=told), chosen.proof
 
 
-def sounder(candidates):
+def sounder(candidates: Sequence[Candidate]) -> tuple[list[Candidate], list[str]]:
     """Leaves out candidates that lose clearly more than the best one does.
 
     Args:
-        candidates: A list of `Candidate`.
+        candidates: The candidates, proven.
 
     Returns:
-        Those that stay, and a sentence on each of the others.
+        The candidates that stay, and a sentence on each of the others.
     """
     best_one = max(
         candidates, key=lambda each: (each.proof.agreement or 0.0, -each.proof.channel_error)
@@ -127,20 +127,21 @@ def sounder(candidates):
     return sound, notes
 
 
-def _candidates(origin, precision):
+def _candidates(source: Source, precision: str) -> tuple[list[Candidate], list[str]]:
     """The candidates that pass their proof, and notes on the others."""
-    builders = {
+    builders: dict[str, replacement.Builder] = {
         "size": size.build,
         "latency": latency.build,
-        "latency, in little memory": functools.partial(latency.build, slowest=_SLOWEST),
+        "latency, in little memory": functools.partial(latency.build, max_slowdown=_MAX_SLOWDOWN),
     }
-    if precision == "int8" and origin.real:
+    if precision == "int8" and source.real:
         builders["int8"] = integer.build
-    found, notes = [], []
+    found: list[Candidate] = []
+    notes: list[str] = []
     for name, build in builders.items():
-        proving = functools.partial(prove, origin=origin, target=name)
+        proving = functools.partial(prove, source=source, target=name)
         try:
-            built, proof = replacement.proven(build, origin, precision, proving)
+            built, proof = replacement.proven(build, source, precision, proving)
         except ExportError as error:
             notes.append(f"Not among the candidates: target {name}. {error}")
             continue
@@ -149,7 +150,7 @@ def _candidates(origin, precision):
     return found, notes
 
 
-def _measure(files):
+def _measure(files: Mapping[str, bytes]) -> dict[str, dict[str, float]]:
     """`{name: {"bytes": ..., "time": seconds, "memory": ...}}` in the default runtime."""
     with tempfile.TemporaryDirectory() as folder:
         paths = {name: Path(folder, f"{name}.tflite") for name in files}
@@ -158,21 +159,26 @@ def _measure(files):
         results = measure.measure(
             list(paths.values()), seconds=_SECONDS, runtimes=interpreter.RUNTIMES[:1]
         )
-    measured = {Path(result.file).stem: result for result in results if not result.failure}
+    names = {path.name: name for name, path in paths.items()}
     return {
-        name: {"bytes": len(files[name]), "time": result.median, "memory": result.memory}
-        for name, result in measured.items()
+        (name := names[found.file]): {
+            "bytes": len(files[name]),
+            "time": found.median,
+            "memory": found.memory,
+        }
+        for found in results
+        if found.median is not None and found.memory is not None
     }
 
 
-def _score(cost, weigh):
+def _score(cost: Mapping[str, float], weigh: Mapping[str, float]) -> float:
     return sum(weight * math.log(max(cost[name], 1e-9)) for name, weight in weigh.items())
 
 
-def _describe(cost):
+def _describe(cost: Mapping[str, float]) -> str:
     values = (f"{cost[name] / one:,.0f} {unit}" for name, (unit, one) in _UNITS.items())
     return ", ".join(values)
 
 
-def _weights(weigh):
+def _shown(weigh: Mapping[str, float]) -> str:
     return ", ".join(f"{name} {weight:g}" for name, weight in weigh.items() if weight)

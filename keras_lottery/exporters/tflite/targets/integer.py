@@ -5,33 +5,36 @@ as by the target `size`, except that a fully connected operator becomes a convol
 not accept one whose int8 weights are unpacked by an operator.
 """
 
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
+from typing import Any
 
 import keras
 import numpy as np
 from ai_edge_litert import schema_py_generated as schema
 
-from keras_lottery.exporters.tflite.conversion import convert, names
-from keras_lottery.exporters.tflite.conversion.source import Built
+from keras_lottery.exporters.tflite.conversion import convert
+from keras_lottery.exporters.tflite.conversion.source import Built, Source
 from keras_lottery.exporters.tflite.errors import ExportError
 from keras_lottery.exporters.tflite.format import encoding, flatbuffer, levels, signatures
-from keras_lottery.exporters.tflite.rewriting import dense_as_conv, quantize, storage, weights
+from keras_lottery.exporters.tflite.rewriting import dense_as_conv, forms, quantize, rewritable
+from keras_lottery.exporters.tflite.rewriting.rewritable import Weight
 from keras_lottery.exporters.tflite.targets import size
 
 # A value of a bias, and its scale and zero point.
-_BIAS_BYTES = 4 + storage.SCALE_BYTES
+_BIAS_BYTES = 4 + forms.SCALE_BYTES
 
 
 @dataclass(frozen=True)
-class Choice:
-    """The form of one int8 weight that takes the fewest bytes.
+class SmallestEncoding:
+    """The way to store one int8 weight that takes the fewest bytes.
 
     Attributes:
-        values: Its values in the shape that they are stored in.
-        plan: How they are stored sparsely, an `encoding.Plan`; `None` for densely.
-        bytes: What the weight takes at most, with the operators that unpack it.
-        reason: Why it is stored so.
+        values: The values in the shape that they are stored in.
+        plan: How they are stored sparsely; `None` for densely.
+        bytes: The most bytes that the weight takes, with the operators that unpack it.
+        reason: Why the weight is stored so.
     """
 
     values: np.ndarray
@@ -40,131 +43,134 @@ class Choice:
     reason: str
 
 
-def quantized(origin, kind="float32"):
+def quantized(source: Source, kind: str = "float32") -> schema.ModelT:
     """Converts a model to full integers, densely.
 
     Args:
-        origin: A `source.Source` with real samples, on which activations are calibrated.
+        source: A `Source` with real samples, on which activations are calibrated.
         kind: The type of the file's inputs and outputs, `"float32"` or `"int8"`.
 
     Returns:
-        The `ModelT`, its inputs, outputs and constants named as in `origin.dense`.
+        The `ModelT`, its inputs, outputs and constants named as in `source.dense_data`.
 
     Raises:
         ExportError: An operation has no integer form, or the samples leave rows of a table unused.
         ValueError: There are no real samples.
     """
-    if not origin.real:
+    if not source.real:
         raise ValueError("This target quantises activations: pass `samples`, real inputs.")
-    dense = flatbuffer.read(origin.dense)
-    check_loops(origin, dense)
+    dense = flatbuffer.read(source.dense_data)
+    check_loops(source, dense)
     import tensorflow as tf
 
-    def configure(converter):
+    def configure(converter: Any) -> None:
         converter.optimizations = [tf.lite.Optimize.DEFAULT]
-        converter.representative_dataset = lambda: _batches(origin.calibrating(), origin.batch)
+        converter.representative_dataset = lambda: _batches(source.calibrating(), source.batch)
         converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS_INT8]
         converter.inference_input_type = converter.inference_output_type = tf.as_dtype(kind)
 
-    model = flatbuffer.read(convert.convert(origin.model, origin.signature, configure))
-    _name(model, dense, origin.layers)
-    _check_tables(model, dense)
-    return model
+    file = flatbuffer.read(convert.convert(source.model, source.signature, configure))
+    _name(file, dense)
+    _check_tables(file, dense)
+    return file
 
 
-def check_loops(origin, dense):
+def check_loops(source: Source, dense: schema.ModelT) -> None:
     """Raises `ExportError` if a model has a loop."""
     if len(dense.subgraphs) > 1:
-        # TensorFlow's calibration does not survive one: the whole process ends.
+        # TensorFlow's calibration ends the whole process at a loop.
         raise ExportError(
-            f"TensorFlow cannot quantise {origin.model.name!r}, which has a loop: build its "
+            f"TensorFlow cannot quantise {source.model.name!r}, which has a loop: build its "
             "recurrent layers with unroll=True."
         )
 
 
-def build(origin, precision, better=MappingProxyType({})):
+def build(
+    source: Source, precision: str, better: Mapping[str, str] = MappingProxyType({})
+) -> Built:
     """Builds the smallest full integer file that LiteRT loads; see `quantized` and `encode`.
 
     Args:
-        origin: The `Source`, with real samples.
+        source: The `Source`, with real samples.
         precision: `"int8"`.
-        better: Nothing: in full integers there is no other precision.
+        better: Empty: in full integers there is no other precision.
 
     Returns:
         A `Built`.
     """
-    return built(quantized(origin), encode)
+    return built(quantized(source), encode)
 
 
-def built(model, encode):
+def built(file: schema.ModelT, encode: Callable[[schema.ModelT], dict[str, str]]) -> Built:
     """Builds a full integer file.
 
     Args:
-        model: The `ModelT` that `quantized` returned, changed in place.
-        encode: Stores its weights sparsely, in place, and says why.
+        file: The `ModelT` that `quantized` returned, changed in place.
+        encode: Stores the weights of a file sparsely, in place, and says why.
 
     Returns:
-        A `Built`, dense where that is smaller.
+        A `Built`, stored densely if that is smaller.
     """
-    dense = flatbuffer.write(model)
-    reasons = encode(model)
-    return size.smaller(Built(flatbuffer.write(model), reasons, "integers", dense), dense)
+    dense_data = flatbuffer.write(file)
+    reasons = encode(file)
+    sparse = Built(flatbuffer.write(file), reasons, "full_int8", dense_data)
+    return size.smaller(sparse, dense_data)
 
 
-def encode(model):
-    """Stores the int8 weights of a model in the fewest bytes.
+def encode(file: schema.ModelT) -> dict[str, str]:
+    """Stores the int8 weights of a file in the fewest bytes.
 
     Args:
-        model: A dense full integer `ModelT`, changed in place.
+        file: A dense full integer `ModelT`, changed in place.
 
     Returns:
-        `dict`: tensor name -> why it is stored as it is.
+        `dict`: tensor name -> why the tensor is stored as it is.
     """
     reasons = {}
-    for weight in weights.find(model, schema.TensorType.INT8):
+    for weight in rewritable.find(file, schema.TensorType.INT8):
         choice = choose(weight)
-        reasons[levels.title(weight.tensor)] = choice.reason
+        reasons[levels.name(weight.tensor)] = choice.reason
         if choice.plan is None:
             continue
         for operator in _connected(weight):
-            dense_as_conv.rewrite(model, weight.subgraph, operator, choice.values.shape)
-        storage.densify(model, weight.subgraph, weight.index, choice.values, choice.plan)
-    size.finish(model)
+            dense_as_conv.rewrite(file, weight.subgraph, operator, choice.values.shape)
+        forms.densify(file, weight.subgraph, weight.index, choice.values, choice.plan)
+    size.finish(file)
     return reasons
 
 
-def choose(weight):
-    """The form of one weight that takes the fewest bytes.
+def choose(weight: Weight) -> SmallestEncoding:
+    """Chooses the way to store one weight that takes the fewest bytes.
 
     Args:
-        weight: A `weights.Weight` of int8 values.
+        weight: A `Weight` of int8 values.
 
     Returns:
-        A `Choice`.
+        A `SmallestEncoding`.
     """
     values, connected = weight.values, _connected(weight)
-    cost = storage.SPARSITY_BYTES + storage.OPERATOR_BYTES
+    cost = forms.SPARSITY_BYTES + forms.OPERATOR_BYTES
     if connected:
         values = values.reshape(dense_as_conv.kernel_shape(values.shape))
         cost += sum(dense_as_conv.cost(op, len(values), _BIAS_BYTES) for op in connected)
     plan = encoding.cheapest(values, itemsize=1)
     dense, sparse = values.nbytes, plan.bytes + cost
-    said = storage.described(plan.bytes, sparse)
+    said = forms.described(plan.bytes, sparse)
     if sparse >= dense:
         reason = f"{dense:,} bytes, against {said} stored sparsely"
-        return Choice(weight.values, None, dense, reason)
+        return SmallestEncoding(weight.values, None, dense, reason)
     reason = f"{said}, against {dense:,} bytes stored densely"
     if connected:
         reason += "; as a convolution, which alone XNNPACK unpacks from int8"
-    return Choice(values, plan, sparse, reason)
+    return SmallestEncoding(values, plan, sparse, reason)
 
 
-def _connected(weight):
+def _connected(weight: Weight) -> list[schema.OperatorT]:
     return [operator for name, operator in weight.operators if name == "FULLY_CONNECTED"]
 
 
-def _batches(samples, size):
-    """Samples as TensorFlow's calibration takes them; the last fills up the last batch."""
+def _batches(samples: Any, size: int) -> Iterator[list[np.ndarray]]:
+    """Samples as TensorFlow's calibration takes them; the last example fills the last batch up."""
     arrays = keras.tree.flatten(samples)
     count = len(arrays[0])
     for start in range(0, count, size):
@@ -172,27 +178,28 @@ def _batches(samples, size):
         yield [array[chosen] for array in arrays]
 
 
-def _name(model, dense, layers):
-    """Names what is that of the float32 model, or is rounded from it, as it is named there."""
-    for subgraph in model.subgraphs:
+def _name(file: schema.ModelT, dense: schema.ModelT) -> None:
+    """Gives inputs, outputs and constants the names that they have in the float32 file."""
+    for subgraph in file.subgraphs:
         for tensor in subgraph.tensors:
-            tensor.name = names.in_file(levels.title(tensor), layers).encode()
-    ours, theirs = model.subgraphs[0], dense.subgraphs[0]
+            tensor.name = levels.name(tensor).encode()
+    ours, theirs = file.subgraphs[0], dense.subgraphs[0]
     for ends, named in ((ours.inputs, theirs.inputs), (ours.outputs, theirs.outputs)):
         for end, other in zip(ends, named, strict=True):
             ours.tensors[end].name = theirs.tensors[other].name
-    signatures.sign_like(model, dense)
+    signatures.sign_like(file, dense)
     floats = [
-        (levels.title(tensor), flatbuffer.dense(dense, tensor))
+        (levels.name(tensor), flatbuffer.values(dense, tensor))
         for _, _, tensor in flatbuffer.constants(dense)
         if tensor.type == schema.TensorType.FLOAT32
     ]
-    for _, _, tensor in flatbuffer.constants(model):
-        # What is none of the float32 model's keeps no name of the converter's.
+    for _, _, tensor in flatbuffer.constants(file):
+        # A constant that the float32 file lacks keeps no name of the converter's.
         tensor.name = None
         if tensor.type not in (schema.TensorType.FLOAT32, schema.TensorType.INT8):
             continue
-        values, step = flatbuffer.dense(model, tensor), 0.0
+        values = flatbuffer.values(file, tensor)
+        step: np.ndarray | float = 0.0
         if tensor.type == schema.TensorType.INT8:
             values, step = quantize.restored(values, tensor.quantization)
         for position, (name, wanted) in enumerate(floats):
@@ -202,11 +209,11 @@ def _name(model, dense, layers):
                 break
 
 
-def _check_tables(model, dense):
-    """TensorFlow gives a table the range of what the samples look up, and clips its other rows."""
-    kept = {levels.title(tensor) for _, _, tensor in flatbuffer.constants(model)}
-    for weight in weights.find(dense):
-        name = levels.title(weight.tensor)
+def _check_tables(file: schema.ModelT, dense: schema.ModelT) -> None:
+    """Raises `ExportError` if TensorFlow clipped rows of a table that no sample looks up."""
+    kept = {levels.name(tensor) for _, _, tensor in flatbuffer.constants(file)}
+    for weight in rewritable.find(dense):
+        name = levels.name(weight.tensor)
         if name not in kept and {kind for kind, _ in weight.operators} == {"GATHER"}:
             raise ExportError(
                 f"The samples do not look up every row of {name!r}, and TensorFlow clips those of "
@@ -214,5 +221,5 @@ def _check_tables(model, dense):
             )
 
 
-def _is_rounded(values, wanted, step):
-    return (np.abs(values - wanted) <= quantize.HALF_A_STEP * step).all()
+def _is_rounded(values: np.ndarray, wanted: np.ndarray, step: np.ndarray | float) -> bool:
+    return bool((np.abs(values - wanted) <= quantize.HALF_A_STEP * step).all())

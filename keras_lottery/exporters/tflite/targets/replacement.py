@@ -1,20 +1,25 @@
-"""A file that fails its proof is built again with better forms for the weights that need them.
+"""Builds a file that failed its proof again, with better forms for the weights that need them.
 
 `proven` takes a target's builder. In int8 the next better form is a scale for each channel, then
-float16, then float32. Each is tried for all weights first, then for as few as suffice, those first
-whose rounding loses most.
+float16, then float32. Each form is tried for all weights first, then for as few as suffice; weights
+whose rounding loses most come first.
 """
 
 import dataclasses
+from collections.abc import Callable, Mapping, Sequence
+from typing import Protocol
 
 import numpy as np
 
+from keras_lottery.exporters.tflite.conversion.source import Built, Source
 from keras_lottery.exporters.tflite.errors import ExportError
 from keras_lottery.exporters.tflite.format import flatbuffer, levels
-from keras_lottery.exporters.tflite.rewriting import quantize, storage, weights
+from keras_lottery.exporters.tflite.proof import Proof
+from keras_lottery.exporters.tflite.rewriting import forms, quantize, rewritable
+from keras_lottery.exporters.tflite.rewriting.rewritable import Weight
 
 _NAMES = {
-    storage.BY_CHANNEL: "int8 with a scale for each channel",
+    forms.BY_CHANNEL: "int8 with a scale for each channel",
     "float16": "float16",
     "float32": "float32",
 }
@@ -23,35 +28,49 @@ _NAMES = {
 _LISTED = 5
 
 
-def proven(build, origin, precision, prove):
+class Builder(Protocol):
+    """Builds a file for one target."""
+
+    def __call__(self, source: Source, precision: str, better: Mapping[str, str]) -> Built:
+        """Builds it, with another precision for the weights that `better` names."""
+        ...
+
+
+_Attempt = tuple[Built, Proof, Mapping[str, str]]
+
+
+def proven(
+    build: Builder, source: Source, precision: str, prove: Callable[[Built], Proof]
+) -> tuple[Built, Proof]:
     """Builds a file, with better forms for some of its weights if it fails its proof.
 
     Args:
-        build: `(origin, precision, better) -> Built`, see the targets.
-        origin: The `Source`.
+        build: Builds the file, see the targets.
+        source: The `Source`.
         precision: The lowest precision a weight may take.
-        prove: `Built -> Proof`; raises `ExportError` for a file that fails.
+        prove: Proves a file; raises `ExportError` for a file that fails.
 
     Returns:
         `(Built, Proof)`; the `Built` has a note on what was replaced.
 
     Raises:
-        ExportError: That of the first file, if none passes.
+        ExportError: No file passes. The error is that of the first one.
     """
 
-    def attempt(better):
+    def attempt(better: Mapping[str, str]) -> _Attempt | None:
         try:
-            built = build(origin, precision, better)
+            built = build(source, precision, better)
             return built, prove(built), better
         except ExportError as error:
             failures.append(error)
             return None
 
-    failures = []
+    failures: list[ExportError] = []
     if first := attempt({}):
-        return first[:2]
-    names, below = _worst_first(origin, precision), {}
-    for better in storage.BETTER[precision]:
+        return first[0], first[1]
+    names = _worst_first(source, precision)
+    below: dict[str, str] = {}
+    for better in forms.BETTER[precision]:
         if found := attempt(dict.fromkeys(names, better)):
             built, proof, chosen = _fewest(attempt, names, below, better, found)
             note = _note(chosen, precision, failures[0])
@@ -62,39 +81,45 @@ def proven(build, origin, precision, prove):
     raise failures[0]
 
 
-def _fewest(attempt, names, below, better, found):
-    """Of the attempts that pass, the one that replaces the fewest of the weights, by halving."""
+def _fewest(
+    attempt: Callable[[Mapping[str, str]], _Attempt | None],
+    names: Sequence[str],
+    below: Mapping[str, str],
+    better: str,
+    passed: _Attempt,
+) -> _Attempt:
+    """The attempt that passes and replaces the fewest of the weights, found by halving."""
     failing, passing = 0, len(names)
     while passing - failing > 1:
         middle = (failing + passing) // 2
-        tried = attempt(below | dict.fromkeys(names[:middle], better))
+        tried = attempt({**below, **dict.fromkeys(names[:middle], better)})
         if tried:
-            found, passing = tried, middle
+            passed, passing = tried, middle
         else:
             failing = middle
-    return found
+    return passed
 
 
-def _worst_first(origin, precision):
-    """The names of the weights that can take a better form, those first that rounding changes most.
+def _worst_first(source: Source, precision: str) -> list[str]:
+    """The names of the weights that can take a better form, in the order of what rounding changes.
 
-    What counts is the channel that changes most, relative to its own size.
+    The channel that changes most counts, relative to its own size.
     """
     changes = {}
-    for weight in weights.find(flatbuffer.read(origin.dense)):
+    for weight in rewritable.find(flatbuffer.read(source.dense_data)):
         change = _change(weight, weight.precision(precision))
         if change:
-            changes[levels.title(weight.tensor)] = change
-    return sorted(changes, key=changes.get, reverse=True)
+            changes[levels.name(weight.tensor)] = change
+    return sorted(changes, key=changes.__getitem__, reverse=True)
 
 
-def _change(weight, precision):
+def _change(weight: Weight, precision: str) -> float:
     values = weight.values.astype(np.float64)
     if precision == "float16" and (halves := quantize.to_float16(weight.values)) is not None:
         rounded = halves.astype(np.float64)
     elif precision == "int8":
         integers, scales = quantize.to_int8(weight.values, weight.axis)
-        rounded = quantize.restored(integers, storage.quantization(scales, weight.axis))[0]
+        rounded = quantize.restored(integers, forms.quantization(scales, weight.axis))[0]
     else:
         return 0.0
     axes = tuple(axis for axis in range(values.ndim) if axis != weight.axis)
@@ -103,12 +128,12 @@ def _change(weight, precision):
     return float(np.max(lost / np.where(whole > 0, whole, 1)))
 
 
-def _reason(why, better):
+def _reason(why: str, better: str | None) -> str:
     return f"{why}; {_NAMES[better]}, as the file failed its proof without" if better else why
 
 
-def _note(chosen, precision, failure):
-    """One sentence for each form that was taken."""
+def _note(chosen: Mapping[str, str], precision: str, failure: ExportError) -> str:
+    """One sentence that names the weights of each better form, and the failure."""
     parts = []
     for better, text in _NAMES.items():
         names = [name for name, taken in chosen.items() if taken == better]

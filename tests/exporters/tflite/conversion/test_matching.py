@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 from keras import layers
 
-from keras_lottery.exporters.tflite.conversion import matching, source
+from keras_lottery.exporters.tflite.conversion import matching
+from keras_lottery.exporters.tflite.conversion.source import prepare
 from keras_lottery.exporters.tflite.format import flatbuffer, levels
 
 
@@ -19,7 +20,7 @@ def side_by_side(first, second):
     weights = {"a": first, "b": second}
     for name, value in weights.items():
         model.get_layer(name).kernel.assign(value)
-    return weights, flatbuffer.read(source.prepare(model).dense)
+    return weights, flatbuffer.read(prepare(model).dense_data)
 
 
 @pytest.mark.parametrize("factor", [0, 2])
@@ -30,7 +31,7 @@ def test_each_of_two_proportional_kernels_finds_its_own(factor, order):
     found = matching.find({name: weights[name] for name in order}, dense)
     for name, weight in weights.items():
         tensor, axes = found[name]
-        np.testing.assert_array_equal(flatbuffer.dense(dense, tensor), weight.T)
+        np.testing.assert_array_equal(flatbuffer.values(dense, tensor), weight.T)
         np.testing.assert_array_equal(weight.transpose(axes), weight.T)
 
 
@@ -48,15 +49,15 @@ def test_kernels_whose_zeros_are_nested_find_their_own(order):
         normalised = layers.BatchNormalization(gamma_initializer="random_uniform")
         branches.append(normalised(convolution(image)))
         convolution.kernel.assign(kernels[number])
-    origin = source.prepare(keras.Model(image, layers.Concatenate()(branches)))
+    source = prepare(keras.Model(image, layers.Concatenate()(branches)))
     dense = {
-        levels.title(t): (t, m)
-        for m in [flatbuffer.read(origin.dense)]
+        levels.name(t): (t, m)
+        for m in [flatbuffer.read(source.dense_data)]
         for *_, t in flatbuffer.constants(m)
     }
     for number in order:
         tensor, model = dense[f"c{number}/kernel"]
-        found = flatbuffer.dense(model, tensor)
+        found = flatbuffer.values(model, tensor)
         assert np.count_nonzero(found) == np.count_nonzero(kernels[number])
 
 
@@ -71,6 +72,6 @@ def test_gates_that_are_equal_or_zero_are_one_piece():
     kernel = model.layers[0].cell.kernel.numpy().reshape(12, 4, 8)
     kernel[:, 3], kernel[:, 1] = kernel[:, 0], 0
     model.layers[0].cell.kernel.assign(kernel.reshape(12, 32))
-    origin = source.prepare(model)
-    pieces = {name for name in origin.orders if name.startswith("lstm/lstm_cell/kernel")}
+    source = prepare(model)
+    pieces = {name for name in source.orders if name.startswith("lstm/lstm_cell/kernel")}
     assert pieces == {"lstm/lstm_cell/kernel[0]", "lstm/lstm_cell/kernel[2]"}

@@ -6,7 +6,8 @@ import pytest
 from keras import layers
 
 from keras_lottery.exporters import tflite
-from keras_lottery.exporters.tflite.conversion import batches, examples, source
+from keras_lottery.exporters.tflite.conversion import batches, examples
+from keras_lottery.exporters.tflite.conversion.source import prepare
 
 
 @pytest.fixture
@@ -134,8 +135,8 @@ def test_indices_calibrate_all():
     tokens = keras.Input((4,), dtype="int32")
     model = keras.Model(tokens, layers.Dense(3)(layers.Flatten()(layers.Embedding(9, 4)(tokens))))
     samples = np.random.default_rng(0).integers(0, 9, (700, 4))
-    assert len(source.prepare(model, samples).calibrating()) == 700
-    assert len(source.prepare(model, samples, calibrate=50).calibrating()) == 50
+    assert len(prepare(model, samples).calibrating()) == 700
+    assert len(prepare(model, samples, calibrate=50).calibrating()) == 50
 
 
 def test_without_samples_it_is_said_what_is_not_proven(tmp_path):
@@ -150,7 +151,7 @@ def test_without_samples_it_is_said_what_is_not_proven(tmp_path):
     said = " ".join(report.notes)
     assert "96 of 96 made-up inputs are further than 6 standard deviations" in said
     assert "the layer 'adapted'" in said
-    assert "values of the output 'huge' are of unusual size on made-up inputs" in said
+    assert "values of the output 'huge' have an unusual size on made-up inputs" in said
 
 
 def test_without_samples_weights_that_round_to_zero_are_counted(tmp_path):

@@ -27,9 +27,9 @@ def converted_at_an_open_batch(model):
 
 
 def operators(data):
-    model = flatbuffer.read(data)
-    graph = Graph(model, model.subgraphs[0])
-    return {graph.name(operator) for operator in model.subgraphs[0].operators}
+    file = flatbuffer.read(data)
+    graph = Graph(file, file.subgraphs[0])
+    return {graph.name(operator) for operator in file.subgraphs[0].operators}
 
 
 @pytest.mark.parametrize("make", [dense_on_sequences, dense_on_single_values])
@@ -42,7 +42,7 @@ def test_shapes_are_constants_and_outputs_the_same(make):
 
     assert operators(data) <= operators(opened) - {"SHAPE", "REDUCE_PROD", "PACK", "GATHER"}
     assert len(data) < len(opened)
-    samples = examples.made_up(signature.of(model), 3)
+    samples = examples.made_up(signature.infer(model), 3)
     for runtime in interpreter.RUNTIMES:
         np.testing.assert_allclose(
             interpreter.invoke(data, [samples], runtime)[0], model.predict(samples, verbose=0), 1e-4

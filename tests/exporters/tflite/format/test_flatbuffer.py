@@ -15,8 +15,8 @@ from keras_lottery.exporters.tflite.runtimes import interpreter
 
 
 def constants(data):
-    model = flatbuffer.read(data)
-    return [flatbuffer.dense(model, tensor) for _, _, tensor in flatbuffer.constants(model)]
+    file = flatbuffer.read(data)
+    return [flatbuffer.values(file, tensor) for _, _, tensor in flatbuffer.constants(file)]
 
 
 @pytest.mark.parametrize(("mode", "sparse"), [("float32", True), ("int8", False), ("int8", True)])
@@ -33,8 +33,8 @@ def test_what_is_read_and_written_says_the_same(mode, sparse):
 def test_every_buffer_begins_at_a_multiple_of_16():
     data = flatbuffer.write(flatbuffer.read(sample_files.stock_file("float32", False)))
     start = np.frombuffer(data, np.uint8).ctypes.data
-    model = flatbuffer.read(data)
-    offsets = [b.data.ctypes.data - start for b in model.buffers if flatbuffer.length(b)]
+    file = flatbuffer.read(data)
+    offsets = [b.data.ctypes.data - start for b in file.buffers if flatbuffer.length(b)]
     assert len(offsets) >= 4
     assert [offset % 16 for offset in offsets] == [0] * len(offsets)
 
@@ -49,28 +49,28 @@ def test_sparse_and_dense_files_hold_the_same_weights():
 
 
 def test_int4_values_come_low_half_first():
-    model = flatbuffer.read(sample_files.stock_file("float32", False))
-    tensor = next(t for _, _, t in flatbuffer.constants(model))
+    file = flatbuffer.read(sample_files.stock_file("float32", False))
+    tensor = next(t for _, _, t in flatbuffer.constants(file))
     tensor.type, tensor.shape = schema.TensorType.INT4, np.array([3], np.int32)
-    model.buffers[tensor.buffer].data = np.array([0x2F, 0x08], np.uint8)
-    assert flatbuffer.dense(model, tensor).tolist() == [-1, 2, -8]
+    file.buffers[tensor.buffer].data = np.array([0x2F, 0x08], np.uint8)
+    assert flatbuffer.values(file, tensor).tolist() == [-1, 2, -8]
     assert flatbuffer.dense_bytes(tensor) == 2
 
 
 def test_a_constant_behind_the_flatbuffer_is_brought_in():
     data = sample_files.stock_file("float32", False)
-    model = flatbuffer.read(data)
-    tensor = next(t for _, _, t in flatbuffer.constants(model) if len(t.shape) == 2)
-    expected = flatbuffer.dense(model, tensor)
-    name, buffer = tensor.name, model.buffers[tensor.buffer]
+    file = flatbuffer.read(data)
+    tensor = next(t for _, _, t in flatbuffer.constants(file) if len(t.shape) == 2)
+    expected = flatbuffer.values(file, tensor)
+    name, buffer = tensor.name, file.buffers[tensor.buffer]
     # Large files keep an offset from their beginning; the length of the rest does not depend on it.
     buffer.data, buffer.size = None, expected.nbytes
     buffer.offset = 2**20
-    head = flatbuffer.write(model)
+    head = flatbuffer.write(file)
     far = head + bytes(2**20 - len(head)) + expected.tobytes()
-    model = flatbuffer.read(far)
-    [found] = [t for _, _, t in flatbuffer.constants(model) if t.name == name]
-    np.testing.assert_array_equal(flatbuffer.dense(model, found), expected)
+    file = flatbuffer.read(far)
+    [found] = [t for _, _, t in flatbuffer.constants(file) if t.name == name]
+    np.testing.assert_array_equal(flatbuffer.values(file, found), expected)
     with pytest.raises(FlatbufferError):
         flatbuffer.read(far[:-1])
 
@@ -132,12 +132,12 @@ def test_mutated_files_are_read_or_refused():
     for _ in range(2_000):
         data = mutated(rng.choice(files), rng)
         try:
-            str(report.of(data))
-            model = flatbuffer.read(data)
-            for _, _, tensor in flatbuffer.constants(model):
+            str(report.build(data))
+            file = flatbuffer.read(data)
+            for _, _, tensor in flatbuffer.constants(file):
                 # Types without a number stay undecoded.
                 if flatbuffer.dense_bytes(tensor):
-                    flatbuffer.dense(model, tensor)
+                    flatbuffer.values(file, tensor)
             outcomes["read"] += 1
         except FlatbufferError:
             outcomes["refused"] += 1
@@ -146,7 +146,7 @@ def test_mutated_files_are_read_or_refused():
 
 
 def test_a_tensor_larger_than_any_memory_is_damage():
-    model = flatbuffer.read(sample_files.stock_file("float32"))
-    model.subgraphs[0].tensors[0].shape = [2**31 - 1] * 3
+    file = flatbuffer.read(sample_files.stock_file("float32"))
+    file.subgraphs[0].tensors[0].shape = [2**31 - 1] * 3
     with pytest.raises(flatbuffer.FlatbufferError, match="has shape"):
-        flatbuffer.read(flatbuffer.write(model))
+        flatbuffer.read(flatbuffer.write(file))

@@ -11,7 +11,8 @@ import sample_files
 
 from keras_lottery.exporters import tflite
 from keras_lottery.exporters.tflite import verify
-from keras_lottery.exporters.tflite.conversion import reference, source
+from keras_lottery.exporters.tflite.conversion import reference
+from keras_lottery.exporters.tflite.conversion.source import prepare
 from keras_lottery.exporters.tflite.errors import ExportError
 from keras_lottery.exporters.tflite.format import flatbuffer
 from keras_lottery.exporters.tflite.format.graph import Graph
@@ -29,14 +30,14 @@ MODES = [
 
 
 def operators(data):
-    model = flatbuffer.read(data)
-    graph = Graph(model, model.subgraphs[0])
+    file = flatbuffer.read(data)
+    graph = Graph(file, file.subgraphs[0])
     return [graph.name(operator) for operator in graph.subgraph.operators]
 
 
 def encoded(model):
     """The model as the target `size` stores it, before `keep`."""
-    stored = flatbuffer.read(source.prepare(model).dense)
+    stored = flatbuffer.read(prepare(model).dense_data)
     size.encode(stored, "float32")
     return stored
 

@@ -26,7 +26,7 @@ def network(middle=None, last=None):
 
 
 def inspected(model, sparsity=0.9):
-    return inspection.inspect(stock.convert(sample_files.pruned(model, sparsity), "float32"))
+    return inspection.read(stock.convert(sample_files.pruned(model, sparsity), "float32"))
 
 
 def scaled(x):

@@ -94,7 +94,7 @@ def test_the_stock_file_fails_as_said_and_ours_does_not(
     for runtime, said in zip(interpreter.RUNTIMES, outcomes, strict=True):
         if said is not None:
             assert said in outcome(results[runtime], expected)
-    defects = tflite.inspect(data).defects
+    defects = tflite.inspect(data).inspection.defects
     assert kind in {defect.kind for defect in defects}
     assert all(defect.tensor and defect.cause and defect.effects for defect in defects)
 
@@ -110,18 +110,18 @@ def test_a_row_of_more_blocks_than_a_byte_counts_is_a_defect(alive, kinds):
     """At 4,096 inputs every block can be numbered, yet not all 256 can be counted."""
     values = np.zeros((16, 4096), np.int8)
     values[:, : 16 * alive] = 1
-    model = flatbuffer.read(
+    file = flatbuffer.read(
         sample_files.stock_file("dynamic int8", inputs=4112, block=16, sparsity=0.9)
     )
-    [sparse] = [t for _, _, t in flatbuffer.constants(model) if levels.shape(t) == (16, 4112)]
+    [sparse] = [t for _, _, t in flatbuffer.constants(file) if levels.shape(t) == (16, 4112)]
     stored, sparse.sparsity = encoding.encode(values, encoding.by_rows(values, 1, length=16))
     sparse.shape = np.array(values.shape, np.int32)
-    model.buffers[sparse.buffer].data = stored.reshape(-1).view(np.uint8)
-    found = inspection.inspect(flatbuffer.write(model)).defects
+    file.buffers[sparse.buffer].data = stored.reshape(-1).view(np.uint8)
+    found = inspection.read(flatbuffer.write(file)).defects
     assert [defect.kind for defect in found if defect.kind == "too many blocks"] == kinds
 
 
 def test_a_sound_file_of_each_mode_has_no_defect():
     for mode in ("float32", "float16", "dynamic int8", "int8"):
         data = sample_files.stock_file(mode, sparse=False)
-        assert inspection.inspect(data).defects == ()
+        assert inspection.read(data).defects == ()

@@ -9,7 +9,7 @@ import sample_files
 from ai_edge_litert import schema_py_generated as schema
 
 from keras_lottery.exporters.tflite import inspection, report, stored_weight
-from keras_lottery.exporters.tflite.conversion import source
+from keras_lottery.exporters.tflite.conversion.source import prepare
 from keras_lottery.exporters.tflite.format import flatbuffer
 from keras_lottery.exporters.tflite.format.graph import Graph
 from keras_lottery.exporters.tflite.runtimes import xnnpack
@@ -27,7 +27,7 @@ def operators(model, name):
 
 def weights_of(model, operator):
     graph = Graph(model, model.subgraphs[0])
-    return graph.tensor(graph.source(graph.input(operator, 1)))
+    return graph.tensor(graph.constant_behind(graph.input(operator, 1)))
 
 
 def pointwise(model):
@@ -43,13 +43,13 @@ def test_a_network_that_meets_every_condition(model):
     assert path.taken
     assert len(path.weights) == 1
     assert path.zeros == pytest.approx(0.8, abs=0.02)
-    found = inspection.inspect(flatbuffer.write(model)).weights
+    found = inspection.read(flatbuffer.write(model)).weights
     assert [w.computed for w in found].count(stored_weight.SPARSE_WITHOUT_AVX) == 1
 
 
 def test_a_network_without_1x1_convolutions_has_nothing_to_gain():
-    model = flatbuffer.read(sample_files.stock_file("float32"))
-    assert xnnpack.sparse_path(model) is None
+    file = flatbuffer.read(sample_files.stock_file("float32"))
+    assert xnnpack.sparse_path(file) is None
 
 
 def test_a_dense_file_never_switches():
@@ -194,9 +194,9 @@ def test_mobilenet_v2_of_keras_does_not_qualify_and_the_report_says_why():
     """Its strided convolutions pad below and on the right only."""
     keras.utils.set_random_seed(0)
     network = keras.applications.MobileNetV2((96, 96, 3), alpha=0.35, weights=None, classes=10)
-    data = source.prepare(network).dense
+    data = prepare(network).dense_data
     path = xnnpack.sparse_path(flatbuffer.read(data))
     assert not path.taken
-    text = str(report.of(data))
+    text = str(report.build(data))
     assert "Not taken, anywhere:" in text
     assert "'same' at stride 2" in text

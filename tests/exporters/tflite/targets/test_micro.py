@@ -9,9 +9,9 @@ from keras import layers
 
 from keras_lottery.exporters import tflite
 from keras_lottery.exporters.tflite import inspection
-from keras_lottery.exporters.tflite.conversion import source
-from keras_lottery.exporters.tflite.format import bitmask, edit, flatbuffer
-from keras_lottery.exporters.tflite.rewriting import weights
+from keras_lottery.exporters.tflite.conversion.source import prepare
+from keras_lottery.exporters.tflite.format import edit, flatbuffer
+from keras_lottery.exporters.tflite.rewriting import bitmask, rewritable
 from keras_lottery.exporters.tflite.runtimes import interpreter
 from keras_lottery.exporters.tflite.targets import integer, micro
 
@@ -22,7 +22,7 @@ needs_interpreter = pytest.mark.skipif(
 
 
 @pytest.fixture(scope="module")
-def origin():
+def source():
     """A network for images, and samples of them."""
     keras.utils.set_random_seed(0)
     stack = [
@@ -34,18 +34,18 @@ def origin():
         layers.Dense(10, "softmax", name="output"),
     ]
     samples = np.random.default_rng(0).random((16, 12, 12, 1), np.float32)
-    return source.prepare(model_kinds.prune(keras.Sequential(stack), 0.9), samples)
+    return prepare(model_kinds.prune(keras.Sequential(stack), 0.9), samples)
 
 
-def test_bitmasks_decode_to_the_same_integers(origin):
-    built = micro.build(origin, "int8")
-    found = inspection.inspect(built.data)
+def test_bitmasks_decode_to_the_same_integers(source):
+    built = micro.build(source, "int8")
+    found = inspection.read(built.data)
     assert bitmask.DECODE in found.operators
     assert not {"DENSIFY", "DEQUANTIZE"} & set(found.operators)
-    assert len(built.data) < len(built.integers) / 2
+    assert len(built.data) < len(built.dense_integers) / 2
     before, after = (
-        {each.tensor.name: each.values for each in weights.find(flatbuffer.read(data), kind=9)}
-        for data in (built.integers, bitmask.undecoded(built.data))
+        {each.tensor.name: each.values for each in rewritable.find(flatbuffer.read(data), kind=9)}
+        for data in (built.dense_integers, bitmask.with_decoded_masks(built.data))
     )
     for name, values in before.items():
         np.testing.assert_array_equal(after[name], values)
@@ -57,9 +57,9 @@ def test_no_tensor_and_no_file_of_integers_grows(sparsity, build):
     stack = [keras.Input((48,)), layers.Dense(40), layers.Dense(3)]
     model = model_kinds.prune(keras.Sequential(stack), sparsity)
     samples = np.random.default_rng(0).random((8, 48), np.float32)
-    built = build(source.prepare(model, samples), "int8")
-    assert len(built.data) <= len(built.integers)
-    for weight in inspection.inspect(built.data).weights:
+    built = build(prepare(model, samples), "int8")
+    assert len(built.data) <= len(built.dense_integers)
+    for weight in inspection.read(built.data).weights:
         assert weight.stored_bytes <= weight.dense_bytes
 
 
@@ -67,7 +67,7 @@ def test_a_table_with_an_offset_is_stored_densely():
     """The runtime would fill the gaps of its bitmask with the offset."""
     model = model_kinds.prune(model_kinds.embedding())
     samples = np.random.default_rng(0).integers(0, 80, (200, 6))
-    full = integer.quantized(source.prepare(model, samples), kind="int8")
+    full = integer.quantized(prepare(model, samples), kind="int8")
     reasons = micro.encode(full)
     assert "1,280 bytes; its zero is not stored as zero" in reasons.values()
 
@@ -89,7 +89,7 @@ def test_operators_that_the_runtime_lacks_are_named_with_their_layers(make, matc
     model = keras.Model(image, make(layers.Dense(8)(image)))
     samples = np.random.default_rng(0).random((8, 8), np.float32)
     with pytest.raises(tflite.ExportError, match=match):
-        micro.build(source.prepare(model_kinds.prune(model), samples), "int8")
+        micro.build(prepare(model_kinds.prune(model), samples), "int8")
 
 
 def test_all_operators_that_the_runtime_lacks_are_named_at_once():
@@ -99,7 +99,7 @@ def test_all_operators_that_the_runtime_lacks_are_named_at_once():
     samples = np.random.default_rng(0).random((8, 8), np.float32)
     match = "GELU, which the layer 'bend' needs, and TILE, which the layer 'copies' needs"
     with pytest.raises(tflite.ExportError, match=match):
-        micro.build(source.prepare(model_kinds.prune(model), samples), "int8")
+        micro.build(prepare(model_kinds.prune(model), samples), "int8")
 
 
 def test_select_is_written_as_select_v2(tmp_path):
@@ -118,16 +118,16 @@ def test_select_is_written_as_select_v2(tmp_path):
 
 def selection(condition, operands):
     """A file that selects between two inputs of a shape."""
-    model, subgraph = schema.ModelT(), schema.SubGraphT()
-    model.version, model.subgraphs = 3, [subgraph]
-    model.operatorCodes, model.buffers, subgraph.tensors = [], [schema.BufferT()], []
-    edit.add_tensor(model, subgraph, condition, schema.TensorType.BOOL)
+    file, subgraph = schema.ModelT(), schema.SubGraphT()
+    file.version, file.subgraphs = 3, [subgraph]
+    file.operatorCodes, file.buffers, subgraph.tensors = [], [schema.BufferT()], []
+    edit.add_tensor(file, subgraph, condition, schema.TensorType.BOOL)
     for _ in range(3):
-        edit.add_tensor(model, subgraph, operands, schema.TensorType.FLOAT32)
+        edit.add_tensor(file, subgraph, operands, schema.TensorType.FLOAT32)
     subgraph.inputs, subgraph.outputs = np.arange(3, dtype=np.int32), np.array([3], np.int32)
     builtin, options = schema.BuiltinOperator.SELECT, schema.SelectOptionsT()
-    subgraph.operators = [edit.operator(model, builtin, [0, 1, 2], [3], options=options)]
-    return model
+    subgraph.operators = [edit.operator(file, builtin, [0, 1, 2], [3], options=options)]
+    return file
 
 
 @pytest.mark.parametrize(
@@ -159,9 +159,9 @@ def invoke_once(data, inputs):
 
 
 @needs_interpreter
-def test_a_file_runs_in_tensorflow_lite_micro_to_the_bit(origin, tmp_path):
+def test_a_file_runs_in_tensorflow_lite_micro_to_the_bit(source, tmp_path):
     path = tmp_path / "model.tflite"
-    report = tflite.export(origin.model, path, target="micro", samples=origin.samples)
+    report = tflite.export(source.model, path, target="micro", samples=source.samples)
     assert set(report.proof.errors) == {*interpreter.RUNTIMES, interpreter.MICRO}
     assert report.proof.exact
 
@@ -179,15 +179,15 @@ def test_the_runtime_has_the_operator(name, capfd):
 
 def file_of(*names):
     """A file whose operators have these names, and no sense."""
-    model, subgraph = schema.ModelT(), schema.SubGraphT()
-    model.version, model.subgraphs = 3, [subgraph]
-    model.operatorCodes, model.buffers, subgraph.tensors = [], [schema.BufferT()], []
-    edit.add_tensor(model, subgraph, [1], schema.TensorType.FLOAT32)
+    file, subgraph = schema.ModelT(), schema.SubGraphT()
+    file.version, file.subgraphs = 3, [subgraph]
+    file.operatorCodes, file.buffers, subgraph.tensors = [], [schema.BufferT()], []
+    edit.add_tensor(file, subgraph, [1], schema.TensorType.FLOAT32)
     subgraph.inputs = subgraph.outputs = np.zeros(1, np.int32)
     variable = schema.VarHandleOptionsT()
     subgraph.operators = [
         edit.operator(
-            model,
+            file,
             getattr(schema.BuiltinOperator, name),
             [0],
             [0],
@@ -195,4 +195,4 @@ def file_of(*names):
         )
         for name in names
     ]
-    return flatbuffer.write(model)
+    return flatbuffer.write(file)

@@ -8,7 +8,7 @@ import pytest
 from keras import layers
 
 from keras_lottery.exporters import tflite
-from keras_lottery.exporters.tflite.conversion import source
+from keras_lottery.exporters.tflite.conversion.source import prepare
 from keras_lottery.exporters.tflite.targets import replacement, size
 
 
@@ -68,9 +68,9 @@ def only(passing):
     """A proof that files pass for which `passing` holds of `better`."""
     tried = []
 
-    def build(origin, precision, better):
+    def build(source, precision, better):
         tried.append(dict(better))
-        return dataclasses.replace(size.build(origin, precision, better), precision=str(better))
+        return dataclasses.replace(size.build(source, precision, better), precision=str(better))
 
     def prove(built):
         if not passing(tried[-1]):
@@ -81,35 +81,35 @@ def only(passing):
 
 
 @pytest.fixture(scope="module")
-def origin():
+def source():
     keras.utils.set_random_seed(0)
     stack = [layers.Dense(30, name=f"fc{number}") for number in range(6)]
-    return source.prepare(keras.Sequential([keras.Input((30,)), *stack]))
+    return prepare(keras.Sequential([keras.Input((30,)), *stack]))
 
 
-def test_as_few_weights_as_suffice_are_replaced(origin):
-    worst = replacement._worst_first(origin, "int8")
+def test_as_few_weights_as_suffice_are_replaced(source):
+    worst = replacement._worst_first(source, "int8")
     needed = set(worst[:2])
     build, prove, tried = only(lambda better: needed <= set(better))
-    built, _ = replacement.proven(build, origin, "int8", prove)
+    built, _ = replacement.proven(build, source, "int8", prove)
     assert "int8 with a scale for each channel" in built.reasons[worst[0]]
     assert {name for name, why in built.reasons.items() if "failed its proof" in why} == needed
     assert len(tried) <= 6
 
 
-def test_the_next_form_is_tried_where_one_does_not_serve(origin):
+def test_the_next_form_is_tried_where_one_does_not_serve(source):
     build, prove, _ = only(lambda better: "float16" in better.values())
-    built, _ = replacement.proven(build, origin, "int8", prove)
+    built, _ = replacement.proven(build, source, "int8", prove)
     assert "float16 for" in built.notes[0]
     assert "a scale for each channel for" in built.notes[0]
 
 
-def test_where_nothing_serves_the_first_failure_is_told(origin):
+def test_where_nothing_serves_the_first_failure_is_told(source):
     build, prove, tried = only(lambda better: False)
     with pytest.raises(tflite.ExportError, match=r"^no 1$"):
-        replacement.proven(build, origin, "int8", prove)
+        replacement.proven(build, source, "int8", prove)
     assert len(tried) == 4
     build, prove, tried = only(lambda better: False)
     with pytest.raises(tflite.ExportError):
-        replacement.proven(build, origin, "float32", prove)
+        replacement.proven(build, source, "float32", prove)
     assert len(tried) == 1

@@ -9,9 +9,9 @@ from keras import layers
 from keras_lottery import Lottery
 from keras_lottery.exporters import tflite
 from keras_lottery.exporters.tflite import inspection, proof, stored_weight
-from keras_lottery.exporters.tflite.conversion import source
+from keras_lottery.exporters.tflite.conversion.source import Built, prepare
 from keras_lottery.exporters.tflite.format import flatbuffer
-from keras_lottery.exporters.tflite.rewriting import storage, weights
+from keras_lottery.exporters.tflite.rewriting import forms, rewritable
 from keras_lottery.exporters.tflite.runtimes import measure
 from keras_lottery.exporters.tflite.targets import auto, latency, size
 
@@ -57,11 +57,11 @@ def convolutional(widths):
 @pytest.fixture(scope="module")
 def lenet():
     samples = np.random.default_rng(0).random((16, 28, 28, 1), np.float32)
-    return source.prepare(lenet_300_100(), samples)
+    return prepare(lenet_300_100(), samples)
 
 
 def computed(data):
-    return {each.name: each.computed for each in inspection.inspect(data).weights}
+    return {each.name: each.computed for each in inspection.read(data).weights}
 
 
 def test_lenet_is_small(lenet):
@@ -77,8 +77,8 @@ def test_lenet_is_small(lenet):
 )
 def test_convolutional_networks_are_small(widths, most):
     """The figures to reach are 304,000 and 281,000 bytes."""
-    origin = source.prepare(convolutional(widths))
-    assert len(size.build(origin, "int8").data) < most
+    source = prepare(convolutional(widths))
+    assert len(size.build(source, "int8").data) < most
 
 
 @pytest.mark.parametrize("kind", ["dense", "convolution"])
@@ -86,13 +86,13 @@ def test_a_storage_costs_no_more_than_it_says(kind):
     """The choice between storages is by these costs, so a file never grows."""
     layer = layers.Dense(400) if kind == "dense" else layers.Conv2D(40, 3)
     model = keras.Sequential([keras.Input((600,) if kind == "dense" else (8, 8, 16)), layer])
-    data = source.prepare(magnitude_pruned(model, 0.9)).dense
+    data = prepare(magnitude_pruned(model, 0.9)).dense_data
 
     def stored(precision, number):
         changed = flatbuffer.read(data)
-        [found] = weights.find(changed)
-        choice = storage.choices(found.values, found.axis, precision)[number]
-        storage.store(changed, found.subgraph, found.index, choice)
+        [found] = rewritable.find(changed)
+        choice = forms.possible(found.values, found.axis, precision)[number]
+        forms.write(changed, found.subgraph, found.index, choice)
         size.finish(changed)
         return choice, len(flatbuffer.write(changed))
 
@@ -112,11 +112,11 @@ def test_a_storage_costs_no_more_than_it_says(kind):
 @pytest.mark.parametrize("precision", PRECISIONS)
 def test_no_file_grows(sparsity, precision):
     model = keras.Sequential([keras.Input((48,)), layers.Dense(40), layers.Dense(3)])
-    origin = source.prepare(magnitude_pruned(model, sparsity))
-    built = size.build(origin, precision)
-    assert len(built.data) <= len(origin.dense)
+    source = prepare(magnitude_pruned(model, sparsity))
+    built = size.build(source, precision)
+    assert len(built.data) <= len(source.dense_data)
     if precision == "int8":
-        assert len(built.data) <= len(size.dense_int8(origin.dense))
+        assert len(built.data) <= len(size.dense_int8(source.dense_data))
 
 
 @pytest.mark.parametrize("target", ["size", "int8", "micro"])
@@ -128,19 +128,19 @@ def test_no_file_grows_whose_weights_share_their_bytes(target, tmp_path):
         layer.kernel.assign(keras.ops.zeros_like(layer.kernel))
     samples = np.random.default_rng(0).standard_normal((8, 1))
     report = tflite.export(model, tmp_path / "x.tflite", target=target, samples=samples)
-    dense = report.dense if target == "size" else report.dense_int8
+    dense = report.dense_size if target == "size" else report.dense_int8_size
     assert report.inspection.file_bytes <= dense.raw
 
 
 def test_latency_computes_blocks_and_single_weights_sparsely(lenet):
     blocky = sample_files.dense_network(inputs=256, hidden=256, sparsity=0.9, block=4)
-    built = latency.build(source.prepare(blocky), "float32")
+    built = latency.build(prepare(blocky), "float32")
     assert computed(built.data) == {
         "fc1/kernel": stored_weight.SPARSE,
         "output/kernel": stored_weight.SPARSE,
     }
-    assert "DENSIFY" not in inspection.inspect(built.data).operators
-    encodings = {each.encoding for each in inspection.inspect(built.data).weights}
+    assert "DENSIFY" not in inspection.read(built.data).operators
+    encodings = {each.encoding for each in inspection.read(built.data).weights}
     assert all("1x4" in encoding for encoding in encodings)
     built = latency.build(lenet, "float32")
     assert set(computed(built.data).values()) == {stored_weight.SPARSE}
@@ -157,7 +157,7 @@ def test_a_network_without_convolutions_is_told_nothing_of_them(tmp_path):
 
 def test_latency_leaves_dense_what_is_too_small_to_be_faster():
     small = sample_files.dense_network(inputs=64, hidden=100, sparsity=0.9, block=4)
-    built = latency.build(source.prepare(small), "float32")
+    built = latency.build(prepare(small), "float32")
     assert stored_weight.SPARSE not in computed(built.data).values()
     assert "too few weights" in built.reasons["fc1/kernel"]
 
@@ -236,12 +236,12 @@ def test_auto_weighs_what_it_is_told_to_and_says_why(weigh, chosen, taking):
     taking({"size": (9e-6, 900), "latency": (3e-6, 300), "int8": (4e-6, 800)})
     model = sample_files.dense_network(inputs=256, hidden=256, sparsity=0.9, block=4)
     samples = np.random.default_rng(0).random((8, 256), np.float32)
-    built, _ = auto.best(source.prepare(model, samples), "int8", weigh)
+    built, _ = auto.best(prepare(model, samples), "int8", weigh)
     assert built.notes[0].startswith(f"Chosen: target {chosen}")
 
 
 def candidate(target, agreement, channel_error):
-    built = source.Built(b"x" * 2300, {}, "int8")
+    built = Built(b"x" * 2300, {}, "int8")
     found = proof.Proof({"XNNPACK": 0.0}, agreement=agreement, channel_error=channel_error)
     return auto.Candidate(target, built, found)
 
@@ -288,10 +288,10 @@ def test_auto_measures_and_proves_what_it_chose(tmp_path):
 def test_auto_leaves_out_what_fails_its_proof(tmp_path, monkeypatch):
     model = sample_files.dense_network(inputs=256, hidden=256, sparsity=0.9, block=4)
 
-    def fails_for_size(built, origin, target):
+    def fails_for_size(built, source, target):
         if target == "size":
             raise tflite.ExportError("XNNPACK is off.")
-        return proof.prove(built, origin, target)
+        return proof.prove(built, source, target)
 
     monkeypatch.setattr(auto, "prove", fails_for_size)
     report = tflite.export(model, tmp_path / "x.tflite", target="auto")
@@ -319,4 +319,4 @@ def test_integers_whose_bias_would_cost_more_than_zeros_save_stay_dense(tmp_path
     Lottery(model).prune(0.75)
     samples = np.random.default_rng(0).standard_normal((16, 18))
     report = tflite.export(model, tmp_path / "model.tflite", target="int8", samples=samples)
-    assert (tmp_path / "model.tflite").stat().st_size <= report.dense_int8.raw
+    assert (tmp_path / "model.tflite").stat().st_size <= report.dense_int8_size.raw

@@ -1,4 +1,4 @@
-"""The weights of a TFLite model that can be stored in another form: `find(model) -> [Weight]`."""
+"""The weights of a file that can be stored in another form: `find(file) -> [Weight]`."""
 
 from dataclasses import dataclass
 
@@ -19,7 +19,7 @@ class _Place:
         weight: The position of the weights among its inputs.
         axis: The axis of the output channels, if they may have a scale each.
         bias: The position of the bias, if there is one.
-        precisions: What the weights may be stored in.
+        precisions: The precisions that the weights may be stored in.
     """
 
     weight: int
@@ -43,14 +43,14 @@ OPERATORS = {
 
 @dataclass(frozen=True)
 class Weight:
-    """A constant weight and where it is used.
+    """A constant weight and the operators that read it.
 
     Attributes:
         subgraph: The subgraph it is in.
         index: Its tensor's index there.
         axis: The axis of its output channels; `None` if they cannot have a scale each.
         bias: The position of the bias among the inputs of its operators, if they can have one.
-        precisions: What it can be stored in.
+        precisions: The precisions that it can be stored in.
         values: Its values.
         operators: `(name, operator)` for every operator that reads it.
     """
@@ -64,41 +64,41 @@ class Weight:
     operators: tuple[tuple[str, schema.OperatorT], ...]
 
     @property
-    def is_table(self):
-        """Whether its rows are looked up."""
+    def is_table(self) -> bool:
+        """Whether operators look its rows up, and read it no other way."""
         return {name for name, _ in self.operators} == {"GATHER"}
 
-    def precision(self, lowest):
-        """The lowest precision that it can be stored in, where this one is allowed."""
+    def precision(self, lowest: str) -> str:
+        """The precision `lowest` if the weight can be stored in it, else float32."""
         return lowest if lowest in self.precisions else "float32"
 
     @property
-    def tensor(self):
+    def tensor(self) -> schema.TensorT:
         """The schema's tensor."""
         return self.subgraph.tensors[self.index]
 
 
-def find(model, kind=schema.TensorType.FLOAT32):
-    """The weights of a model that are used as weights only.
+def find(file: schema.ModelT, kind: int = schema.TensorType.FLOAT32) -> list[Weight]:
+    """The constants of a file that operators read as weights, and not otherwise.
 
     Args:
-        model: A dense `ModelT`.
+        file: A dense `ModelT`.
         kind: The `schema.TensorType` of the weights to find.
 
     Returns:
         A list of `Weight`.
     """
     found = []
-    for subgraph in model.subgraphs:
-        graph = Graph(model, subgraph)
+    for subgraph in file.subgraphs:
+        graph = Graph(file, subgraph)
         for index, tensor in enumerate(subgraph.tensors):
             users = [(graph.name(op), op) for op in graph.consumers.get(index, [])]
             places = {OPERATORS.get(name) for name, _ in users}
             if tensor.type != kind or not graph.is_constant(index) or len(places) != 1:
                 continue
-            if None in places or index in subgraph.outputs:
-                continue
             [place] = places
+            if place is None or index in subgraph.outputs:
+                continue
             if all(list(op.inputs).index(index) == place.weight for _, op in users):
                 found.append(
                     Weight(
@@ -107,7 +107,7 @@ def find(model, kind=schema.TensorType.FLOAT32):
                         place.axis,
                         place.bias,
                         place.precisions,
-                        flatbuffer.dense(model, tensor),
+                        flatbuffer.values(file, tensor),
                         tuple(users),
                     )
                 )

@@ -1,13 +1,14 @@
-"""Tables of text, for terminals and for Markdown."""
+"""Tables of text, for terminals and for Markdown, and text from files made fit to be shown."""
 
 import re
 from collections.abc import Sequence
 
-from keras_lottery.exporters.tflite.format.names import printable
-
 _ENTITIES = {"&": "&amp;", "<": "&lt;", ">": "&gt;"}
 _MARKUP = re.compile(r"[&<>\\`|\[\]]")
 _NUMBER = re.compile(r"([0-9][0-9,.]*( ?%)?)?")
+
+# The most characters that a table or a sentence shows of a name.
+_MOST = 1000
 
 
 def text(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
@@ -60,5 +61,25 @@ def number(value: int) -> str:
     return f"{value:,}"
 
 
-def _is_numeric(column):
+def printable(text: str, most: int = _MOST) -> str:
+    """Text that can neither steer a terminal nor begin a line of its own.
+
+    Args:
+        text: Text from a file, or a file's name.
+        most: How many of its characters to keep.
+
+    Returns:
+        The text, with characters that are not visible escaped as in Python.
+
+    >>> printable("kernel\\x1b[2J\\n## Proof")
+    'kernel\\\\x1b[2J\\\\n## Proof'
+    """
+    shown = "".join(
+        each if each.isprintable() else each.encode("unicode_escape").decode()
+        for each in text[:most]
+    )
+    return shown if len(text) <= most else f"{shown}\N{HORIZONTAL ELLIPSIS}"
+
+
+def _is_numeric(column: Sequence[str]) -> bool:
     return any(column) and all(_NUMBER.fullmatch(cell) for cell in column)

@@ -7,6 +7,7 @@ import numpy as np
 from ai_edge_litert import schema_py_generated as schema
 
 from keras_lottery.exporters.tflite.format import edit, flatbuffer, levels
+from keras_lottery.exporters.tflite.rewriting.rewritable import Weight
 
 DECODE = "TFLM_DECODE"
 
@@ -18,72 +19,72 @@ HEAD = np.array([2, 1, 0, 0, 1] + [0] * 11, np.uint8)
 _DECODE_BYTES = 280
 
 
-def stored_bytes(weight):
+def stored_bytes(weight: Weight) -> int:
     """The bytes of an int8 weight's mask and table."""
-    return -(-weight.values.size // 8) + HEAD.size + np.count_nonzero(weight.values)
+    return -(-weight.values.size // 8) + HEAD.size + int(np.count_nonzero(weight.values))
 
 
-def cost(weight):
-    """What an int8 weight takes at most as a bitmask, with the operators that decode it."""
+def cost(weight: Weight) -> int:
+    """The most bytes that an int8 weight takes as a bitmask, with the operators that decode it."""
     return stored_bytes(weight) - HEAD.size + _DECODE_BYTES * len(weight.operators)
 
 
-def store(model, weight):
-    """Stores a weight as a bitmask, and puts a decoding operator before each that reads the weight.
+def write(file: schema.ModelT, weight: Weight) -> None:
+    """Stores a weight as a bitmask, with a decoding operator before each operator that reads it.
 
-    Each has its own: the runtime may reuse the memory of one's output for the next one's.
+    Each reader has a decoder of its own: the runtime may reuse the memory of a decoder's output.
 
     Args:
-        model: The `ModelT`, changed in place.
-        weight: A `weights.Weight` of int8 values whose zero is stored as zero.
+        file: The `ModelT`, changed in place.
+        weight: A `Weight` of int8 values whose zero is stored as zero.
     """
     subgraph, tensor, values = weight.subgraph, weight.tensor, weight.values.reshape(-1)
     mask = np.packbits(values != 0)
     table = np.concatenate([HEAD, values[values != 0].view(np.uint8)])
     sources = [
-        edit.add_tensor(model, subgraph, each.shape, schema.TensorType.UINT8, each)
+        edit.add_tensor(file, subgraph, each.shape, schema.TensorType.UINT8, each)
         for each in (mask, table)
     ]
     tensor.buffer = 0
     for number, (_, reader) in enumerate(weight.operators):
         target = weight.index
         if number:
-            target = edit.add_tensor(model, subgraph, tensor.shape, tensor.type)
+            target = edit.add_tensor(file, subgraph, tensor.shape, tensor.type)
             subgraph.tensors[target].quantization = tensor.quantization
             reader.inputs = np.where(reader.inputs == weight.index, target, reader.inputs)
         operator = schema.OperatorT()
-        operator.opcodeIndex = edit.custom_code(model, DECODE)
+        operator.opcodeIndex = edit.custom_code(file, DECODE)
         operator.inputs = np.array(sources, np.int32)
         operator.outputs = np.array([target], np.int32)
         subgraph.operators.insert(subgraph.operators.index(reader), operator)
 
 
-def undecoded(data):
-    """The same file with its bitmasks decoded: what LiteRT can run, too.
+def with_decoded_masks(data: bytes) -> bytes:
+    """The same file with its bitmasks decoded, which LiteRT can run too.
 
     Args:
         data: A flatbuffer.
 
     Returns:
-        A flatbuffer; `data` itself if it has none.
+        A flatbuffer; `data` itself if it has no bitmask.
     """
-    model = flatbuffer.read(data)
+    file = flatbuffer.read(data)
     decoders = [
         (subgraph, operator)
-        for subgraph in model.subgraphs
+        for subgraph in file.subgraphs
         for operator in subgraph.operators
-        if model.operatorCodes[operator.opcodeIndex].customCode == DECODE.encode()
+        if file.operatorCodes[operator.opcodeIndex].customCode == DECODE.encode()
     ]
     if not decoders:
         return data
     for subgraph, operator in decoders:
         tensor = subgraph.tensors[operator.outputs[0]]
         mask, table = (
-            flatbuffer.stored(model, subgraph.tensors[index]) for index in operator.inputs
+            flatbuffer.stored(file, subgraph.tensors[index]) for index in operator.inputs
         )
         values = np.zeros(levels.size(tensor), np.int8)
         alive = np.unpackbits(mask, count=values.size).astype(bool)
         values[alive] = table[HEAD.size :].view(np.int8)
-        tensor.buffer = edit.add_buffer(model, values)
+        tensor.buffer = edit.add_buffer(file, values)
         subgraph.operators.remove(operator)
-    return flatbuffer.write(model)
+    return flatbuffer.write(file)
