@@ -28,6 +28,9 @@ class Owner(Protocol):
 
     model: keras.Model
 
+    def check(self) -> None:
+        """Verify the masks."""
+
     def attach(self) -> None:
         """Make the train step apply the masks."""
 
@@ -60,6 +63,11 @@ def stop_masking(lottery: Owner) -> None:
     """Leave the gradients of a `Lottery`'s kernels alone again."""
     _attached.discard(lottery)
     _leave_unused_doors()
+
+
+def attached_to(model: keras.Model) -> list[Owner]:
+    """The owners that put masks on a model and have not taken them off."""
+    return [owner for owner in _attached if owner.model is model]
 
 
 def _leave_unused_doors() -> None:

@@ -95,9 +95,9 @@ def warn_of_earlier_steps(optimizers: Iterable[keras.optimizers.Optimizer]) -> N
     stepped = list(optimizers)
     if stepped:
         warnings.warn(
-            f"{_listed(stepped)} stepped already, outside `fit`. A step that is compiled "
-            "(tf.function, jax.jit) was traced before the masks and will not see them: make it "
-            "anew now.",
+            f"{_listed(stepped)} stepped already, and no model that is compiled trains with it. A "
+            "step of your own that was compiled before the masks (tf.function, jax.jit) will not "
+            "see them: make it anew now.",
             stacklevel=3,
         )
 

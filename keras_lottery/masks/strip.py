@@ -1,16 +1,24 @@
 """`strip`: a plain Keras model out of a pruned one."""
 
+import weakref
+
 import keras
 import numpy as np
 
-from keras_lottery.masks import integrity
+from keras_lottery.masks import gradients, integrity
 from keras_lottery.masks.lottery import Lottery
 from keras_lottery.masks.masking import MaskError
 from keras_lottery.model import variables
+from keras_lottery.model.arrays import array
+
+# How many weights of each kernel were not zero when a model was stripped, by name.
+_stripped: weakref.WeakKeyDictionary[keras.Model, dict[str, int]] = weakref.WeakKeyDictionary()
 
 
 def strip(model: keras.Model, *, at_least: float = 0.0) -> keras.Model:
     """Verify the masks of a model and take them off. The zeros stay in its weights.
+
+    A model that was stripped before, and has all its zeros still, is returned as it is.
 
     Args:
         model: A model with masks, as `Prune`, `rounds`, `Ticket.apply` or `Lottery` leave it.
@@ -22,9 +30,10 @@ def strip(model: keras.Model, *, at_least: float = 0.0) -> keras.Model:
         The same model, plain again.
 
     Raises:
-        ValueError: If the model has no masks, or is denser.
+        ValueError: If the model has no masks, or was trained densely since it was stripped, or is
+            denser.
         MaskError: If a pruned weight does not have the value it is held at, or another one in the
-            kernel that is computed with, as with LoRA.
+            kernel that is computed with, as with LoRA; or the masked kernels were replaced.
 
     Example:
 
@@ -35,14 +44,42 @@ def strip(model: keras.Model, *, at_least: float = 0.0) -> keras.Model:
     """
     lottery = Lottery.on(model)
     if lottery is None:
-        raise ValueError(f"The model {model.name!r} has no masks to strip.")
+        _refuse_not_stripped(model)
+        refuse_denser(model, at_least)
+        return model
     refuse_denser(model, at_least)
     revived = lottery.revived_by_adapters()
     if revived:
         raise MaskError(integrity.adapters_message(revived, lottery.masks))
     lottery.check()
     lottery.detach()
+    _stripped[model] = _nonzero(model)
     return model
+
+
+def _refuse_not_stripped(model: keras.Model) -> None:
+    """Raise an error unless a model without masks is as `strip` left it."""
+    for lottery in gradients.attached_to(model):
+        lottery.check()  # Its kernels were replaced, and the masks went with them.
+    before = _stripped.get(model)
+    if before is None:
+        raise ValueError(
+            f"The model {model.name!r} has no masks to strip. (`quantize`, and building layers "
+            "anew, take masks off with the kernels: `strip` before.)"
+        )
+    now = _nonzero(model)
+    if any(now.get(name, 0) > count for name, count in before.items()):
+        raise ValueError(
+            f"The model {model.name!r} has no masks to strip: it was stripped before, and trained "
+            "without them since, which brought pruned weights back."
+        )
+
+
+def _nonzero(model: keras.Model) -> dict[str, int]:
+    return {
+        name: int(np.count_nonzero(array(variable)))
+        for name, variable in variables.candidates(model).items()
+    }
 
 
 def refuse_denser(model: keras.Model, at_least: float) -> None:

@@ -8,6 +8,10 @@ import keras
 
 from keras_lottery.model import keras_internals, trainers
 
+# The optimizers that a `fit` with masks was given: the next `compile` leaves them behind, and a
+# rewind point keeps them.
+_met: weakref.WeakSet[keras.optimizers.Optimizer] = weakref.WeakSet()
+
 
 class Watch:
     """Keeps an eye on the models and optimizers that train the kernels of one model.
@@ -46,6 +50,7 @@ class Watch:
 
     def meet(self, model: keras.Model) -> None:
         """A model trains the kernels from now on, which may have been compiled since."""
+        _met.update(trainers.optimizers_of(model))
         if not any(model is known for known in self.models()):
             self._around.append(weakref.ref(model))
 
@@ -74,6 +79,7 @@ class Watch:
                 optimizer
                 for optimizer in trainers.outermost([*self._before, *self.optimizers()])
                 if id(optimizer) not in retraced
+                and optimizer not in _met
                 and trainers.steps_of(optimizer)
                 and keras_internals.is_in_a_traced_step(optimizer)
             ]

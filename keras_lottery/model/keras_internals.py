@@ -20,6 +20,9 @@ BASE_OPTIMIZER = next(
 # values.
 TRAINER = next(base for base in keras.Model.__mro__ if "make_train_function" in vars(base))
 
+# What TensorFlow calls the graphs of the train steps that `fit` compiles.
+_GRAPHS_OF_FIT = frozenset({"one_step_on_data", "multi_step_on_iterator"})
+
 
 def variables_trained_by(optimizer: keras.optimizers.Optimizer) -> list[keras.Variable]:
     """The variables that an optimizer was built over, in its order; none before it is built."""
@@ -78,9 +81,11 @@ def is_traced(value: Any) -> bool:
 
 
 def is_in_a_traced_step(optimizer: keras.optimizers.Optimizer) -> bool:
-    """Whether a compiled function of this process may have an optimizer's step in it.
+    """Whether a compiled function of the user's may have an optimizer's step in it.
 
     TensorFlow tells what its traced functions captured. JAX does not, and torch compiles nothing.
+    The graphs of `fit` do not count: they outlive the model's next `compile`, and nobody calls them
+    any more.
     """
     if keras.backend.backend() != "tensorflow":
         return keras.backend.backend() == "jax"
@@ -88,7 +93,7 @@ def is_in_a_traced_step(optimizer: keras.optimizers.Optimizer) -> bool:
     return any(
         captured is handle
         for found in gc.get_objects()
-        if type(found).__name__ == "FuncGraph"
+        if type(found).__name__ == "FuncGraph" and found.name not in _GRAPHS_OF_FIT
         for captured in found.external_captures
     )
 

@@ -1,5 +1,7 @@
 """Loops of a user's own: their optimizers are named, found, or said to have stepped unseen."""
 
+import warnings
+
 import keras
 import numpy as np
 import pytest
@@ -96,13 +98,29 @@ def test_what_is_no_optimizer(wrong):
     assert kl.Lottery.on(model) is None
 
 
+def test_no_word_of_an_optimizer_that_stepped_in_a_fit():
+    """It outlives the next `compile`: here the rewind point of the first `Prune` keeps it."""
+    model = make()
+    model.compile("adam", "mse")
+    prune = kl.Prune(kl.schedules.constant(0.5))
+    model.fit(X, Y, epochs=2, verbose=0, callbacks=[prune])
+    kl.strip(model)
+    model.compile("sgd", "mse")
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", UserWarning)
+        lottery = kl.Lottery.from_zeros(model)
+    model.fit(X, Y, verbose=0)
+    lottery.check()
+    assert prune.lottery.sparsity == lottery.sparsity == 0.5
+
+
 @pytest.mark.skipif(BACKEND == "torch", reason="nothing is compiled on torch")
 def test_a_step_that_was_compiled_before_the_masks(tmp_path):
     """It cannot know them: said at once, and again by whatever comes next."""
     model, optimizer = make(), keras.optimizers.RMSprop(0.01, name="own")
     step = compiled_step(model, optimizer)
     step(X, Y)
-    with pytest.warns(UserWarning, match=r"RMSprop \('own', 1 steps\) stepped already, outside"):
+    with pytest.warns(UserWarning, match=r"RMSprop \('own', 1 steps\) stepped already, and no"):
         lottery = kl.Lottery(model)
     lottery.prune(0.5)
     before = array(model.get_layer("output").kernel)

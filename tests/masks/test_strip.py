@@ -31,6 +31,28 @@ def test_a_stripped_model_trains_densely(make_model, data):
     assert keras.ops.convert_to_numpy(model.get_layer("fc1").kernel).all()
 
 
+def test_stripping_twice_is_harmless_while_the_zeros_are_there(make_model, data):
+    model = make_model()
+    kl.Lottery(model).prune(0.5)
+    kl.strip(model)
+    assert kl.strip(model, at_least=0.5) is model
+    with pytest.raises(ValueError, match=r"sparsity of 0\.5, less than `at_least=0.8`"):
+        kl.strip(model, at_least=0.8)
+    model.fit(*data, verbose=0)
+    with pytest.raises(ValueError, match="no masks to strip: it was stripped before, and trained"):
+        kl.strip(model)
+
+
+def test_masks_that_went_with_their_kernels(make_model):
+    model = make_model()
+    lottery = kl.Lottery(model)
+    lottery.prune(0.5)
+    for name in ("fc1", "output"):
+        model.get_layer(name).quantize("int8")
+    with pytest.raises(kl.MaskError, match=r"no longer has the kernels .* `quantize`"):
+        kl.strip(model)
+
+
 def test_what_cannot_be_stripped(make_model):
     model = make_model()
     with pytest.raises(ValueError, match="has no masks to strip"):

@@ -146,6 +146,18 @@ def test_a_step_that_a_function_captured():
     assert not keras_internals.is_traced(tf.ones(2))
 
 
+@pytest.mark.parametrize("steps", [1, 2])
+@pytest.mark.skipif(keras.backend.backend() != "tensorflow", reason="JAX has no graphs")
+def test_a_step_that_fit_has_compiled(steps):
+    model, optimizer = dense(), keras.optimizers.SGD()
+    model.compile(optimizer, "mse", steps_per_execution=steps)
+    x = np.ones((8, 3), "f4")
+    model.fit(x, model(x), batch_size=2, verbose=0)
+    model.train_on_batch(x, model(x))
+    model.compile("sgd", "mse")
+    assert not keras_internals.is_in_a_traced_step(optimizer), "names of the trainer's graphs"
+
+
 def test_layers_at_any_depth_and_who_owns_a_variable():
     inner = dense()
     wrapped = keras.layers.SpectralNormalization(
