@@ -3,13 +3,15 @@
 import os
 import zipfile
 from pathlib import Path
-
-import keras
+from typing import TYPE_CHECKING
 
 from keras_lottery.commands import memory
 
+if TYPE_CHECKING:
+    import keras
 
-def load(path: str | os.PathLike[str]) -> keras.Model:
+
+def load(path: str | os.PathLike[str]) -> "keras.Model":
     """A model from its file, whoever made it.
 
     Raises:
