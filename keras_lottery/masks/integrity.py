@@ -120,6 +120,16 @@ def warn_of_zeros(kernels: Mapping[str, np.ndarray]) -> None:
         )
 
 
+def warn_of_no_zeros(masks: Iterable[np.ndarray]) -> None:
+    """Warn where zeros were to tell the masks, and there are none."""
+    if all(mask.all() for mask in masks):
+        warnings.warn(
+            "No weight is exactly zero, so that `from_zeros` masks nothing: the model was never "
+            "pruned, or was trained without its masks since. Its `Ticket` has them.",
+            stacklevel=3,
+        )
+
+
 def warn_of_empty(
     before: Mapping[str, int],
     after: Mapping[str, int],
