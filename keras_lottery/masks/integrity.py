@@ -18,6 +18,13 @@ _UNSEEN_STEP = (
     "anew after the masks."
 )
 _DIVERGED = "Weights that are alive are not finite either: training diverged."
+# Keras' Adafactor divides by a product of mean squares of gradients, to each of which it adds its
+# `epsilon_1`. The square of the default, 1e-30, is zero in float32.
+_SMALL = 1e-18
+_ADAFACTOR = (
+    "Keras' Adafactor is not finite where nothing passes through a row and a column: give it "
+    "`epsilon_1=1e-16`."
+)
 _OVERWRITTEN = (
     "Something wrote to the weights after the last pruning with values from before it: "
     "EarlyStopping(restore_best_weights=True), load_weights and set_weights do. Let it start after "
@@ -51,6 +58,7 @@ def refuse_broken(
     records: Iterable[Kernel],
     held: Mapping[str, np.ndarray],
     unseen: Iterable[keras.optimizers.Optimizer],
+    optimizers: Iterable[keras.optimizers.Optimizer] = (),
 ) -> None:
     """Raise a `MaskError` if a pruned weight does not have exactly the value it is held at; -0 is
     0.
@@ -59,6 +67,7 @@ def refuse_broken(
         records: The kernels as they are now.
         held: What pruned weights are held at by kernel name, where it is not zero.
         unseen: The optimizers that have stepped without the masks, computed when it is asked for.
+        optimizers: All that train the kernels.
     """
     for kernel in records:
         expected = held[kernel.name][~kernel.mask] if kernel.name in held else 0.0
@@ -67,7 +76,7 @@ def refuse_broken(
             raise MaskError(
                 f"{kernel.name!r}: {broken} of {np.count_nonzero(~kernel.mask)} pruned weights "
                 f"have changed (expected {'their held values' if kernel.name in held else 0}). "
-                + _causes(kernel, list(unseen))
+                + _causes(kernel, list(unseen), optimizers)
             )
 
 
@@ -120,6 +129,16 @@ def warn_of_zeros(kernels: Mapping[str, np.ndarray]) -> None:
         )
 
 
+def warn_of_no_zeros(masks: Iterable[np.ndarray]) -> None:
+    """Warn where zeros were to tell the masks, and there are none."""
+    if all(mask.all() for mask in masks):
+        warnings.warn(
+            "No weight is exactly zero, so that `from_zeros` masks nothing: the model was never "
+            "pruned, or was trained without its masks since. Its `Ticket` has them.",
+            stacklevel=3,
+        )
+
+
 def warn_of_empty(
     before: Mapping[str, int],
     after: Mapping[str, int],
@@ -158,17 +177,27 @@ def refuse_adafactor(
     """
     trained = {
         id(variable)
-        for optimizer in optimizers
-        for part in trainers.parts(optimizer)
-        if isinstance(part, keras.optimizers.Adafactor)
+        for part in _adafactors(optimizers)
         for variable in keras_internals.variables_trained_by(part)
     }
     for name, kernel in kernels.items():
         if id(kernel) in trained and _has_empty_cross(masks[name]):
             raise ValueError(
-                f"These masks leave a row and a column of {name!r} without a live weight, and "
-                "Keras' Adafactor is not finite there: train with another optimizer."
+                f"These masks leave a row and a column of {name!r} without a live weight. "
+                f"{_ADAFACTOR}"
             )
+
+
+def _adafactors(
+    optimizers: Iterable[keras.optimizers.Optimizer],
+) -> list[keras.optimizers.Optimizer]:
+    """Those that divide zero by zero where gradients of a row and a column are zero."""
+    return [
+        part
+        for optimizer in optimizers
+        for part in trainers.parts(optimizer)
+        if isinstance(part, keras.optimizers.Adafactor) and part.epsilon_1 < _SMALL
+    ]
 
 
 def _has_empty_cross(mask: np.ndarray) -> bool:
@@ -177,12 +206,18 @@ def _has_empty_cross(mask: np.ndarray) -> bool:
     return bool(np.any(alive & ~rows.all(-1) & ~columns.all(-1)))
 
 
-def _causes(kernel: Kernel, unseen: list[keras.optimizers.Optimizer]) -> str:
+def _causes(
+    kernel: Kernel,
+    unseen: list[keras.optimizers.Optimizer],
+    optimizers: Iterable[keras.optimizers.Optimizer],
+) -> str:
     causes = []
     if unseen:
         causes.append(_UNSEEN_STEP.format(steppers=_listed(unseen)))
     if not np.all(np.isfinite(kernel.current[kernel.mask])):
         causes.append(_DIVERGED)
+        if _adafactors(optimizers):
+            causes.append(_ADAFACTOR)
     return " ".join(causes or [_OVERWRITTEN])
 
 

@@ -106,6 +106,7 @@ class Lottery(MaskedKernels):
                 "that zeros do not tell which they are."
             )
         masks = {name: array(kernel) != 0 for name, kernel in kernels.items()}
+        integrity.warn_of_no_zeros(masks.values())
         return cls(model, recipe, optimizer=optimizer, seed=seed, masks=masks)
 
     @staticmethod

@@ -270,7 +270,9 @@ class MaskedKernels:
                 step knows nothing of the masks; or a kernel was replaced, as by `quantize`.
         """
         self._require_attached()
-        integrity.refuse_broken(self.records(), self._state.held, self._watch.unmasked())
+        integrity.refuse_broken(
+            self.records(), self._state.held, self._watch.unmasked(), self._watch.optimizers()
+        )
         integrity.warn_of_adapters(self.revived_by_adapters(), self._state.masks)
 
     def revived_by_adapters(self) -> dict[str, int]:

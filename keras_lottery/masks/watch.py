@@ -41,6 +41,7 @@ class Watch:
         self._around = [weakref.ref(other) for other in found.models if other is not model]
         self._before = weakref.WeakSet(found.optimizers)
         self._masked: weakref.WeakSet[keras.optimizers.Optimizer] = weakref.WeakSet()
+        self._in_loops: weakref.WeakSet[keras.optimizers.Optimizer] = weakref.WeakSet()
         self._steps: weakref.WeakKeyDictionary = weakref.WeakKeyDictionary()
 
     def models(self) -> list[keras.Model]:
@@ -50,14 +51,15 @@ class Watch:
 
     def meet(self, model: keras.Model) -> None:
         """A model trains the kernels from now on, which may have been compiled since."""
-        _met.update(trainers.optimizers_of(model))
+        for optimizer in trainers.optimizers_of(model):
+            _met.update(trainers.parts(optimizer))
         if not any(model is known for known in self.models()):
             self._around.append(weakref.ref(model))
 
     def optimizers(self) -> list[keras.optimizers.Optimizer]:
         """The optimizers that are known to train the kernels, now."""
         own = [optimizer for model in self.models() for optimizer in trainers.optimizers_of(model)]
-        return trainers.outermost([*own, *self._named, *self._masked])
+        return trainers.outermost([*own, *self._named, *self._masked, *self._in_loops])
 
     def outside_fit(self) -> list[keras.optimizers.Optimizer]:
         """The optimizers that have stepped the kernels already, in compiled loops of the user's.
@@ -96,6 +98,8 @@ class Watch:
                 not seen them yet.
         """
         unseen = {one: self._steps.get(one, 0) for one in self.unmasked()} if again else {}
+        # Those of a loop of the user's stay known: no model has them.
+        self._in_loops.update(one for one in self._masked if one not in _met)
         self._masked.clear()
         for one in [*self.optimizers(), *self._before]:
             self._steps[one] = unseen.get(one, trainers.steps_of(one))

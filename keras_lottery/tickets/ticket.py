@@ -185,7 +185,9 @@ class Ticket:
                 masks=own.masks,
             )
         except ValueError as error:
-            raise TicketError(f"the ticket does not fit {model.name!r}: {error}") from error
+            raise TicketError(
+                f"the ticket does not fit {getattr(model, 'name', model)!r}: {error}"
+            ) from error
         try:
             assignment.assign(model, own.values)
         except ValueError as error:

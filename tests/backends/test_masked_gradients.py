@@ -201,6 +201,18 @@ def test_adafactor_is_refused_where_it_would_compute_nothing_over_nothing():
     assert np.all(np.isfinite(as_array(model.layers[0].kernel)))
 
 
+def test_adafactor_with_an_epsilon_whose_square_is_not_zero():
+    """The cure that the refusal names."""
+    model, lottery = masked_model(keras.optimizers.Adafactor(0.01, epsilon_1=1e-16), sparsity=0.0)
+    masks = lottery.masks
+    masks["fc1/kernel"][0, :] = False
+    masks["fc1/kernel"][:, 0] = False
+    lottery.set_masks(masks)
+    model.fit(*batches(), epochs=3, verbose=0)
+    lottery.check()
+    assert np.all(np.isfinite(as_array(model.layers[0].kernel)))
+
+
 def test_nothing_remains(run_python):
     """After `detach`, nor after a `Lottery` was lost. In a process of its own: here others may have
     masks."""

@@ -98,6 +98,29 @@ def test_what_is_no_optimizer(wrong):
     assert kl.Lottery.on(model) is None
 
 
+def test_an_optimizer_that_nobody_named_stays_known():
+    """Of a loop that is not compiled: on JAX its masks move into the optimizer with the next event,
+    which was forgotten there, and not rewound."""
+    model, optimizer = make(), keras.optimizers.SGD(0.01, momentum=0.9)
+    optimizer.build(model.trainable_variables)
+    lottery = kl.Lottery(model)
+
+    def step():
+        optimizer.apply([keras.ops.ones(v.shape) for v in model.trainable_variables])
+
+    for sparsity in (0.5, 0.7):
+        step()
+        lottery.prune(sparsity)
+    step()
+    lottery.check()
+    lottery.rewind()
+    assert int(optimizer.iterations) == 0
+    for slot in optimizer.momentums:
+        assert not array(slot).any()
+    step()
+    lottery.check()
+
+
 def test_no_word_of_an_optimizer_that_stepped_in_a_fit():
     """It outlives the next `compile`: here the rewind point of the first `Prune` keeps it."""
     model = make()

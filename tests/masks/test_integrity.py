@@ -24,6 +24,17 @@ def test_what_holds_passes():
     integrity.refuse_broken([kernel([[1, 3], [4, 2]])], held, [])
 
 
+def test_why_adafactor_diverged():
+    diverged = kernel([[np.inf, np.nan], [np.nan, 2]])
+    for epsilon, expected in (
+        (1e-30, r"diverged\. Keras' Adafactor .*=1e-16`\.$"),
+        (1e-16, r"diverged\.$"),
+    ):
+        optimizer = keras.optimizers.Adafactor(epsilon_1=epsilon)
+        with pytest.raises(MaskError, match=expected):
+            integrity.refuse_broken([diverged], {}, [], [optimizer])
+
+
 @pytest.mark.parametrize(
     "current, held, expected",
     [

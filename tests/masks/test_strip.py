@@ -86,3 +86,14 @@ def test_a_denser_model_is_refused(make_model):
         with pytest.raises(ValueError, match=r"`at_least` is .* a sparsity must be in"):
             kl.strip(model, at_least=wrong)
     kl.strip(model, at_least=0.5)
+
+
+def test_masks_from_zeros_where_there_are_none(make_model, data):
+    """A stripped model that was trained on densely: said, or no mask would be missed."""
+    model = make_model()
+    kl.Lottery(model).prune(0.5)
+    kl.strip(model).fit(*data, verbose=0)
+    with pytest.warns(
+        UserWarning, match="`from_zeros` masks nothing: .* trained without its masks"
+    ):
+        assert kl.Lottery.from_zeros(model).sparsity == 0

@@ -335,3 +335,9 @@ def test_a_ticket_is_printed_in_a_line():
         "rounds 3>"
     )
     assert repr(ticket) == str(ticket) == expected
+
+
+@pytest.mark.parametrize("wrong", [None, "model.keras", 3])
+def test_what_is_no_model_to_put_a_ticket_on(wrong):
+    with pytest.raises(TicketError, match=f"not fit {wrong!r}: `model` must be a keras.Model"):
+        ticket_of(model_of()).apply(wrong)
