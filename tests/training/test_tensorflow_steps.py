@@ -96,7 +96,7 @@ def test_an_interrupt_ends_training_after_its_chunk():
             if self.at is not None and step >= self.at:
                 os.kill(os.getpid(), signal.SIGINT)
 
-    x, y = tiny.samples(count=96)
+    x, y = tiny.samples(count=960)
     keras.utils.set_random_seed(1)
     layers = [keras.Input((6,)), keras.layers.Dense(tiny.CLASSES, "softmax")]
     model = tiny.compile_as_classifier(Interrupted(layers), "adam")
@@ -104,10 +104,11 @@ def test_an_interrupt_ends_training_after_its_chunk():
     with pytest.raises(KeyboardInterrupt):
         fit(model, x, y, **arguments)
     trained = int(model.optimizer.iterations)
-    assert trained in (8, 12)
+    assert 8 <= trained < 120
+    assert trained % 4 == 0
     model.at = None
     fit(model, x, y, **arguments)
-    assert int(model.optimizer.iterations) == trained + 12
+    assert int(model.optimizer.iterations) == trained + 120
 
 
 @pytest.mark.long
