@@ -52,6 +52,8 @@ flags.DEFINE_list("peak_of", None, "Way, source, samples: print this peak; `memo
 # Steps of an epoch, and epochs of a run. Of LeNet's quick steps there are enough for what a call
 # does once, such as copying the data, to weigh no more than it does in an experiment.
 LENGTHS = {"lenet_300_100": (500, 8), "conv2": (4, 2), "conv4": (4, 2), "resnet20": (5, 2)}
+# Shorter for `gradients`: its repeats are many.
+GRADIENT_LENGTHS = {**LENGTHS, "lenet_300_100": (500, 2)}
 # The same for `rule`, with its own networks. XLA takes seconds for a step of a convolutional one.
 RULE_NETWORKS = {"dropout": (50, 4), "attention": (10, 2), "lstm": (10, 2)}
 RULE_LENGTHS = {"lenet_300_100": (500, 2), "conv2": (1, 1), "conv4": (1, 1), "resnet20": (1, 1)}
@@ -102,7 +104,8 @@ def main(argv):
         _print_title("gradients", *COLUMNS, "of no masks (spread)", "of weights alone (spread)")
         for network in FLAGS.gradient_networks:
             # All by turns: the ways of `fit` and of `kl.fit` are compared in one run, too.
-            times = step_times(GRADIENTS + FUSED_GRADIENTS, network, batch_sizes[0])
+            length = _length(network, GRADIENT_LENGTHS)
+            times = step_times(GRADIENTS + FUSED_GRADIENTS, network, batch_sizes[0], length)
             for ways in (GRADIENTS, FUSED_GRADIENTS):
                 some = {way: t for way, t in times.items() if _plain_name(way) in ways}
                 _print_rows(network, batch_sizes[0], some, ways[:2], spread=True)

@@ -40,7 +40,7 @@ def trained(model, batches, prune, **arguments):
         },
     ],
 )
-@pytest.mark.parametrize("optimizer", ["adam", "sgd"])
+@pytest.mark.parametrize("optimizer", ["adam", pytest.param("sgd", marks=pytest.mark.long)])
 def test_a_pruning_for_a_batch_that_never_comes(make_model, data, settings, optimizer):
     """It stands, and training is that over batches of known number."""
 

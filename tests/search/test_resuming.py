@@ -308,6 +308,7 @@ def test_weights_from_elsewhere(tmp_path, data):
         training.run()
 
 
+@pytest.mark.long
 def test_lost_masks_are_an_error(tmp_path, data):
     """With epochs to go, or none; the weights' zeros give them back."""
     training = Training(tmp_path, data, SETTINGS["random"])

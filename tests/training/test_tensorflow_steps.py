@@ -142,6 +142,7 @@ def test_xla_compiles_one_program_for_chunks_at_any_position():
     assert len(programs) == 1
 
 
+@pytest.mark.long
 def test_the_model_and_its_data_are_freed():
     import gc
     import weakref
