@@ -118,8 +118,7 @@ dist: $(VENV)/test.done
 	$(BIN)/check-wheel-contents dist/*.whl
 	$(PYTHON) -m venv $(VENV)-dist
 	$(VENV)-dist/bin/pip install --quiet "$$(ls $(CURDIR)/dist/*.whl)[tflite,examples]"
-	$(BIN)/python -c "import re; print(re.search('```python\n(.*?)```', open('README.md').read(), re.S)[1])" \
-	  > dist/first_example.py
+	awk '/^```python/ {inside = 1; next} /^```/ {if (inside) exit} inside' README.md > dist/first_example.py
 	cd dist && ../$(VENV)-dist/bin/python first_example.py
 	cd dist && ../$(VENV)-dist/bin/keras-lottery --help
 

@@ -64,8 +64,9 @@ class MaskConstraint(keras.constraints.Constraint):
         Args:
             gradient: A tensor of the kernel's shape, or TensorFlow's slices of rows of one.
         """
-        alive = self._alive_beside(gradient)
-        if hasattr(gradient, "indices"):
+        rows_alone = hasattr(gradient, "dense_shape")  # torch's tensors have `indices`, too
+        alive = self._alive_beside(gradient.values if rows_alone else gradient)
+        if rows_alone:
             rows = keras.ops.cast(keras.ops.take(alive, gradient.indices, axis=0), gradient.dtype)
             return type(gradient)(gradient.values * rows, gradient.indices, gradient.dense_shape)
         return gradient * keras.ops.cast(alive, gradient.dtype)
@@ -89,7 +90,7 @@ class MaskConstraint(keras.constraints.Constraint):
     def _alive_beside(self, values: Any) -> Any:
         """The mask as a tensor, if the step that these values belong to reads it anew each time."""
         alive = keras.ops.convert_to_tensor(self.alive)
-        traced = keras.ops.convert_to_tensor(getattr(values, "values", values))
+        traced = keras.ops.convert_to_tensor(values)
         if keras_internals.is_traced(traced) and not keras_internals.is_traced(alive):
             raise MaskError(
                 "This JAX step would take the masks of "

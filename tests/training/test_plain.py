@@ -60,7 +60,7 @@ def test_on_torch_fit_is_model_fit_also_with_masks():
     assert history.params["fused"] == "plain"
     assert history.params["fused_reason"] == "the backend is torch"
     plain = models[1].fit(x, y, validation_data=(x, y), **arguments)
-    tiny.assert_same(models[0], history, models[1], plain, 0)
+    tiny.assert_same(models[0], history, models[1], plain, 1e-7)
     kl.Lottery.on(models[0]).check()
     with pytest.raises(ValueError, match="is not possible: the backend is torch"):
         fit(models[0], x, y, fused="always")
