@@ -43,6 +43,8 @@ def trained(model, batches, prune, **arguments):
 @pytest.mark.parametrize("optimizer", ["adam", pytest.param("sgd", marks=pytest.mark.long)])
 def test_a_pruning_for_a_batch_that_never_comes(make_model, data, settings, optimizer):
     """It stands, and training is that over batches of known number."""
+    if settings and keras.backend.backend() == "torch":
+        pytest.skip("Keras on torch announces no batch that never comes")
 
     def prune():
         return kl.Prune(schedules.constant(0.5, begin=7), unit="step", **settings)
