@@ -236,7 +236,8 @@ def test_bfloat16_model(tmp_path):
     Ticket.load(tmp_path / "a.ticket").apply(model).check()
     kernel = keras.ops.convert_to_numpy(model.layers[0].kernel)
     assert kernel.dtype == ml_dtypes.bfloat16
-    expected = np.where(ticket.masks["fc/kernel"], ticket.values["fc/kernel"], 0)
+    values = ticket.values["fc/kernel"]
+    expected = np.where(ticket.masks["fc/kernel"], values, values.dtype.type(0))
     np.testing.assert_array_equal(kernel.astype("float32"), expected.astype("float32"))
 
 

@@ -77,7 +77,17 @@ def test_text_inside_the_model_is_trained_by_model_fit(as_dataset):
     assert history.history["loss"][-1] < history.history["loss"][0] / 2
 
 
-def test_an_interrupt_ends_training_after_its_chunk():
+@pytest.fixture
+def interrupts():
+    """Ctrl-C raises here: what a shell starts in the background ignores it otherwise."""
+    import signal
+
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+def test_an_interrupt_ends_training_after_its_chunk(interrupts):
     """The model is one of so many whole steps, and can be trained on."""
     import os
     import signal
