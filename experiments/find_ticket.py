@@ -29,7 +29,7 @@ flags.DEFINE_string(
 flags.DEFINE_integer(
     "scored_images",
     256,
-    "Training images that a scorer measures with, such as snip.",
+    "Training images that a scorer such as snip measures with, as many of each class.",
     lower_bound=1,
 )
 flags.DEFINE_string(

@@ -3,6 +3,8 @@
 import dataclasses
 from collections.abc import Callable, Mapping
 
+import numpy as np
+
 import keras_lottery as kl
 from experiments import summary, training
 from experiments.results import Network
@@ -21,7 +23,8 @@ class Search:
         scheme: `iterative` or `one_shot`.
         count: Rounds of pruning.
         recipe: A `kl.Recipe`.
-        scored_images: How many training images a criterion that measures looks at.
+        scored_images: How many training images a criterion that measures looks at, as many of each
+            class.
         rewind: A policy of `kl.rewind`, or `None`.
         controls: For each kind of control the rounds that have it.
     """
@@ -72,12 +75,13 @@ class Search:
         )
 
     def scored(self, seed):
-        """The first training images of a seed and their classes, if the criterion measures."""
-        if not kl.scorers.is_scorer(kl.scorers.resolve(self.recipe.criterion)):
+        """The first training images of each class, if the criterion measures with data."""
+        criterion = kl.scorers.resolve(self.recipe.criterion)
+        if not (kl.scorers.is_scorer(criterion) and kl.scorers.needs_data(criterion)):
             return None
-        return tuple(
-            part[: self.scored_images] for part in training.split(self.experiment, seed).train
-        )
+        images, classes = training.split(self.experiment, seed).train
+        per_class = max(1, self.scored_images // len(np.unique(classes)))
+        return kl.scorers.balanced(images, classes, per_class)
 
     def missing(self, run, seed):
         """The networks of a seed that a run has no results of, as `(variant, seed, index)`."""

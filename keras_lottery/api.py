@@ -13,6 +13,7 @@ from keras_lottery.search.rounds import Round, rounds
 from keras_lottery.tickets.file import TicketError
 from keras_lottery.tickets.ticket import Ticket
 from keras_lottery.training import evaluator, fit
+from keras_lottery.training.recalibrate import recalibrate
 
 __all__ = [
     "Lottery",
@@ -28,6 +29,7 @@ __all__ = [
     "granularity",
     "hold_at",
     "import_tfmot",
+    "recalibrate",
     "restart_from",
     "rewind",
     "rounds",

@@ -1,7 +1,8 @@
 """An event over the kernels of a model: by which recipe each goes, what measures, the new masks."""
 
 import dataclasses
-from collections.abc import Callable, Collection, Iterable, Mapping
+import re
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from typing import Any
 
 import keras
@@ -72,6 +73,62 @@ class Event:
                 granularity=one.granularity,
             )
         return masks
+
+
+def amounts(
+    masks: Mapping[str, np.ndarray],
+    sparsity: float | None,
+    overrides: Mapping[str, float] | None,
+    rounds: int,
+) -> Iterator[tuple[float | None, Mapping[str, float] | None]]:
+    """The `sparsity` and `overrides` of each of several prunings that lead to one.
+
+    From what is alive now each leaves the same share of the one before: `keep ** (i / rounds)`.
+
+    Args:
+        masks: The masks now.
+        sparsity: Where the last pruning is to arrive; `None` goes with `rounds` of 1 alone.
+        overrides: Likewise for some kernels, by pattern.
+        rounds: How many prunings.
+
+    Raises:
+        ValueError: If `rounds` is no count, or there are several and no `sparsity`.
+
+    >>> masks = {"fc1/kernel": np.ones((10, 10), bool)}
+    >>> [float(round(one, 3)) for one, _ in amounts(masks, 0.9, None, 2)]
+    [0.684, 0.9]
+    """
+    if isinstance(rounds, bool) or not isinstance(rounds, int | np.integer) or rounds < 1:
+        raise ValueError(f"`rounds` must be a positive integer, received {rounds!r}.")
+    if rounds > 1 and sparsity is None:
+        raise ValueError(
+            f"`rounds` is {rounds}, and `rate` prunes once: give `sparsity`, where to arrive."
+        )
+    return _amounts(masks, sparsity, overrides, rounds)
+
+
+def _amounts(
+    masks: Mapping[str, np.ndarray],
+    sparsity: float | None,
+    overrides: Mapping[str, float] | None,
+    rounds: int,
+) -> Iterator[tuple[float | None, Mapping[str, float] | None]]:
+    alive = {name: np.count_nonzero(mask) / mask.size for name, mask in masks.items()}
+    own = variables.overridden(overrides, masks)
+    shared = [mask for name, mask in masks.items() if name not in own]
+    total = sum(mask.size for mask in shared)
+    remaining = sum(map(np.count_nonzero, shared)) / total if total else 1.0
+
+    def after(goal: float, now: float, round_number: int) -> float:
+        keep = 1 - goal
+        return 1 - now * (keep / now) ** (round_number / rounds) if 0 <= keep < now else goal
+
+    for number in range(1, rounds):
+        others = {
+            f"^{re.escape(name)}$": after(goal, alive[name], number) for name, goal in own.items()
+        }
+        yield after(sparsity, remaining, number), others  # type: ignore[arg-type]
+    yield sparsity, overrides
 
 
 def later(given: How, first: Recipe, names: Iterable[str]) -> Recipe:

@@ -125,6 +125,7 @@ class Lottery(MaskedKernels):
         overrides: Mapping[str, float] | None = None,
         recipe: How | None = None,
         data: Any = None,
+        rounds: int = 1,
     ) -> None:
         """Prune the weights that a criterion ranks lowest. Exact: asked for k, it prunes k.
 
@@ -141,6 +142,9 @@ class Lottery(MaskedKernels):
                 that the `Lottery` was made with.
             data: What a criterion that measures looks at: a pair of arrays `(x, y)`, or batches of
                 such pairs that can be read again.
+            rounds: In how many prunings `sparsity` is reached, without training between them: each
+                leaves the same share of what was alive before it. For scorers of what is left, such
+                as `synflow` with 100.
 
         Raises:
             ValueError: If not exactly one of `sparsity` and `rate` is given, or a value is out of
@@ -153,11 +157,14 @@ class Lottery(MaskedKernels):
         scorers.check(recipe.of_kernels(self.names).values(), data=data)
         self.check()
         before = self.alive_counts
-        self._change(self._event(data).pruned(recipe, sparsity, rate, overrides))
+        for one, others in events.amounts(self.masks, sparsity, overrides, rounds):
+            self._change(self._event(data).pruned(recipe, one, rate, others))
         own = variables.overridden(overrides, self.names)
         asked = {**dict.fromkeys(before, rate if sparsity is None else sparsity), **own}
         integrity.warn_of_empty(before, self.alive_counts, asked)
         amounts = {"sparsity": sparsity, "rate": rate, "overrides": dict(overrides or {})}
+        if rounds > 1:
+            amounts["rounds"] = rounds
         self._note("Lottery.prune", recipe, data, amounts)
 
     def rewire(

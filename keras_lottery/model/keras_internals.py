@@ -103,6 +103,14 @@ def flat_layers(model: keras.Model) -> Iterator[keras.Layer]:
     return iter(model._flatten_layers())
 
 
+def inputs_of(model: keras.Model) -> Any:
+    """The symbolic inputs of a model, nested as its call takes them; `None` if it has none."""
+    inputs = getattr(model, "inputs", None)
+    if not inputs:
+        return None
+    return getattr(model, "_inputs_struct", inputs[0] if len(inputs) == 1 else inputs)
+
+
 def owners_of(variable: keras.Variable, model: keras.Model) -> list[keras.Layer]:
     """The layers of a model that have a variable as their own.
 

@@ -2,8 +2,9 @@
 
 A scorer looks at more than a kernel's record: gradients, activations, curvature. It stands wherever
 a criterion may, is asked once for each pruning, and gets the `data` that the door was given
-(`Prune`, `rounds`, `Lottery.prune`). The file `snip.py` defines `snip`, and adding a file adds a
-scorer.
+(`Prune`, `rounds`, `Lottery.prune`); one that needs no data annotates it as `None`. The file
+`snip.py` defines `snip`, and adding a file adds a scorer. Settings are given by
+`functools.partial`.
 """
 
 import importlib
@@ -68,6 +69,54 @@ def is_scorer(function: Callable[..., Any]) -> bool:
     return len(required) > 1
 
 
+def needs_data(scorer: Callable[..., Any]) -> bool:
+    """Whether a scorer measures with data: its second parameter is not annotated `None`.
+
+    >>> needs_data(resolve("snip")), needs_data(resolve("synflow"))
+    (True, False)
+    """
+    annotation = list(inspect.signature(scorer).parameters.values())[1].annotation
+    return annotation not in (None, "None")
+
+
+def balanced(x: Any, y: Any, per_class: int) -> tuple[np.ndarray, np.ndarray]:
+    """The first samples of every class: data to score with, in which no class is rare.
+
+    The papers of SNIP, GraSP and SynFlow score over 10 to 25 images of each class.
+
+    Args:
+        x: Samples, an array or nested arrays.
+        y: Their classes: integers of shape `(samples,)` or `(samples, 1)`, or one-hot rows.
+        per_class: How many samples of each class.
+
+    Returns:
+        A pair of the samples and of their `y`, in the order of the data.
+
+    Raises:
+        ValueError: If `y` does not tell classes, or a class has fewer samples.
+
+    >>> x, y = balanced(np.arange(6), np.array([0, 0, 0, 1, 1, 0]), per_class=2)
+    >>> x.tolist(), y.tolist()
+    ([0, 1, 3, 4], [0, 0, 1, 1])
+    """
+    y = np.asarray(y)
+    one_hot = y.ndim == 2 and y.shape[1] > 1
+    classes = y.argmax(axis=1) if one_hot else y.reshape(-1)
+    if classes.size != len(y) or not (one_hot or np.issubdtype(y.dtype, np.integer)):
+        raise ValueError(
+            f"`y` must be classes, integers of shape (samples,) or one-hot rows; it has dtype "
+            f"{y.dtype} and shape {y.shape}."
+        )
+    if isinstance(per_class, bool) or not isinstance(per_class, int | np.integer) or per_class < 1:
+        raise ValueError(f"`per_class` must be a positive integer, received {per_class!r}.")
+    counts = dict(zip(*np.unique(classes, return_counts=True), strict=True))
+    few = {int(one): int(count) for one, count in counts.items() if count < per_class}
+    if few or not counts:
+        raise ValueError(f"`per_class` is {per_class}, and there are fewer samples of {few}.")
+    chosen = np.sort(np.concatenate([np.flatnonzero(classes == one)[:per_class] for one in counts]))
+    return keras.tree.map_structure(lambda part: np.asarray(part)[chosen], x), y[chosen]
+
+
 def check(recipes: Iterable[Recipe], **given: Any) -> None:
     """Refuse criteria that there are not, and data that is missing or that nothing looks at.
 
@@ -76,11 +125,15 @@ def check(recipes: Iterable[Recipe], **given: Any) -> None:
         given: `data`, where it is known by now.
 
     Raises:
-        ValueError: If a name is neither a criterion's nor a scorer's, a criterion measures and
-            `data` is `None`, or none does and it is not.
+        ValueError: If a name is neither a criterion's nor a scorer's, a criterion measures with
+            data and `data` is `None`, or none does and it is not.
     """
     functions = [resolve(recipe.criterion) for recipe in recipes]
-    measuring = [lookup.name_of(function) for function in functions if is_scorer(function)]
+    measuring = [
+        lookup.name_of(function)
+        for function in functions
+        if is_scorer(function) and needs_data(function)
+    ]
     if "data" not in given:
         return
     if measuring and given["data"] is None:
@@ -91,8 +144,10 @@ def check(recipes: Iterable[Recipe], **given: Any) -> None:
     if given["data"] is not None and not measuring:
         raise ValueError(
             f"`data` is given, but no criterion looks at it: "
-            f"{', '.join(dict.fromkeys(map(lookup.name_of, functions)))} ranks by weights alone. "
-            "Leave it out, or name a scorer: " + ", ".join(names()) + "."
+            f"{', '.join(dict.fromkeys(map(lookup.name_of, functions)))} ranks without. Leave it "
+            "out, or name a scorer that measures: "
+            + ", ".join(name for name in names() if needs_data(resolve(name)))
+            + "."
         )
 
 
@@ -115,7 +170,7 @@ def once(model: keras.Model, data: Any, rng: np.random.Generator) -> Callable[..
         if not is_scorer(function):
             return function
         if function not in found:
-            found[function] = function(model, data, rng)
+            found[function] = function(model, data if needs_data(function) else None, rng)
         scores = found[function]
 
         def measured(kernel: Kernel) -> np.ndarray:

@@ -1,10 +1,12 @@
-"""The gradient of a compiled model's loss, on TensorFlow, JAX and torch."""
+"""Derivatives of a compiled model's loss over all samples, and the batches they are taken over."""
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
 import keras
 import numpy as np
+
+from keras_lottery.scorers import _derivatives
 
 _BATCH = 256
 
@@ -29,30 +31,77 @@ def gradients(
         ValueError: If the model is not compiled with a loss, or `data` has no samples, or is
             neither of the two.
     """
+    variables = list(weights.values())
+    return mean(model, weights, data, lambda loss: _derivatives.gradients(loss, variables))
+
+
+def products(
+    model: keras.Model,
+    weights: Mapping[str, keras.Variable],
+    data: Any,
+    vectors: Mapping[str, np.ndarray],
+) -> dict[str, np.ndarray]:
+    """The product of the mean loss's Hessian with a vector; arguments are those of `gradients`.
+
+    Args:
+        vectors: The vector's part for each of the weights, by name.
+
+    Returns:
+        As from `gradients`.
+
+    Raises:
+        ValueError: As from `gradients`; or the backend has no second derivative.
+    """
+    variables, parts = list(weights.values()), [vectors[name] for name in weights]
+    return mean(model, weights, data, lambda loss: _derivatives.products(loss, variables, parts))
+
+
+def mean(
+    model: keras.Model,
+    weights: Mapping[str, keras.Variable],
+    data: Any,
+    measure: Callable[[Callable[[], Any]], list[np.ndarray]],
+) -> dict[str, np.ndarray]:
+    """The mean over all samples of what is measured of each batch's loss.
+
+    Args:
+        model: As for `gradients`.
+        weights: Likewise.
+        data: Likewise.
+        measure: A function from a function that computes a batch's mean loss to an array for each
+            of the weights.
+
+    Returns:
+        As from `gradients`.
+
+    Raises:
+        ValueError: As from `gradients`.
+    """
     if not model.compiled or model.loss is None:
         raise ValueError(
             f"The model {model.name!r} has no loss to take gradients of: compile it first."
         )
-    of_batch = _BACKENDS[keras.backend.backend()]
     total: dict[str, np.ndarray] = {}
     samples = 0
     for x, y in batches(data):
+        inputs, targets = _tensors(x), _tensors(y)
         count = len(keras.tree.flatten(x)[0])
         samples += count
-        for name, value in zip(weights, of_batch(model, list(weights.values()), x, y), strict=True):
-            part = count * np.asarray(value, np.result_type(np.float32, value.dtype))
-            total[name] = total[name] + part if name in total else part
+        found = measure(lambda: model.compute_loss(inputs, targets, model(inputs, training=False)))  # noqa: B023
+        for name, value in zip(weights, found, strict=True):
+            total[name] = total[name] + count * value if name in total else count * value
     if not samples:
         raise ValueError("`data` has no samples.")
     return {name: value / samples for name, value in total.items()}
 
 
-def batches(data: Any) -> Iterator[tuple]:
+def batches(data: Any, size: int = _BATCH) -> Iterator[tuple]:
     """The batches `(x, y)` of the data that a door was given.
 
     Args:
-        data: A pair of arrays, or of nested arrays, which is read 256 samples at a time; or an
+        data: A pair of arrays, or of nested arrays, which is read `size` samples at a time; or an
             iterable of batches that can be read again, such as a `tf.data.Dataset`.
+        size: How many samples of arrays make a batch.
 
     Raises:
         ValueError: If it is neither, or can be read only once.
@@ -62,8 +111,8 @@ def batches(data: Any) -> Iterator[tuple]:
     """
     if isinstance(data, tuple) and len(data) == 2:
         x, y = (keras.tree.map_structure(np.asarray, part) for part in data)
-        for start in range(0, len(keras.tree.flatten(y)[0]), _BATCH):
-            stop = start + _BATCH
+        for start in range(0, len(keras.tree.flatten(y)[0]), size):
+            stop = start + size
             yield keras.tree.map_structure(lambda part: part[start:stop], (x, y))  # noqa: B023
     elif isinstance(data, Iterable) and not isinstance(data, Iterator | Mapping | str):
         for batch in data:
@@ -79,41 +128,5 @@ def batches(data: Any) -> Iterator[tuple]:
         )
 
 
-def _tensorflow(model: keras.Model, variables: Sequence[keras.Variable], x: Any, y: Any) -> Any:
-    import tensorflow as tf
-
-    with tf.GradientTape() as tape:
-        tape.watch([variable.value for variable in variables])
-        loss = model.compute_loss(x, _tensors(y), model(_tensors(x), training=False))
-    found = tape.gradient(
-        loss, [v.value for v in variables], unconnected_gradients=tf.UnconnectedGradients.ZERO
-    )
-    return [keras.ops.convert_to_numpy(one) for one in map(tf.convert_to_tensor, found)]
-
-
-def _jax(model: keras.Model, variables: Sequence[keras.Variable], x: Any, y: Any) -> Any:
-    import jax
-
-    def loss_of(values: Any) -> Any:
-        mapping = list(zip(variables, values, strict=True))
-        with keras.StatelessScope(state_mapping=mapping):
-            return model.compute_loss(x, _tensors(y), model(_tensors(x), training=False))
-
-    return jax.grad(loss_of)([variable.value for variable in variables])
-
-
-def _torch(model: keras.Model, variables: Sequence[keras.Variable], x: Any, y: Any) -> Any:
-    import torch
-
-    values = [v.value.detach().clone().requires_grad_() for v in variables]
-    with torch.enable_grad(), keras.StatelessScope(list(zip(variables, values, strict=True))):
-        loss = model.compute_loss(x, _tensors(y), model(_tensors(x), training=False))
-    found = torch.autograd.grad(loss, values, allow_unused=True, materialize_grads=True)
-    return [keras.ops.convert_to_numpy(one) for one in found]
-
-
 def _tensors(structure: Any) -> Any:
     return keras.tree.map_structure(keras.ops.convert_to_tensor, structure)
-
-
-_BACKENDS = {"tensorflow": _tensorflow, "jax": _jax, "torch": _torch}

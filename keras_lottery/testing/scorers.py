@@ -19,7 +19,7 @@ def check_scorer(scorer: Callable[..., dict[str, Any]]) -> None:
 
     Args:
         scorer: A function `(model, data, rng) -> {kernel name: scores}`, where `data` is a pair of
-            arrays.
+            arrays, or `None` if it is annotated so.
 
     Raises:
         AssertionError: If it breaks one of these promises; the message says which.
@@ -30,7 +30,8 @@ def check_scorer(scorer: Callable[..., dict[str, Any]]) -> None:
     >>> check_scorer(snip)
     """
     assert scorers.is_scorer(scorer), f"{scorer} must take (model, data, rng)"
-    model, data = _classifier()
+    model, samples = _classifier()
+    data = samples if scorers.needs_data(scorer) else None
     lottery = Lottery(model)
     lottery.prune(0.3)
     before = _state(model)

@@ -266,3 +266,16 @@ def test_a_call_after_every_compile():
     model.compile("adam", "mse")
     assert len(calls) == 2
     assert "compile" not in vars(model)
+
+
+def test_the_inputs_as_a_call_takes_them():
+    assert keras_internals.inputs_of(dense()).shape == (None, 3)
+    inputs = {"a": keras.Input((2,), name="a"), "b": keras.Input((3,), name="b")}
+    model = keras.Model(inputs, keras.layers.Concatenate()(list(inputs.values())))
+    has(model, "_inputs_struct")
+    assert keras_internals.inputs_of(model).keys() == {"a", "b"}
+
+    class Own(keras.Model):
+        pass
+
+    assert keras_internals.inputs_of(Own()) is None

@@ -180,3 +180,135 @@ def test_in_the_middle_of_an_epoch(model):
     model.fit(X, Y, verbose=0, callbacks=[prune])
     assert prune.lottery.sparsity == 0.5
     prune.lottery.check()
+
+
+# Scorers that need no data, or only samples.
+
+
+def flow(model):
+    return scorers.resolve("synflow")(model, None, None)
+
+
+def test_a_model_that_synflow_cannot_feed_ones():
+    table = keras.Sequential([keras.Input((3,), dtype="int32"), keras.layers.Embedding(4, 2)])
+    with pytest.raises(ValueError, match=r"has dtype int32 and shape .* must be floating-point"):
+        flow(table)
+    with pytest.raises(ValueError, match="of a fixed shape"):
+        flow(keras.Sequential([keras.Input((None, 3)), keras.layers.Conv1D(2, 2)]))
+
+    class Own(keras.Model):
+        def __init__(self):
+            super().__init__()
+            self.fc = keras.layers.Dense(2)
+
+        def call(self, x):
+            return self.fc(x)
+
+    own = Own()
+    own(np.ones((1, 3)))
+    with pytest.raises(ValueError, match="does not know the shapes of its inputs"):
+        flow(own)
+
+
+@pytest.mark.parametrize("last", [keras.layers.Softmax, keras.layers.LayerNormalization])
+def test_outputs_that_do_not_depend_on_the_size_of_weights(last):
+    model = keras.Sequential([keras.Input((3,)), keras.layers.Dense(4), last()])
+    with pytest.raises(ValueError, match="finds no signal that grows with the weights"):
+        flow(model)
+
+
+def test_a_network_with_branches_out_of_range_is_not_ranked_otherwise():
+    x = inputs = keras.Input((4,))
+    for _ in range(20):
+        layer = keras.layers.Dense(
+            4, use_bias=False, kernel_initializer=keras.initializers.Constant(2.0**10)
+        )
+        x = keras.layers.Add()([x, layer(x)])
+    with pytest.raises(ValueError, match=r"out of float32's range, .* as it has branches"):
+        flow(keras.Model(inputs, x))
+
+
+def test_activations_of_the_model_are_left_as_they_are(model):
+    before = [layer.activation for layer in model.layers if hasattr(layer, "activation")]
+    assert all(np.all(values > 0) for values in flow(model).values())
+    after = [layer.activation for layer in model.layers if hasattr(layer, "activation")]
+    assert before == after == [keras.activations.tanh, keras.activations.softmax]
+
+
+def test_data_for_a_scorer_that_takes_none(model):
+    with pytest.raises(ValueError, match="no criterion looks at it: synflow ranks without"):
+        kl.Lottery(model, "synflow").prune(0.5, data=(X, Y))
+
+
+def test_a_kernel_that_wanda_does_not_know_is_named():
+    layers = [keras.Input((5, 3)), keras.layers.LSTM(4, name="lstm"), keras.layers.Dense(2)]
+    data = (np.ones((4, 5, 3), "float32"), np.zeros(4))
+    lottery = kl.Lottery(keras.Sequential(layers), "wanda")
+    with pytest.raises(ValueError, match=r"wanda must return .* none for 'lstm/lstm_cell/kernel'"):
+        lottery.prune(0.5, data=data)
+    assert lottery.sparsity == 0
+    lottery = kl.Lottery(kl.strip(lottery.model), kl.Recipe("wanda", exclude="lstm"))
+    lottery.prune(0.5, data=data)
+    assert lottery.alive_counts == {"dense/kernel": 4} or list(lottery.alive_counts.values()) == [4]
+
+
+@pytest.mark.parametrize(
+    "y, per_class, message",
+    [
+        (np.array([0.5, 1.5]), 1, "`y` must be classes, .* dtype float64"),
+        (np.array([0, 0, 1]), 2, r"fewer samples of \{1: 1\}"),
+        (np.array([0, 0, 1]), 0, "`per_class` must be a positive integer, received 0"),
+        (np.zeros((3, 2, 2), int), 1, r"shape \(3, 2, 2\)"),
+    ],
+)
+def test_classes_that_cannot_be_balanced(y, per_class, message):
+    with pytest.raises(ValueError, match=message):
+        scorers.balanced(np.zeros(len(y)), y, per_class)
+
+
+def test_one_hot_classes_and_nested_samples_are_balanced():
+    x = {"a": np.arange(4), "b": np.arange(4)[:, None]}
+    found, y = scorers.balanced(x, np.eye(2)[[0, 0, 1, 1]], 1)
+    assert found["a"].tolist() == [0, 2] and found["b"].shape == (2, 1)
+    assert y.tolist() == [[1, 0], [0, 1]]
+
+
+# Several prunings to one sparsity.
+
+
+def test_each_of_several_prunings_leaves_the_same_share(model):
+    """0.1 ** (1 / 2) leaves 0.316 first: 21 of 30 and 14 of 20 weights go."""
+    shares = []
+
+    def own(model, data: None, rng):
+        shares.append(kl.Lottery.on(model).sparsity)
+        return {
+            name: np.random.default_rng(0).random(v.shape)
+            for name, v in kl.model.variables.candidates(model).items()
+        }
+
+    lottery = kl.Lottery(model, kl.Recipe(own, scope="globally"))
+    lottery.prune(0.9, rounds=2)
+    assert shares == [0, 0.7]
+    assert sum(lottery.alive_counts.values()) == 5
+
+
+def test_overrides_are_reached_in_the_same_number_of_prunings(model):
+    lottery = kl.Lottery(model)
+    lottery.prune(0.8, overrides={"output": 0.5}, rounds=3)
+    assert lottery.alive_counts == {"fc1/kernel": 6, "output/kernel": 10}
+
+
+@pytest.mark.parametrize(
+    "arguments, message",
+    [
+        ({"sparsity": 0.5, "rounds": 0}, "`rounds` must be a positive integer, received 0"),
+        ({"sparsity": 0.5, "rounds": True}, "received True"),
+        ({"rate": 0.5, "rounds": 2}, "`rate` prunes once: give `sparsity`"),
+    ],
+)
+def test_rounds_that_are_none(model, arguments, message):
+    lottery = kl.Lottery(model)
+    with pytest.raises(ValueError, match=message):
+        lottery.prune(**arguments)
+    assert lottery.sparsity == 0
