@@ -3,19 +3,9 @@
 import keras
 import numpy as np
 import pytest
+from kernel_values import kernel_of
 
 import keras_lottery as kl
-
-
-def kernel_of(model, layer="fc1"):
-    return keras.ops.convert_to_numpy(model.get_layer(layer).kernel)
-
-
-SHAPES = {"fc1/kernel": (6, 8), "output/kernel": (8, 4)}
-
-
-def rng_mask(shape):
-    return np.random.default_rng(0).random(shape) < 0.5
 
 
 @pytest.mark.filterwarnings("ignore:The pruning left no weight alive")  # 0.99 of 32 is all
@@ -151,117 +141,6 @@ def test_a_point_saved_during_training(make_model, data):
         lottery.rewind()
 
 
-@pytest.mark.parametrize("pruned", ["zero", "freeze"])
-def test_weights_may_come_back(make_model, data, pruned):
-    """Masks set by hand can revive; a revived weight trains on from where it was held."""
-    model = make_model()
-    lottery = kl.Lottery(model, kl.Recipe(hold_at=pruned))
-    start = kernel_of(model)
-    lottery.prune(0.5)
-    lottery.set_masks({name: np.ones_like(mask) for name, mask in lottery.masks.items()})
-    held = np.where(kernel_of(model) == 0, 0, start)
-    np.testing.assert_array_equal(kernel_of(model), held)
-    model.fit(*data, verbose=0)
-    assert np.mean(kernel_of(model) != held) > 0.9
-    assert np.max(np.abs(kernel_of(model) - held)) < 0.1
-
-
-def test_a_second_lottery_is_refused(make_model):
-    model = make_model()
-    lottery = kl.Lottery(model, kl.Recipe(include="fc1"))
-    assert kl.Lottery.on(model) is lottery
-    with pytest.raises(ValueError, match=r"has masks already: use `Lottery.on\(model\)`"):
-        kl.Lottery(model, kl.Recipe(include="output"))
-    lottery.detach()
-    assert kl.Lottery.on(model) is None
-    other = kl.Lottery(model)
-    with pytest.raises(ValueError, match="has masks already"):
-        lottery.attach()
-    assert kl.Lottery.on(model) is other
-    lottery.detach()  # not attached: nothing happens
-    assert kl.Lottery.on(model) is other
-
-
-@pytest.mark.parametrize(
-    "action",
-    [
-        lambda lottery: lottery.prune(0.5),
-        lambda lottery: lottery.rewind(),
-        lambda lottery: lottery.check(),
-        lambda lottery: lottery.enforce(),
-    ],
-)
-def test_after_detach_masks_cannot_be_used(make_model, action):
-    lottery = kl.Lottery(make_model())
-    lottery.detach()
-    with pytest.raises(kl.MaskError, match=r"Nothing keeps the pruned weights of 'fc1/kernel'"):
-        action(lottery)
-
-
-def test_a_constraint_set_over_ours_is_found(make_model):
-    model = make_model()
-    lottery = kl.Lottery(model)
-    own = keras.constraints.NonNeg()
-    model.get_layer("output").kernel.constraint = own
-    with pytest.raises(kl.MaskError, match="'output/kernel': its mask was detached, or its const"):
-        lottery.check()
-    lottery.attach()
-    lottery.check()
-    lottery.detach()
-    assert model.get_layer("output").kernel.constraint is own
-
-
-def test_wrong_masks(make_model):
-    lottery = kl.Lottery(make_model())
-    masks = lottery.masks
-    lottery.set_masks({name: mask.tolist() for name, mask in masks.items()})
-    for wrong, message in (
-        ({}, r"must have exactly the kernels \['fc1/kernel', 'output/kernel'\], received \[\]"),
-        ({**masks, "fc1/kernel": np.ones((6, 8))}, "'fc1/kernel' must be boolean .*float64"),
-        ({**masks, "fc1/kernel": [[1, 0]]}, r"must be boolean .*received int64 of shape \(1, 2\)"),
-        ({**masks, "fc1/kernel": np.ones((8, 6), bool)}, r"of shape \(6, 8\), .* \(8, 6\)"),
-    ):
-        with pytest.raises(ValueError, match=message):
-            lottery.set_masks(wrong)
-        with pytest.raises(ValueError, match=message):
-            kl.Lottery(make_model(), masks=wrong)
-
-
-@pytest.mark.parametrize("pruned", ["zero", "freeze"])
-def test_masks_to_begin_with(make_model, pruned):
-    model = make_model()
-    start = kernel_of(model)
-    masks = {name: rng_mask(shape) for name, shape in SHAPES.items()}
-    lottery = kl.Lottery(model, kl.Recipe(hold_at=pruned), masks=masks)
-    expected = start if pruned == "freeze" else start * masks["fc1/kernel"]
-    np.testing.assert_array_equal(kernel_of(model), expected)
-    assert lottery.alive_counts == {name: np.count_nonzero(mask) for name, mask in masks.items()}
-
-
-def test_what_was_pruned_does_not_come_back_in_silence(make_model, data, tmp_path):
-    model = make_model()
-    kl.Lottery(model).prune(0.5)
-    kl.strip(model).save(tmp_path / "sparse.keras")
-    with pytest.warns(UserWarning, match=r"'fc1/kernel' \(24 of 48\), .*Lottery.from_zeros"):
-        kl.Lottery(keras.models.load_model(tmp_path / "sparse.keras"))
-
-    model = keras.models.load_model(tmp_path / "sparse.keras")
-    kl.Lottery.from_zeros(model)
-    model.fit(*data, verbose=0, callbacks=[kl.Prune(kl.schedules.constant(0.0))])
-    assert np.mean(kernel_of(model) == 0) == 0.5
-    with pytest.raises(ValueError, match="has masks already"):
-        kl.Lottery.from_zeros(model)
-
-
-def test_few_zeros_or_nothing_else_are_no_sign_of_pruning(make_model):
-    model = make_model()
-    kernel = kernel_of(model)
-    kernel[0, :4] = 0  # 4 of 48
-    model.get_layer("fc1").kernel.assign(kernel)
-    model.get_layer("output").kernel.assign(np.zeros((8, 4)))
-    kl.Lottery(model)  # a warning would be an error
-
-
 @pytest.mark.parametrize(
     "settings, message",
     [
@@ -303,77 +182,6 @@ def test_weights_that_diverged_are_refused_by_name(make_model):
     model.get_layer("fc1").kernel.assign(kernel)
     with pytest.raises(ValueError, match="'fc1/kernel' has weights that are not finite"):
         lottery.prune(0.5)
-
-
-# Rewiring.
-
-
-def test_a_rewired_kernel_keeps_its_counts_and_grows_from_zero(make_model, data):
-    model = make_model("adam")
-    lottery = kl.Lottery(model)
-    lottery.prune(0.5)
-    model.fit(*data, epochs=2, verbose=0)
-    before, trained = lottery.masks, kernel_of(model)
-    lottery.rewire(0.4)
-    after = lottery.masks
-    assert lottery.alive_counts == {"fc1/kernel": 24, "output/kernel": 16}
-    grown = after["fc1/kernel"] & ~before["fc1/kernel"]
-    stayed = after["fc1/kernel"] & before["fc1/kernel"]
-    assert 0 < np.count_nonzero(grown) <= 10  # round(0.4 * 24) were dropped
-    np.testing.assert_array_equal(kernel_of(model)[grown], 0)
-    np.testing.assert_array_equal(kernel_of(model)[stayed], trained[stayed])
-    slots = [v for v in model.optimizer.variables if "fc1_kernel" in v.path and v.shape == (6, 8)]
-    assert len(slots) >= 2
-    for slot in slots:
-        values = keras.ops.convert_to_numpy(slot)
-        if "mask" not in slot.path:
-            np.testing.assert_array_equal(values[grown], 0)
-            assert np.all(values[stayed] != 0)
-    model.fit(*data, verbose=0)
-    lottery.check()
-    assert np.all(kernel_of(model)[grown] != 0)
-
-
-def test_a_rewiring_draws_anew_each_time_and_the_same_in_each_run(make_model):
-    def masks(seed):
-        lottery = kl.Lottery(make_model(), seed=seed)
-        lottery.prune(0.5)
-        found = []
-        for _ in range(3):
-            lottery.rewire(0.5)
-            found.append(lottery.masks["fc1/kernel"].tobytes())
-        return found
-
-    assert masks(1) == masks(1) != masks(2)
-    assert len(set(masks(1))) == 3
-
-
-@pytest.mark.parametrize(
-    "recipe, settings, message",
-    [
-        (kl.Recipe(), {"fraction": -1}, "is -1"),
-        (kl.Recipe(scope="globally"), {"fraction": 0.5}, "scope='globally' for 'fc1/kernel': w"),
-        (kl.Recipe(hold_at="freeze"), {"fraction": 0.5}, "hold_at='freeze' for 'fc1/kernel'"),
-        (
-            kl.Recipe(otherwise={"fc1": kl.Recipe(granularity=kl.granularity.n_of_m(1, 2))}),
-            {"fraction": 0.5},
-            r"n_of_m\(1, 2\) cannot grow what was pruned",
-        ),
-        (kl.Recipe(), {"fraction": 0.5, "grow": "gradient"}, "'gradient' measures the model: give"),
-        (kl.Recipe(), {"fraction": 0.5, "grow": "highest"}, "No 'highest' in criteria or scorers"),
-    ],
-)
-def test_wrong_rewirings_change_nothing(make_model, recipe, settings, message):
-    lottery = kl.Lottery(make_model(), recipe)
-    lottery.prune(0.5)
-    before = lottery.masks
-    with pytest.raises(ValueError, match=message):
-        lottery.rewire(**settings)
-    for name, mask in lottery.masks.items():
-        np.testing.assert_array_equal(mask, before[name])
-
-
-# One recipe, several ways.
 
 
 def test_some_kernels_go_by_another_recipe(make_model):
