@@ -33,7 +33,7 @@ def test_random_kills(name, tmp_path):
         "KERAS_BACKEND": keras.backend.backend(),
     }
     with subprocess.Popen(
-        [sys.executable, str(ROOT / "tests" / "callbacks" / "killing.py"), str(folder), name],
+        [sys.executable, str(ROOT / "tests" / "search" / "killing.py"), str(folder), name],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.DEVNULL,
