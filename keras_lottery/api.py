@@ -9,6 +9,7 @@ from keras_lottery.masks.strip import strip
 from keras_lottery.masks.tfmot import import_tfmot
 from keras_lottery.search import rewind
 from keras_lottery.search.prune import Prune
+from keras_lottery.search.rewire import Rewire
 from keras_lottery.search.rounds import Round, rounds
 from keras_lottery.tickets.file import TicketError
 from keras_lottery.tickets.ticket import Ticket
@@ -20,6 +21,7 @@ __all__ = [
     "MaskError",
     "Prune",
     "Recipe",
+    "Rewire",
     "Round",
     "Ticket",
     "TicketError",

@@ -140,10 +140,7 @@ def rewire(
         {'fc1': array([ True, False,  True,  True])}
     """
     granularity = granularities.of(granularity)
-    if not granularity.grows:
-        raise ValueError(
-            f"{granularity.name} cannot grow what was pruned; use weights(), blocks or units."
-        )
+    refuse_what_cannot_grow(granularity)
     masks: dict[str, Mask] = {}
     for kernel in kernels:
         if kernel.name in masks:
@@ -162,6 +159,15 @@ def rewire(
             left, everywhere
         )
     return masks
+
+
+def refuse_what_cannot_grow(granularity: Granularity | None) -> None:
+    """Raises a `ValueError` if what is pruned by a granularity cannot come back."""
+    granularity = granularities.of(granularity)
+    if not granularity.grows:
+        raise ValueError(
+            f"{granularity.name} cannot grow what was pruned; use weights(), blocks or units."
+        )
 
 
 def _refuse_rank(kernel: Kernel, granularity: Granularity) -> None:
