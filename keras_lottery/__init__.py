@@ -1,8 +1,8 @@
 """Lottery tickets for Keras 3: prune, rewind, and ship sparse TFLite files.
 
 The public names are those of `keras_lottery.api`. They are loaded when the first is asked for,
-and Keras and its backend with them, which takes seconds: the command line says what it can do
-without.
+and Keras and its backend with them. That takes seconds, and the command line answers `--help`
+without it.
 """
 
 import importlib

@@ -1,12 +1,12 @@
-"""`write(path, data)`: a file appears whole, or stays as it was; `check(path)`: it could be.
+"""Files are written whole or not at all: `write(path, data)`; `check(path)` asks beforehand.
 
 The bytes go to a temporary file in the same folder, are synced to the disk, and take the final name
-in one step: a reader, or a power cut, meets the old file or the new one. A file that someone has
-memory-mapped is not written into; its reader keeps the old content.
+in one step: a reader, or a power cut, meets the old file or the new one. Nobody writes into a file
+that is memory-mapped: its reader keeps the old content.
 
 A process that is killed while it writes leaves its temporary file behind. Every writer locks its
-own, and the system lets go of the lock when the process ends, however it does: the next writer of
-the same file removes the temporary files that nobody holds.
+temporary file, and the system releases the lock when the process ends: the next writer of the same
+file removes the temporary files that nobody locks.
 """
 
 import contextlib
@@ -35,8 +35,8 @@ def write(path: str | os.PathLike[str], data: bytes) -> None:
         data: Its content.
 
     Raises:
-        OSError: If the file cannot be written, or what has its name is no regular file. An existing
-            one is then as it was.
+        OSError: If the file cannot be written, or `path` is something else than a regular file. An
+            existing file then stays as it was.
 
     Example:
 
@@ -73,7 +73,7 @@ def check(path: str | os.PathLike[str]) -> None:
         path: The file. It stays as it is.
 
     Raises:
-        OSError: If the file cannot be written, or what has its name is no regular file.
+        OSError: If the file cannot be written, or `path` is something else than a regular file.
     """
     path = _resolved(path)
     _mode_of(path)

@@ -1,12 +1,12 @@
-"""Which weights matter. Every function here: `Kernel -> scores`, and the lowest are pruned.
+"""Criteria: functions `Kernel -> scores`. The weights with the lowest scores are pruned.
 
 Scores have the kernel's shape and are finite and floating point, in the dtype of its values
-unless said otherwise. Only their order counts. Those of pruned weights mean nothing.
+unless said otherwise. Only their order counts. Scores of pruned weights mean nothing.
 
 A criterion that needs more than the record (gradients, activations) is computed beforehand and
 closed over: `scores = {...}; criterion = lambda kernel: scores[kernel.name]`.
 
-Most are the mask criteria of Zhou et al. 2019, "Deconstructing Lottery Tickets"
+Most of them are the mask criteria of Zhou et al. 2019, "Deconstructing Lottery Tickets"
 (https://arxiv.org/abs/1905.01067): `initial` is their w_i, `current` their w_f.
 """
 
@@ -113,9 +113,9 @@ def movement(kernel: Kernel) -> Array:
 def large_final_same_sign(kernel: Kernel) -> Array:
     """Keeps weights that are large and never changed sign: `|w_f|` if the signs agree.
 
-    Where they do not (a zero agrees with nothing) Zhou et al. score 0. All those would tie,
-    though, and often more have to stay than agree: so they score `-|w_f|`, and of the wrong-sign
-    weights the small ones stay, which do the least harm when rewound.
+    Where the signs differ (a zero agrees with nothing) Zhou et al. score 0. All these weights
+    would tie, though some of them often have to stay. Here they score `-|w_f|`, so that the
+    smallest stay: they do the least harm when rewound.
 
     >>> large_final_same_sign(Kernel.of([0.5, -2.0, 1.0], initial=[1.0, 1.0, -1.0]))
     array([ 0.5, -2. , -1. ], dtype=float32)
@@ -139,7 +139,7 @@ def large_final_diff_sign(kernel: Kernel) -> Array:
 
 
 def random(kernel: Kernel) -> Array:
-    """Keeps any weights: uniform on [0, 1), from the kernel's generator. The control.
+    """Keeps random weights: scores are uniform on [0, 1), from the kernel's generator. A control.
 
     Returns:
         float32.

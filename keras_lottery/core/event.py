@@ -1,7 +1,7 @@
-"""What can happen to masks at one moment: `prune` drops, `rewire` drops and grows.
+"""Events change masks: `prune` drops weights, `rewire` drops some and grows as many others.
 
-Both rank, count and select, in exact numbers: masks in, new masks out. That masks only shrink is a
-rule of `prune`.
+Both rank, count and select in exact numbers, and return new masks. That masks only shrink is a rule
+of `prune` alone.
 """
 
 from __future__ import annotations
@@ -36,29 +36,29 @@ def prune(
 ) -> dict[str, Mask]:
     """Prunes the weights that matter least, in exact numbers.
 
-    Exactly one of `sparsity` and `rate` is given. Counts are of single weights, or of what
-    `granularity` makes of them, and rounded half away from zero in each kernel.
+    Give exactly one of `sparsity` and `rate`. Counts are numbers of single weights, or of the
+    pieces that `granularity` makes of them, rounded half away from zero in each kernel.
 
     Args:
-        kernels: The kernels, of different names. Each is scored and let go before the next, so
-            that an iterator need not hold the values of all.
-        sparsity: The fraction that is to be pruned when this is done, in [0, 1]. Where more is
+        kernels: The kernels, each with a name of its own. They are scored one after the other, so
+            an iterator need not hold the values of all.
+        sparsity: The fraction of all weights that is pruned afterwards, in [0, 1]. Where more is
             pruned already, nothing comes back.
-        rate: The fraction of what is alive to prune now, in [0, 1].
+        rate: The fraction of the live weights to prune now, in [0, 1].
         overrides: Other fractions for some kernels, by name. Such a kernel is pruned by its own
             count whatever the scope, and the scope shares out what the others lose.
         criterion: `Kernel -> scores`; see `criteria`.
         scope: `(scores, masks, counts) -> masks`; see `scopes`.
-        granularity: What is pruned as one; see `granularity`. `None` is single weights.
+        granularity: The pieces that are pruned as one; see `granularity`. `None` is single weights.
 
     Returns:
         New masks by kernel name, boolean, `True` where a weight is alive.
 
     Raises:
-        ValueError: An argument is wrong; a weight or a score is not finite; the scores tell
-            weights of different size nowhere apart; a kernel's rank is too low for the
-            granularity, or more is asked of it than the granularity lets go; the scope's masks
-            are not what a scope promises.
+        ValueError: An argument is wrong; a weight or a score is not finite; all scores are alike,
+            though the weights differ in size; a kernel's rank is too low for the granularity, or
+            the granularity cannot prune as much of it as is asked for; the scope's masks are not
+            what a scope promises.
 
     Example:
         >>> prune([Kernel.of([0.5, -2.0, 1.0, 0.1], name="fc1")], sparsity=0.5)
@@ -66,14 +66,14 @@ def prune(
     """
     if (sparsity is None) == (rate is None):
         raise ValueError(f"Give `sparsity` or `rate`, one of them; got {sparsity} and {rate}.")
-    granularity = granularities.of(granularity)
+    granularity = granularities.as_granularity(granularity)
     masks: dict[str, Mask] = {}
     scores: dict[str, Array] = {}
     pieces: dict[str, Mask] = {}
     blind: dict[str, bool] = {}
     for kernel in kernels:
         if kernel.name in masks:
-            raise ValueError(f"Two kernels have one name: {kernel.name!r}.")
+            raise ValueError(f"Two kernels are named {kernel.name!r}: their names must differ.")
         masks[kernel.name] = kernel.mask
         _refuse_rank(kernel, granularity)
         ranked = _scores(kernel, criterion)
@@ -113,19 +113,19 @@ def rewire(
 ) -> dict[str, Mask]:
     """Drops the live weights that matter least, and grows as many others, in each kernel.
 
-    Dynamic sparse training: with `grow=criteria.random` that of Mocanu et al. 2018 (SET,
-    https://arxiv.org/abs/1707.04780), by the size of the gradient that of Evci et al. 2020 (RigL,
-    https://arxiv.org/abs/1911.11134). What was dropped just now competes with what was pruned
-    before, so it may come straight back.
+    This is dynamic sparse training: SET with `grow=criteria.random` (Mocanu et al. 2018,
+    https://arxiv.org/abs/1707.04780), RigL with the size of the gradient (Evci et al. 2020,
+    https://arxiv.org/abs/1911.11134). A weight that was dropped just now competes with those that
+    were pruned before, so it may come straight back.
 
     Args:
-        kernels: The kernels, of different names.
-        fraction: The fraction of what is alive to drop, in [0, 1]; `round(fraction * alive)` of
-            each kernel, of single weights or of what `granularity` makes of them.
+        kernels: The kernels, each with a name of its own.
+        fraction: The fraction of the live weights to drop, in [0, 1]; `round(fraction * alive)` of
+            each kernel, in single weights or in the pieces that `granularity` makes of them.
         drop: `Kernel -> scores`; the lowest of the live weights are dropped.
         grow: `Kernel -> scores`; the highest of all weights that are then not alive grow.
-        granularity: What is dropped and grown as one: single weights, blocks or units. A piece
-            grows as a whole.
+        granularity: The pieces that are dropped and grown as one: single weights, blocks or units.
+            A piece grows as a whole.
 
     Returns:
         New masks by kernel name, with as many live pieces as before.
@@ -139,12 +139,12 @@ def rewire(
         >>> rewire([kernel], fraction=0.3, grow=lambda kernel: np.array([0.0, 0.0, 0.0, 1.0]))
         {'fc1': array([ True, False,  True,  True])}
     """
-    granularity = granularities.of(granularity)
+    granularity = granularities.as_granularity(granularity)
     refuse_what_cannot_grow(granularity)
     masks: dict[str, Mask] = {}
     for kernel in kernels:
         if kernel.name in masks:
-            raise ValueError(f"Two kernels have one name: {kernel.name!r}.")
+            raise ValueError(f"Two kernels are named {kernel.name!r}: their names must differ.")
         _refuse_rank(kernel, granularity)
         everywhere = np.ones_like(kernel.mask)
         scores, pieces = granularity.pool(_scores(kernel, drop), kernel.mask)
@@ -195,7 +195,7 @@ def _scores(kernel: Kernel, criterion: Criterion) -> Array:
 
 
 def _all_equal(scores: Array, mask: Mask) -> bool:
-    """Says whether no live weight scores higher than another."""
+    """Says whether all live weights have one score."""
     first = scores.reshape(-1)[np.argmax(mask)]
     return not np.any((scores != first) & mask)
 
@@ -206,7 +206,7 @@ def _shrunk(
     pieces: Mapping[str, Mask],
     counts: Mapping[str, int],
 ) -> dict[str, Mask]:
-    """The masks a scope returns, if they are what a scope promises: it may be the user's own."""
+    """Returns the scope's masks, and checks its promises: it may be the user's own function."""
     left = scope(scores, pieces, counts)
     name_of_scope = lookup.name_of(scope)
     if not isinstance(left, Mapping) or set(left) != set(pieces):
@@ -215,16 +215,17 @@ def _shrunk(
             f"returned {sorted(left) if isinstance(left, Mapping) else left!r}."
         )
     for name, piece in pieces.items():
-        found = np.asarray(left[name])
-        if found.dtype != np.bool_ or found.shape != piece.shape:
+        shrunk = np.asarray(left[name])
+        if shrunk.dtype != np.bool_ or shrunk.shape != piece.shape:
             raise ValueError(
                 f"The scope {name_of_scope} must return a boolean mask of shape {piece.shape} for "
-                f"kernel {name!r}; it returned {found.dtype} of shape {found.shape}."
+                f"kernel {name!r}; it returned {shrunk.dtype} of shape {shrunk.shape}."
             )
-        if np.any(found & ~piece):
+        if np.any(shrunk & ~piece):
             raise ValueError(f"The scope {name_of_scope} revived what is pruned in {name!r}.")
     gone = sum(np.count_nonzero(piece) - np.count_nonzero(left[n]) for n, piece in pieces.items())
-    # A kernel beyond its target counts against the others where they share a total, or not.
+    # Kernels beyond their target have negative counts. A global scope subtracts these from the
+    # total, a layerwise one ignores them: accept both.
     least, most = max(0, sum(counts.values())), sum(max(0, count) for count in counts.values())
     if not least <= gone <= most:
         raise ValueError(
@@ -241,14 +242,18 @@ def _refuse_too_much(
     masks: Mapping[str, Mask],
     granularity: Granularity,
 ) -> None:
-    """What must stay scores `inf` and so goes last: it was touched if fewer than that are left."""
+    """Raises a `ValueError` if an entry that must stay was pruned.
+
+    Such entries score `inf` and are pruned last: fewer survivors than `inf` entries mean that one
+    was pruned.
+    """
     for name, mask in masks.items():
         stay = np.count_nonzero(np.isposinf(scores[name]) & pieces[name])
-        kept = np.count_nonzero(left[name])
-        if kept < stay:
+        survivors = np.count_nonzero(left[name])
+        if survivors < stay:
             raise ValueError(
                 f"{granularity.name} can prune {mask.size - stay} of the {mask.size} weights of "
-                f"kernel {name!r}, of shape {mask.shape}; {mask.size - kept} were asked for. "
+                f"kernel {name!r}, of shape {mask.shape}; {mask.size - survivors} were asked for. "
                 "Ask for less there, or exclude it."
             )
 
@@ -259,11 +264,14 @@ def _refuse_chance(
     blind: Mapping[str, bool],
     criterion: Criterion,
 ) -> None:
-    """One dead layer is no reason to end a long training; a criterion that sees nothing is."""
+    """Raises a `ValueError` if the criterion told no weights apart in any kernel that was pruned.
+
+    One such kernel alone, as of a dead layer, is no reason to end a long training.
+    """
     cut = [name for name in left if left[name].any() and np.any(left[name] != pieces[name])]
     if cut and all(blind[name] for name in cut):
         raise ValueError(
             f"`criterion` {lookup.name_of(criterion)} scores all weights alike, in each of {cut}: "
-            "only their order would tell which to prune. One that looks back at earlier values "
-            "needs some training first: begin later."
+            "only their order would tell which to prune. A criterion that looks back at earlier "
+            "values needs some training first: begin later."
         )

@@ -1,7 +1,7 @@
-"""What a schedule will ask for, told before anything is trained.
+"""Foresees what a schedule will ask for, before anything is trained.
 
-A schedule is only a function, so its end is found by asking: its targets are taken to rise, as
-masks only shrink.
+A schedule is only a function, so its end is found by calling it. Its targets are assumed to rise,
+since masks only shrink.
 """
 
 from __future__ import annotations
@@ -20,16 +20,16 @@ _WINDOW = 1024
 
 @dataclass(frozen=True)
 class Course:
-    """Where a schedule leads, and how far a training of a known length gets.
+    """The course of a schedule: where it leads, and how far a training of a known length gets.
 
     Args:
-        asked: The sparsity that it asks for in the end.
-        begin: The first step that asks for any.
-        end: The first step that asks for as much as the end.
+        asked: The sparsity that the schedule asks for in the end.
+        begin: The first step at which it asks for any sparsity.
+        end: The first step at which it asks for `asked`.
         reached: The most that it asks for up to the training's last step.
-        last_change: The first step that asks for as much as the training's last one: the last
-            pruning. 0 if there is none.
-        endless: Whether it goes on until nothing is left, as `geometric` does.
+        last_change: The step of the training's last pruning: the first at which it asks for as much
+            as at the last step. 0 if there is none.
+        endless: Whether the schedule goes on until nothing is left, as `geometric` does.
     """
 
     asked: float
@@ -44,8 +44,8 @@ def course(schedule: Schedule, plan: Schedule, last: int) -> Course:
     """Asks a schedule where it leads.
 
     Args:
-        schedule: Made by `schedules.of`.
-        plan: The same without its pauses, made by `schedules.plan`.
+        schedule: A schedule that `schedules.as_schedule` returned.
+        plan: The same schedule without its pauses, made by `schedules.plan`.
         last: The last step of the training before or after which something may be pruned.
 
     Example:

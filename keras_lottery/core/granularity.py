@@ -1,9 +1,9 @@
-"""What is pruned as one: single weights, blocks of them, or whole units.
+"""Granularities: the pieces that are pruned as one, such as single weights, blocks or units.
 
-A granularity turns a kernel's scores and mask into those of its pieces, which a scope then
-prunes and counts, and turns the pieces left back into a mask. A piece is alive while any weight
-in it is, and its score is the mean over its live weights: the same scale for a block at the
-edge, or one that has lost weights already, as for a whole one.
+A granularity turns a kernel's scores and mask into those of its pieces, which a scope counts and
+prunes, and turns the surviving pieces back into a mask. A piece is alive while any weight in it is
+alive. Its score is the mean over its live weights, so that a block at the edge, or one that has
+lost weights already, is on the same scale as a whole one.
 
 Kernels are laid out as Keras does it: the last axis is the output, the one before it the input,
 also in convolutions (not in the three axes of MultiHeadAttention, where that is the heads).
@@ -25,7 +25,7 @@ class Granularity(Made):
     """How weights form pieces. Made by the functions of this module.
 
     Args:
-        name: How it was asked for, such as `"blocks(4)"`.
+        name: The call that made it, such as `"blocks(4)"`.
         rank: The least rank of a kernel that it can prune.
         pool: `(scores, mask) -> (scores of the pieces, mask of the pieces)`. A score of `inf`
             says that this piece must stay.
@@ -41,13 +41,14 @@ class Granularity(Made):
     grows: bool = False
 
 
-def of(granularity: Granularity | None) -> Granularity:
-    """Takes what was passed as a granularity: one of these, or `None` for single weights.
+def as_granularity(granularity: Granularity | None) -> Granularity:
+    """Returns the granularity that was passed, or single weights for `None`.
 
     Raises:
-        ValueError: It is neither, as the name of a function here, or the function uncalled.
+        ValueError: It is neither, such as the name of a function of this module, or the function
+            without its call.
 
-    >>> of(None).name
+    >>> as_granularity(None).name
     'weights()'
     """
     if granularity is None:
@@ -80,8 +81,8 @@ def weights() -> Granularity:
 def blocks(width: int) -> Granularity:
     """Blocks of `1 x width`: neighbours along the input axis, for one output.
 
-    What a TFLite runtime computes sparsely: width 4 in float32, 16 in int8. Where `width` does
-    not divide the axis, the last block is a smaller one of its own.
+    A TFLite runtime computes such blocks sparsely: of width 4 in float32, of width 16 in int8.
+    Where `width` does not divide the axis, the last block is smaller.
 
     Args:
         width: Weights in a block, 1 or more.
@@ -140,9 +141,9 @@ def n_of_m(n: int, m: int) -> Granularity:
     """Single weights, but at least `n` of every `m` neighbours along the input axis stay.
 
     Pruned to a sparsity of `1 - n / m` every group keeps exactly `n`: `n_of_m(2, 4)` gives the
-    2:4 pattern that sparse tensor cores want. More than that cannot be asked for. Where `m` does
-    not divide the axis, the last group counts as filled up with pruned weights, as the hardware
-    would: it need not, and may not, lose as many, so the sparsity within reach is lower.
+    2:4 pattern that sparse tensor cores want. No higher sparsity is possible. Where `m` does not
+    divide the axis, the last group counts as filled up with pruned weights, as in the hardware:
+    it loses fewer weights, so the highest sparsity is lower.
 
     Args:
         n: How many must stay, from 1 to `m`.

@@ -1,6 +1,6 @@
-"""What pruned weights are held at. Every function here: `Kernel -> values`.
+"""Actions on pruned weights: functions `Kernel -> values` that say where they are held.
 
-Values have the kernel's shape and the dtype of `initial`; those of live weights mean nothing.
+Values have the kernel's shape and the dtype of `initial`; values of live weights mean nothing.
 The three are the mask-0 actions of Zhou et al. 2019 (https://arxiv.org/abs/1905.01067).
 """
 
@@ -33,7 +33,7 @@ def freeze_unless_shrinking(kernel: Kernel) -> Array:
     """Holds pruned weights at 0 where training made them smaller, else at their initial value.
 
     The first variant of Zhou et al. section 5: 0 where `|w_i| > |w_f|`, otherwise `w_i`. For the
-    second, which treats kept weights alike, add `restart_from.rewind_unless_shrinking`.
+    second, which treats live weights in the same way, add `restart_from.rewind_unless_shrinking`.
 
     >>> freeze_unless_shrinking(Kernel.of([0.5, -2.0, 1.0], initial=[1.0, -1.0, 1.0]))
     array([ 0., -1.,  1.], dtype=float32)

@@ -27,7 +27,7 @@ class Kernel:
         initial: Its values at the rewind point.
         mask: Boolean, `True` where a weight is alive.
         previous: Its values when it was last pruned; equal to `initial` before the first time.
-        rng: Where randomness comes from. Give every kernel and every event its own.
+        rng: The generator of all random choices: one of its own for every kernel at every event.
         draw: `draw(rng)` gives fresh values, from the variable's own initializer.
 
     Raises:
@@ -76,7 +76,7 @@ class Kernel:
         Args:
             current: Values now; an array keeps its dtype, a list becomes float32.
             initial: Values at the rewind point; those of `current` when left out.
-            mask: Which are alive; all, when left out.
+            mask: Which weights are alive; all, when left out.
             previous: Values at the last pruning; those of `initial` when left out.
             name: The kernel's name.
             seed: Seeds its generator.
@@ -102,7 +102,7 @@ class Kernel:
 
 
 def check_seed(seed: int) -> None:
-    """Refuses what no kernel's generator can be seeded with.
+    """Raises an error if `seed` cannot seed a kernel's generator.
 
     Raises:
         ValueError: `seed` is not a whole number of 0 or more.

@@ -57,11 +57,11 @@ def get(module: ModuleType, identifier: str | Callable[..., Any]) -> Callable[..
 
 
 def name_of(function: str | Callable[..., Any]) -> str:
-    """Returns what to call a function in a message or a record: its name, if it has one.
+    """Returns the name of a function, for a message or a record.
 
     Args:
-        function: Any callable, or its name already. One without a name, such as a
-            `functools.partial`, is called as Python prints it.
+        function: Any callable, or its name already. A callable without a name, such as a
+            `functools.partial`, is named as Python prints it.
 
     Example:
         >>> name_of(len)

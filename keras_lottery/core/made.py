@@ -1,8 +1,8 @@
-"""Records that are functions in the end, and print, compare, pickle and become JSON all the same.
+"""Records that hold functions, and still print, compare, pickle and become JSON.
 
-A schedule and a granularity compute with functions that no file can hold. What made them can be
-written down, though: `polynomial(0.9, begin=1, end=8)`. A function that is marked with `maker`
-leaves that on the record it returns.
+A schedule or a granularity computes with functions, which no file can hold. But the call that made
+it can be written down: `polynomial(0.9, begin=1, end=8)`. A function that is marked with `maker`
+stores its call in the record that it returns.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ FUNCTION = "function"  # what stands in JSON for a function that has no name her
 
 
 class Made:
-    """What a `maker` returns: it is equal to what the same call makes, and prints as that call."""
+    """A record of a `maker`: it equals the record of the same call, and prints as that call."""
 
     _maker: Callable[..., Any] | None = None
     _arguments: Mapping[str, Any] = {}
@@ -98,11 +98,11 @@ def maker(function: Callable[P, M]) -> Callable[P, M]:
 
 
 def to_json(value: Any) -> Any:
-    """Writes an argument of a door down: a record as its call, a function as its name.
+    """Turns an argument into JSON: a record becomes its call, a function its name.
 
     Args:
-        value: A number, a text, `None`, a record, a function, or a dict or list of these. What else
-            it is, is written as its text.
+        value: A number, a text, `None`, a record, a function, or a dict or list of these. Anything
+            else becomes its text.
 
     >>> from keras_lottery.core import schedules
     >>> to_json({"schedule": schedules.constant(0.5), "own": len})

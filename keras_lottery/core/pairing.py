@@ -1,4 +1,4 @@
-"""Which variable is which: two builds of one architecture, by names and shapes.
+"""Pairs the variables of two builds of one architecture, by names and shapes.
 
 Keras gives numbers to unnamed layers, and they depend on how many layers were built before.
 """
@@ -14,13 +14,13 @@ Shapes = Mapping[str, tuple[int, ...]]
 def paired(stored: Shapes, others: Shapes, owner: str) -> dict[str, str]:
     """Pairs stored variables with those of another build of their architecture.
 
-    By name, where both have the same names and shapes. Else in order, by names without the numbers
-    that Keras gives.
+    Variables are paired by name where both builds have the same names and shapes. Else they are
+    paired in order, by names without the numbers that Keras gives.
 
     Args:
         stored: A dict from name to shape, in the order of the layers.
-        others: The same of the other build.
-        owner: Whose the others are, for the error.
+        others: The same for the other build.
+        owner: The owner of the others, for the error message.
 
     Returns:
         A dict from stored name to the other's name.

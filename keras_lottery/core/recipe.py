@@ -1,4 +1,4 @@
-"""How weights are ranked, dropped and restarted: one record that every door takes."""
+"""`Recipe`: how weights are ranked, dropped and restarted, in one record."""
 
 from __future__ import annotations
 
@@ -17,30 +17,30 @@ Selector = str | Callable[[str, tuple[int, ...]], bool]
 
 @dataclasses.dataclass(frozen=True, repr=False)
 class Recipe:
-    """How a network becomes sparse: which weights go, and what becomes of them and of the others.
+    """How a network becomes sparse: which weights are pruned, and what becomes of all weights.
 
-    What is asked for, how much and when is not in it: amounts, data, the rewind policy and the seed
-    are arguments of the door that takes the recipe (`Prune`, `rounds`, `Lottery`).
+    A recipe does not say how many weights are pruned, or when: amounts, data, the rewind policy and
+    the seed are arguments of the function that takes the recipe (`Prune`, `rounds`, `Lottery`).
 
     Wherever a recipe is taken, a criterion alone will do: `"movement"` is `Recipe("movement")`.
 
     A recipe is a value: it is equal to another of the same settings, pickles, and becomes JSON and
-    back. A function of this package is kept as its name.
+    back. It stores a function of this package as its name.
 
     Args:
-        criterion: Which weights stay. The name of a function in `keras_lottery.criteria` or a file
+        criterion: Ranks weights. The name of a function in `keras_lottery.criteria` or a file
             in `keras_lottery.scorers`; or a function of your own: `Kernel -> scores`, or, if it has
-            to look at the model, `(model, data, rng) -> {kernel name: scores}`. Higher stays.
+            to look at the model, `(model, data, rng) -> {kernel name: scores}`. The highest stay.
         scope: Where the counts hold: a function `(scores, masks, counts) -> masks` or the name of
             one in `keras_lottery.scopes`, such as `"layerwise"` or `"globally"`.
-        granularity: What is pruned as one, of `keras_lottery.granularity`. Defaults to single
-            weights.
+        granularity: The pieces that are pruned as one, made by `keras_lottery.granularity`.
+            Defaults to single weights.
         restart_from: What the survivors become at a rewind: a function of
             `keras_lottery.restart_from` or its name. Without a rewind they train on.
         hold_at: What pruned weights are held at: a function of `keras_lottery.hold_at` or its name.
         include: Which kernels to prune: a regular expression searched in the kernel's name, or a
             predicate `(name, shape) -> bool`. Defaults to all that are trained and not depthwise.
-        exclude: Which of those to leave alone, likewise.
+        exclude: Which of these kernels to leave alone, in the same way.
         otherwise: Other recipes for some kernels: a dict from a regular expression, searched in the
             kernel's name, to a recipe or a criterion. Where several match, the last one holds.
             Kernels that are ranked alike (the same criterion, scope and granularity) are pruned
@@ -84,7 +84,7 @@ class Recipe:
         for argument, module in _REGISTRIES.items():
             function = _get(module, getattr(self, argument), argument)
             set_(argument, _named(function))
-        set_("granularity", granularities.of(self.granularity))
+        set_("granularity", granularities.as_granularity(self.granularity))
         for argument in ("include", "exclude"):
             selector = getattr(self, argument)
             if not (selector is None or isinstance(selector, str) or callable(selector)):
@@ -108,13 +108,13 @@ class Recipe:
         return f"Recipe({', '.join(texts)})"
 
     def of_kernels(self, names: Iterable[str]) -> dict[str, Recipe]:
-        """Says by which recipe each kernel goes: this one, or one of `otherwise`.
+        """Returns the recipe for each kernel: this one, or one of `otherwise`.
 
         Args:
             names: The names of the kernels that are pruned.
 
         Returns:
-            By name, recipes whose own `otherwise`, `include` and `exclude` are empty.
+            A dict from kernel name to recipe, each without `otherwise`, `include` and `exclude`.
 
         Raises:
             ValueError: A pattern of `otherwise` is in no name.
@@ -191,7 +191,7 @@ class Recipe:
         for name, value in record.items():
             if isinstance(value, Mapping) and made.FUNCTION in value:
                 raise ValueError(
-                    f"`{name}` was a function of its user's own, {value[made.FUNCTION]}, which "
+                    f"`{name}` was the user's own function {value[made.FUNCTION]}, which "
                     "JSON cannot hold: leave it out, and put the function in with "
                     f"dataclasses.replace(recipe, {name}=...)."
                 )
@@ -207,7 +207,7 @@ How = Recipe | str | Callable[..., Any]
 
 
 def as_recipe(how: How, default: Recipe | None = None) -> Recipe:
-    """Takes what was passed as a recipe: one, or a criterion alone.
+    """Returns a recipe for what was passed: a `Recipe`, or a criterion alone.
 
     Args:
         how: A `Recipe`; or a criterion's name or function.

@@ -1,6 +1,6 @@
-"""What survivors restart from after a pruning. Every function here: `Kernel -> values`.
+"""Actions on the survivors of a pruning: functions `Kernel -> values` that they restart from.
 
-Values have the kernel's shape and the dtype of `initial`; those of pruned weights mean nothing.
+Values have the kernel's shape and the dtype of `initial`; values of pruned weights mean nothing.
 These are the mask-1 actions of Zhou et al. 2019 (https://arxiv.org/abs/1905.01067), who find
 that the initial signs matter, not the values: with `_same_sign` a weight takes the sign that it
 had at the rewind point, where 0 counts as positive.
@@ -27,7 +27,7 @@ def rewind_unless_shrinking(kernel: Kernel) -> Array:
     """Starts weights that training made smaller at 0, and rewinds the others.
 
     With `hold_at.freeze_unless_shrinking` this is the second variant of Zhou et al. section 5:
-    one rule for all weights, kept or pruned. The zeros are alive and train on.
+    one rule for all weights, live or pruned. The zeros are alive and train on.
 
     >>> rewind_unless_shrinking(Kernel.of([0.5, -2.0, 1.0], initial=[1.0, -1.0, 1.0]))
     array([ 0., -1.,  1.], dtype=float32)
@@ -54,7 +54,7 @@ def reinit_same_sign(kernel: Kernel) -> Array:
 
 
 def reshuffle(kernel: Kernel) -> Array:
-    """Permutes the initial values of the kept weights among themselves.
+    """Permutes the initial values of the live weights among themselves.
 
     >>> np.sort(reshuffle(Kernel.of([1.0, -2.0, 3.0])))
     array([-2.,  1.,  3.], dtype=float32)
@@ -65,7 +65,7 @@ def reshuffle(kernel: Kernel) -> Array:
 
 
 def reshuffle_same_sign(kernel: Kernel) -> Array:
-    """Permutes the initial magnitudes of the kept weights; each keeps its initial sign.
+    """Permutes the initial magnitudes of the live weights; each weight keeps its initial sign.
 
     >>> np.sign(reshuffle_same_sign(Kernel.of([1.0, -2.0, 3.0])))
     array([ 1., -1.,  1.], dtype=float32)
@@ -85,7 +85,7 @@ def signed_constant(kernel: Kernel) -> Array:
 
 
 def constant_random_sign(kernel: Kernel) -> Array:
-    """Sets weights to plus or minus the same constant, by the toss of a coin. A control.
+    """Sets weights to plus or minus the constant of `signed_constant` at random. A control.
 
     >>> np.abs(constant_random_sign(Kernel.of([1.0, -3.0])))
     array([2., 2.], dtype=float32)

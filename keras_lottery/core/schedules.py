@@ -1,8 +1,8 @@
-"""When to prune how much. Every function here makes a schedule: `step -> target sparsity`.
+"""Schedules: when to prune how much. A schedule is a function `step -> target sparsity`.
 
-A step is a whole number, of epochs or of batches as the user decides. The target is the fraction
-pruned by then, in [0, 1], never an increment: a schedule has no memory, so it can be resumed,
-plotted and tested. Masks only shrink, so a target below what is pruned already does nothing.
+A step is a number of epochs or of batches, as the user decides. The target is the fraction pruned
+by then, in [0, 1], never an increment: a schedule has no memory, so it can be resumed, plotted and
+tested. Masks only shrink, so a target below what is pruned already does nothing.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ class MadeSchedule(Made):
 
 @maker
 def constant(sparsity: float, begin: int = 0) -> MadeSchedule:
-    """One target, from step `begin` on.
+    """Asks for one target, from step `begin` on.
 
     Args:
         sparsity: The target, in [0, 1].
@@ -59,7 +59,7 @@ def constant(sparsity: float, begin: int = 0) -> MadeSchedule:
 
 @maker
 def geometric(rate: float, every: int = 1, begin: int = 0) -> MadeSchedule:
-    """A fraction of what remains, each time: `1 - (1 - rate) ** times`.
+    """Prunes a fraction of the live weights each time: the target is `1 - (1 - rate) ** times`.
 
     Args:
         rate: The fraction of the live weights to prune each time, in [0, 1].
@@ -83,16 +83,17 @@ def geometric(rate: float, every: int = 1, begin: int = 0) -> MadeSchedule:
 def polynomial(
     final: float, begin: int, end: int, every: int = 1, initial: float = 0.0, power: float = 3
 ) -> MadeSchedule:
-    """Fast at first, then slower and slower: the cubic of Zhu & Gupta 2017.
+    """Prunes fast at first, then ever more slowly: the cubic of Zhu & Gupta 2017.
 
-    `final + (initial - final) * (1 - t) ** power`, where `t` goes from 0 at `begin` to 1 at `end`
-    (https://arxiv.org/abs/1710.01878). The target is 0 before `begin` and `final` after `end`.
+    The target is `final + (initial - final) * (1 - t) ** power`, where `t` goes from 0 at `begin`
+    to 1 at `end`; before `begin` it is 0, after `end` it is `final`
+    (https://arxiv.org/abs/1710.01878).
 
     Args:
         final: The last target, in [0, 1].
         begin: The step of the first target, `initial`.
-        end: The step of the last one, after `begin`.
-        every: Steps from one target to the next; between them it stays.
+        end: The step of the last target, after `begin`.
+        every: Steps from one target to the next; between them the target stays.
         initial: The first target, in [0, `final`].
         power: 3 is the paper's, 1 is linear.
 
@@ -125,8 +126,8 @@ def polynomial(
     return MadeSchedule(target)
 
 
-def of(schedule: Callable[[int], Any]) -> Schedule:
-    """Takes a schedule of whichever kind: one of these, one of your own, or one of tfmot.
+def as_schedule(schedule: Callable[[int], Any]) -> Schedule:
+    """Returns a schedule for one of any kind: made here, your own, or tfmot's.
 
     A `PruningSchedule` of the TensorFlow Model Optimization Toolkit answers with two tensors,
     whether to prune at this step and to what sparsity. It becomes the sparsity at steps that
@@ -140,7 +141,7 @@ def of(schedule: Callable[[int], Any]) -> Schedule:
             0, which is asked for at once, or later.
 
     Example:
-        >>> every_third = of(lambda step: (step % 3 == 0, 0.9))
+        >>> every_third = as_schedule(lambda step: (step % 3 == 0, 0.9))
         >>> [every_third(step) for step in (0, 1, 2, 3)]
         [0.9, 0.0, 0.0, 0.9]
     """
@@ -166,13 +167,13 @@ def of(schedule: Callable[[int], Any]) -> Schedule:
 
 
 def plan(schedule: Callable[[int], Any]) -> Schedule:
-    """Takes a schedule as `of` does, but one of tfmot's kind without its pauses.
+    """Returns a schedule as `as_schedule` does, but without the pauses of tfmot's kind.
 
-    What it asks for at steps that do not prune is what it would ask for if they did: so a plan
-    rises, and its end can be looked for.
+    At steps that do not prune it asks for what it would ask for if they did: so a plan rises, and
+    its end can be found.
 
     Args:
-        schedule: As for `of`.
+        schedule: As for `as_schedule`.
 
     Example:
         >>> every_third = plan(lambda step: (step % 3 == 0, 0.9))

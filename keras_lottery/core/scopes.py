@@ -1,9 +1,9 @@
-"""Where the pruning falls. Every function here: `(scores, masks, counts) -> new masks`.
+"""Scopes: where the pruning falls. They are functions `(scores, masks, counts) -> new masks`.
 
-All are dictionaries by kernel name. `scores` and `masks` are of what is pruned as one (weights,
-blocks, units: see `granularity`). `counts[name]` is how many live entries of that kernel are
-to go, from `selection.counts_to_reach` or `selection.counts_of_rate`; below 0 where the kernel
-is beyond its target. Masks only shrink, and counts are exact.
+All of these are dicts by kernel name. An entry of `scores` and `masks` is what is pruned as one (a
+weight, a block, a unit: see `granularity`). `counts[name]` is how many live entries of that kernel
+to prune, from `selection.counts_to_reach` or `selection.counts_of_rate`; it is negative where the
+kernel is beyond its target. Masks only shrink, and counts are exact.
 """
 
 from __future__ import annotations
@@ -49,8 +49,8 @@ def erdos_renyi(
 ) -> dict[str, Mask]:
     """Prunes exactly `sum(counts)`, so that densities follow the Erdos-Renyi-kernel rule.
 
-    The density of a kernel goes with the sum of its dimensions over their product, so it keeps
-    a number in proportion to their sum (Evci et al. 2020, "Rigging the Lottery",
+    The density of a kernel is proportional to the sum of its dimensions over their product, and so
+    the number of weights it keeps to their sum (Evci et al. 2020, "Rigging the Lottery",
     https://arxiv.org/abs/1911.11134): large kernels become sparser than small ones. A kernel
     whose share is more than it has alive keeps all of it, and the others share the rest. The
     dimensions are those of the masks: in blocks, a kernel counts as the grid of its blocks.

@@ -42,8 +42,8 @@ def drop_lowest_together(
 ) -> dict[str, Mask]:
     """Returns `masks` without the `count` live entries of the lowest score over all of them.
 
-    Ties fall in the order of `masks`, then by index. No entry is copied or sorted: a threshold
-    is counted out, so memory beyond the new masks does not grow with the arrays.
+    Ties fall in the order of `masks`, then by index. No entry is copied or sorted: the threshold is
+    found by counting, so memory beyond the new masks does not grow with the arrays.
 
     Args:
         scores: By name, floating point.
@@ -85,8 +85,8 @@ def counts_to_reach(
 
     Returns:
         By name, `round(sparsity * size)` less what is pruned already. This is negative for a
-        kernel that is beyond the target (global pruning leaves such): a scope that shares the
-        total counts it in, any other prunes nothing there.
+        kernel that is beyond the target, as after global pruning: a scope that shares the total
+            counts it in, any other prunes nothing there.
 
     Raises:
         ValueError: A sparsity is not in [0, 1], or the names differ from those of `masks`.

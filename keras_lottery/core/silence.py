@@ -12,7 +12,7 @@ def silenced(dropped: Callable[[bytes], bool]) -> Iterator[None]:
     """Drops some lines that are written to file descriptor 2; the others come when the block ends.
 
     Args:
-        dropped: Whether to drop a line, given as bytes.
+        dropped: A function that says of a line, given as bytes, whether to drop it.
 
     Example:
         >>> with silenced(every_line):
@@ -35,7 +35,7 @@ def silenced(dropped: Callable[[bytes], bool]) -> Iterator[None]:
 
 
 def every_line(line: bytes) -> bool:
-    """Drops all.
+    """Says of any line that it is to be dropped.
 
     Example:
         >>> every_line(b"anything")

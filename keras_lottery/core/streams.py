@@ -12,11 +12,11 @@ import numpy as np
 
 
 def stream(seed: int, *names: str | int) -> np.random.Generator:
-    """Makes the generator of a name.
+    """Makes the random generator of a name.
 
     Args:
         seed: A whole number of 0 or more.
-        names: What draws, and for which round, event or kernel: texts and whole numbers.
+        names: The purpose, and the round, event or kernel: texts and whole numbers.
 
     Returns:
         A generator: the same draws for the same seed and names, in every process.
@@ -31,7 +31,7 @@ def stream(seed: int, *names: str | int) -> np.random.Generator:
 
 
 def seed_of(seed: int, *names: str | int) -> int:
-    """Makes a seed of a seed and names, for what takes a seed and draws from streams of its own.
+    """Makes a seed from a seed and names, for code that draws from streams of its own.
 
     Returns:
         A whole number below 2 ** 63.

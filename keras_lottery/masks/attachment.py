@@ -1,4 +1,4 @@
-"""The masks of a `Lottery` in the train step: how they get there, and how they leave no trace."""
+"""`Attachment` puts the masks of a `Lottery` into the train step, and takes them out again."""
 
 from collections.abc import Callable, Collection, Iterable, Mapping
 from typing import Any
@@ -16,9 +16,9 @@ from keras_lottery.model import keras_internals, variables
 class Attachment:
     """Sets a `MaskConstraint` on every kernel, and lets every train step see it.
 
-    On JAX whatever a compiled step reads is part of its state or else baked in as a constant, and
-    an optimizer is the part of the state that may grow: there the masks are variables of the
-    optimizers, their homes. Elsewhere they belong to nobody, and so are in no file.
+    On JAX a compiled step takes every variable that is not part of its state for a constant, and an
+    optimizer is the part of the state that may grow: there the masks are variables of the
+    optimizers, their homes. On other backends nothing owns them, and so they are in no file.
 
     Args:
         lottery: The `Lottery` that owns the masks.
@@ -45,14 +45,14 @@ class Attachment:
 
     @property
     def variable_ids(self) -> set[int]:
-        """The `id` of the variables that the masks have in the train step."""
+        """The `id` of every variable that the train step has for the masks."""
         return set(map(id, self._variables))
 
     def attach(self) -> bool:
-        """Attach the masks, if they are not attached wherever they have to be.
+        """Attach the masks, unless they are attached already wherever they have to be.
 
         Returns:
-            Whether they were not: they are all zero now, and are to be written.
+            Whether it attached them: they are all zero then, and have to be written.
 
         Raises:
             ValueError: If another `Lottery` is attached to the model.
@@ -79,7 +79,7 @@ class Attachment:
         return True
 
     def is_attached(self) -> bool:
-        """Whether every kernel carries its mask."""
+        """Return whether every kernel carries its mask."""
         return len(self._masked()) == len(self._kernels)
 
     def detach(self) -> None:
@@ -115,7 +115,7 @@ class Attachment:
             )
 
     def _masked(self) -> list[keras.Variable]:
-        """The kernels that carry a constraint of ours."""
+        """The kernels that carry a constraint of this `Lottery`."""
         return [k for k in self._kernels.values() if masking.lottery_of(k) is self._lottery]
 
     def _homes_now(self) -> list[keras.optimizers.Optimizer]:
@@ -151,20 +151,22 @@ def _stepping(optimizer: keras.optimizers.Optimizer) -> keras.optimizers.Optimiz
     return getattr(optimizer, "inner_optimizer", optimizer)
 
 
-def _hide_from_files(optimizer: keras.optimizers.Optimizer, ours: list[keras.Variable]) -> None:
-    """Save and load an optimizer as if these variables of its own were not there."""
+def _hide_from_files(
+    optimizer: keras.optimizers.Optimizer, mask_variables: list[keras.Variable]
+) -> None:
+    """Let an optimizer save and load itself as if the masks' variables were not there."""
 
-    def without_ours(
+    def without_masks(
         method: Callable[..., None], part: keras.optimizers.Optimizer
     ) -> Callable[..., None]:
         def call(store: Any) -> None:
-            for variable in ours:
+            for variable in mask_variables:
                 keras_internals.untrack(_stepping(optimizer), variable)
             try:
                 method(part, store)
             finally:
                 # In the same order: a compiled step knows its variables by their position.
-                for variable in ours:
+                for variable in mask_variables:
                     keras_internals.track(_stepping(optimizer), variable)
 
         return call
@@ -172,7 +174,7 @@ def _hide_from_files(optimizer: keras.optimizers.Optimizer, ours: list[keras.Var
     # Set on the instances: they keep their classes.
     for part in {optimizer, _stepping(optimizer)}:
         for method in (type(part).save_own_variables, type(part).load_own_variables):
-            object.__setattr__(part, method.__name__, without_ours(method, part))
+            object.__setattr__(part, method.__name__, without_masks(method, part))
 
 
 def _show_in_files(optimizer: keras.optimizers.Optimizer) -> None:

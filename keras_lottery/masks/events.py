@@ -1,4 +1,4 @@
-"""An event over the kernels of a model: by which recipe each goes, what measures, the new masks."""
+"""`Event` applies a recipe to the kernels of a model, and gives the new masks."""
 
 import dataclasses
 import re
@@ -19,14 +19,14 @@ Records = Callable[[str, Collection[str]], Iterable[Kernel]]
 
 @dataclasses.dataclass(frozen=True)
 class Event:
-    """What an event needs to know of a `Lottery`.
+    """The facts about a `Lottery` that an event needs.
 
     Args:
-        model: What scorers look at.
+        model: The model that scorers look at.
         names: The names of the kernels.
         records: `(purpose, names) -> records`, the kernels as they are now.
-        data: What scorers measure with, or `None`.
-        rng: The generator of scorers.
+        data: The data that scorers measure with, or `None`.
+        rng: The generator that scorers draw from.
     """
 
     model: keras.Model
@@ -42,7 +42,7 @@ class Event:
         rate: float | None,
         overrides: Mapping[str, float] | None,
     ) -> dict[str, np.ndarray]:
-        """The masks after a pruning; the arguments are those of `Lottery.prune`."""
+        """Return the masks after a pruning; the arguments are those of `Lottery.prune`."""
         own = variables.overridden(overrides, self.names)
         criterion_of = scorers.once(self.model, self.data, self.rng)
         masks: dict[str, np.ndarray] = {}
@@ -61,7 +61,7 @@ class Event:
     def rewired(
         self, recipe: Recipe, fraction: float, grow: str | Callable[..., Any]
     ) -> dict[str, np.ndarray]:
-        """The masks after a rewiring; the arguments are those of `Lottery.rewire`."""
+        """Return the masks after a rewiring; the arguments are those of `Lottery.rewire`."""
         criterion_of = scorers.once(self.model, self.data, self.rng)
         masks: dict[str, np.ndarray] = {}
         for one, names in recipe.ranked_alike(self.names):
@@ -132,7 +132,7 @@ def _amounts(
 
 
 def later(given: How, first: Recipe, names: Iterable[str]) -> Recipe:
-    """A recipe that comes after the masks were made, if it is for the same kernels.
+    """Return a recipe for masks that exist already, if it is for the same kernels.
 
     Args:
         given: The recipe, or a criterion alone.
@@ -163,7 +163,7 @@ def later(given: How, first: Recipe, names: Iterable[str]) -> Recipe:
 
 
 def refuse_what_cannot_grow(recipe: Recipe, names: Iterable[str]) -> None:
-    """Raise a `ValueError` if a recipe is one by which nothing can grow."""
+    """Raise a `ValueError` if nothing can grow by a recipe."""
     for name, one in recipe.of_kernels(names).items():
         if one.scope != "layerwise":
             raise ValueError(
@@ -172,6 +172,6 @@ def refuse_what_cannot_grow(recipe: Recipe, names: Iterable[str]) -> None:
             )
         if one.hold_at != "zero":
             raise ValueError(
-                f"`recipe` has hold_at={lookup.name_of(one.hold_at)!r} for {name!r}: what grows "
-                "starts at zero, so pruned weights have to be held at zero."
+                f"`recipe` has hold_at={lookup.name_of(one.hold_at)!r} for {name!r}: a weight "
+                "that grows starts at zero, so pruned weights have to be held at zero."
             )

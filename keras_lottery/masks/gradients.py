@@ -1,4 +1,4 @@
-"""Masked gradients: every optimizer sees those of f(x; mask * weights), whoever calls it.
+"""Masks gradients: every optimizer sees those of f(x; mask * weights), whoever calls it.
 
 A pruned weight of f(x; mask * weights) has no gradient. A mask that is applied after the update
 alone gives the same training only if the optimizer treats each weight by itself: `clipnorm`,
@@ -24,7 +24,7 @@ from keras_lottery.model import keras_internals
 
 
 class Owner(Protocol):
-    """What owns masks, as those see it who apply them: a `Lottery`."""
+    """The owner of masks, a `Lottery`, as the code that applies the masks sees it."""
 
     model: keras.Model
 
@@ -54,9 +54,9 @@ def mask_while_attached(lottery: Owner) -> None:
     for owner, name, standing in _DOORS:
         method = getattr(owner, name)
         if not hasattr(method, "unmasked"):
-            ours: Any = standing(method)
-            ours.unmasked = method
-            setattr(owner, name, ours)
+            masked: Any = standing(method)
+            masked.unmasked = method
+            setattr(owner, name, masked)
 
 
 def stop_masking(lottery: Owner) -> None:

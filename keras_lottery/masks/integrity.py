@@ -1,4 +1,4 @@
-"""Whether the masks hold, and if not, why: the causes that can be seen from here."""
+"""Checks that the masks hold, and names the causes that can be seen if they do not."""
 
 import warnings
 from collections.abc import Iterable, Mapping
@@ -56,51 +56,49 @@ def refuse_replaced(model: keras.Model, kernels: Mapping[str, keras.Variable]) -
 
 def refuse_broken(
     records: Iterable[Kernel],
-    held: Mapping[str, np.ndarray],
+    held_values: Mapping[str, np.ndarray],
     unseen: Iterable[keras.optimizers.Optimizer],
     optimizers: Iterable[keras.optimizers.Optimizer] = (),
 ) -> None:
-    """Raise a `MaskError` if a pruned weight does not have exactly the value it is held at; -0 is
-    0.
+    """Raise a `MaskError` if a pruned weight has another value than it is held at; -0 is 0.
 
     Args:
         records: The kernels as they are now.
-        held: What pruned weights are held at by kernel name, where it is not zero.
-        unseen: The optimizers that have stepped without the masks, computed when it is asked for.
-        optimizers: All that train the kernels.
+        held_values: The values of pruned weights by kernel name, where they are not zero.
+        unseen: The optimizers that have stepped without the masks; iterated only if needed.
+        optimizers: All optimizers that train the kernels.
     """
-    for kernel in records:
-        expected = held[kernel.name][~kernel.mask] if kernel.name in held else 0.0
-        broken = int(np.count_nonzero(kernel.current[~kernel.mask] != expected))
+    for record in records:
+        expected = held_values[record.name][~record.mask] if record.name in held_values else 0.0
+        broken = int(np.count_nonzero(record.current[~record.mask] != expected))
         if broken:
+            wanted = "their held values" if record.name in held_values else 0
             raise MaskError(
-                f"{kernel.name!r}: {broken} of {np.count_nonzero(~kernel.mask)} pruned weights "
-                f"have changed (expected {'their held values' if kernel.name in held else 0}). "
-                + _causes(kernel, list(unseen), optimizers)
+                f"{record.name!r}: {broken} of {np.count_nonzero(~record.mask)} pruned weights "
+                f"have changed (expected {wanted}). " + _causes(record, list(unseen), optimizers)
             )
 
 
 def warn_of_adapters(revived: Mapping[str, int], masks: Mapping[str, np.ndarray]) -> None:
-    """Warn of kernels that are computed with adapters, whose product no mask reaches."""
+    """Warn of kernels whose layers add the product of adapters, which no mask reaches."""
     if revived:
         warnings.warn(f"{adapters_message(revived, masks)}", stacklevel=3)
 
 
 def adapters_message(revived: Mapping[str, int], masks: Mapping[str, np.ndarray]) -> str:
-    """What adapters do to masked kernels, with the numbers."""
+    """Say what adapters do to masked kernels, with the numbers."""
     counts = [
         f"{name!r} ({count} of {np.count_nonzero(~masks[name])})" for name, count in revived.items()
     ]
     return (
-        "The masks do not reach what LoRA adds: pruned weights have other values in the kernel "
-        f"that is computed with, {', '.join(counts)}. The stored kernel keeps its mask; merging "
-        "the adapters would lose it."
+        "The masks do not reach what LoRA adds: layers compute with pruned weights of other "
+        f"values, {', '.join(counts)}. The stored kernel keeps its mask; merging the adapters "
+        "would lose it."
     )
 
 
 def warn_of_earlier_steps(optimizers: Iterable[keras.optimizers.Optimizer]) -> None:
-    """Warn of optimizers that have stepped before there were masks, in compiled loops of the
-    user's."""
+    """Warn of optimizers that stepped in compiled loops of the user's before there were masks."""
     stepped = list(optimizers)
     if stepped:
         warnings.warn(
@@ -112,7 +110,7 @@ def warn_of_earlier_steps(optimizers: Iterable[keras.optimizers.Optimizer]) -> N
 
 
 def warn_of_zeros(kernels: Mapping[str, np.ndarray]) -> None:
-    """Warn of kernels that look pruned, where no mask keeps them so."""
+    """Warn of kernels that look pruned and have no mask that keeps them so."""
     zeros = {name: values.size - np.count_nonzero(values) for name, values in kernels.items()}
     # Drawn weights are hardly ever zero; a kernel may well start with nothing else.
     sparse = [
@@ -130,7 +128,7 @@ def warn_of_zeros(kernels: Mapping[str, np.ndarray]) -> None:
 
 
 def warn_of_no_zeros(masks: Iterable[np.ndarray]) -> None:
-    """Warn where zeros were to tell the masks, and there are none."""
+    """Warn of `from_zeros` on a model without zeros."""
     if all(mask.all() for mask in masks):
         warnings.warn(
             "No weight is exactly zero, so that `from_zeros` masks nothing: the model was never "
@@ -144,12 +142,12 @@ def warn_of_empty(
     after: Mapping[str, int],
     asked: Mapping[str, float],
 ) -> None:
-    """Warn of kernels whose last weights a pruning has taken, though less than all was asked for.
+    """Warn of kernels that a pruning left empty, though it was asked to prune less than all.
 
     Args:
         before: How many weights were alive before the pruning, by kernel name.
         after: How many are alive after it.
-        asked: The fraction that was asked for, of all or of what was alive.
+        asked: The fraction that was asked for, of all weights or of the live ones.
     """
     emptied = [
         f"{name!r} ({alive} of {before[name]})"

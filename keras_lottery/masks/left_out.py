@@ -1,4 +1,4 @@
-"""What could be pruned in a model and is not: said once, with the cure."""
+"""Names the weights of a model that could be pruned and are not, and the cure."""
 
 import warnings
 from collections.abc import Collection, Iterable, Mapping
@@ -17,7 +17,7 @@ _LISTED = 8
 
 
 def reasons(model: keras.Model, chosen: Collection[str]) -> dict[str, tuple[str, int]]:
-    """What could be pruned and was not chosen.
+    """Return why some variables that could be pruned are not masked.
 
     Args:
         model: A built `keras.Model`.
@@ -27,7 +27,7 @@ def reasons(model: keras.Model, chosen: Collection[str]) -> dict[str, tuple[str,
         A dict from variable name to the reason and the number of weights.
     """
     depthwise = variables.depthwise(model)
-    found = {}
+    left_out = {}
     for name, variable in variables.candidates(model).items():
         if name in chosen or not (variables.is_kernel(name) or looks_like_a_kernel(name, variable)):
             continue
@@ -38,14 +38,14 @@ def reasons(model: keras.Model, chosen: Collection[str]) -> dict[str, tuple[str,
             reason = _DEPTHWISE
         elif not variable.trainable:
             reason = _FROZEN
-        found[name] = (reason, _size(variable))
-    return found
+        left_out[name] = (reason, _size(variable))
+    return left_out
 
 
 def looks_like_a_kernel(name: str, variable: keras.Variable) -> bool:
-    """Whether a variable that no rule knows is trained, and a matrix: two axes longer than 1.
+    """Return whether a variable is trained and a matrix: two of its axes are longer than 1.
 
-    Tables of positions and the like, and adapters, are left out on purpose.
+    Tables of positions and the like, and adapters, do not count: they are left dense on purpose.
     """
     own = name.rpartition("/")[2].partition("#")[0]
     return (
@@ -61,10 +61,10 @@ def warn(
     include: variables.Selector | None,
     exclude: variables.Selector | None,
 ) -> None:
-    """Warn of frozen kernels, and of what looks like a kernel, that the default leaves dense.
+    """Warn of frozen kernels, and of variables like kernels, that the default leaves dense.
 
-    What `include` or `exclude` decided about was the user's choice, and depthwise kernels are left
-    dense by rule.
+    Variables that `include` or `exclude` decides about are the user's choice, and depthwise kernels
+    are left dense by rule: no warning names them.
     """
     if include is not None:
         return
@@ -99,14 +99,14 @@ def warn_of_changes(
     include: variables.Selector | None,
     exclude: variables.Selector | None,
 ) -> None:
-    """Warn of kernels that would be chosen now and were not when the masks were made, and of masked
-    ones that were frozen since.
+    """Warn of kernels that became trainable since the masks were made, and of masked kernels that
+    were frozen since.
 
     Args:
         model: A built `keras.Model`.
         masked: The names of the kernels that are masked.
-        include: What chose them.
-        exclude: Likewise.
+        include: The `include` that chose them.
+        exclude: The `exclude` that chose them.
     """
     candidates = variables.candidates(model)
     chosen = variables.prunable(model, include, exclude)

@@ -1,4 +1,4 @@
-"""What a person reads of a `Lottery`: one line, or a table."""
+"""Describes a `Lottery` to a person, in one line or a table."""
 
 from collections.abc import Iterable, Mapping
 
@@ -6,7 +6,7 @@ import numpy as np
 
 
 def short(name: str, masks: Mapping[str, np.ndarray]) -> str:
-    """One line: the model, how many kernels are masked, how many weights are alive.
+    """Return one line: the model, how many kernels are masked, how many weights are alive.
 
     >>> short("net", {"fc1/kernel": np.array([[True, False], [True, True]])})
     "<Lottery of 'net': 3 of 4 weights alive in 1 kernel, sparsity 0.2500>"
@@ -20,7 +20,7 @@ def short(name: str, masks: Mapping[str, np.ndarray]) -> str:
 
 
 def table(masks: Mapping[str, np.ndarray], left_dense: Mapping[str, tuple[str, int]]) -> str:
-    """A table of kernels with totals, then what is left dense and why.
+    """Return a table of kernels with totals, then the variables left dense and why.
 
     Args:
         masks: Boolean arrays by kernel name, True = alive.

@@ -39,12 +39,12 @@ class Lottery(MaskedKernels):
     Args:
         model: A built `keras.Model`. Compile it first if its optimizer is to be rewound too.
         recipe: A `keras_lottery.Recipe`, or a criterion alone: how `prune` ranks weights unless it
-            is told otherwise. Its kernels (`include`, `exclude`) and what it holds pruned weights
-            at (`hold_at`) are fixed from here on. By default all kernels are taken that are trained
-            (frozen ones are named in a warning; of a model that is wholly frozen, all are taken)
-            and are not depthwise.
-        optimizer: Optimizers that train the model in a loop of your own and that the model does not
-            know: one, or a list.
+            gets another one. Its kernels (`include`, `exclude`) and where it holds pruned weights
+                (`hold_at`) are fixed from here on. By default all kernels are masked that are
+                trained and not depthwise; a warning names frozen kernels, and in a model that is
+                wholly frozen all are masked.
+        optimizer: One or several optimizers that train the model in a loop of your own and that the
+            model does not know.
         seed: Seed of every random choice made here.
         masks: The masks to begin with, as for `set_masks`. By default all is alive, with a warning
             where kernels look pruned.
@@ -88,10 +88,10 @@ class Lottery(MaskedKernels):
         optimizer: keras.optimizers.Optimizer | Iterable[keras.optimizers.Optimizer] = (),
         seed: int = 0,
     ) -> "Lottery":
-        """The masks that a pruned model lost when it was stripped, or saved and loaded again.
+        """Make anew the masks that a pruned model lost when it was stripped, or saved and loaded.
 
-        So work on a pruned model goes on: `Lottery.from_zeros(keras.models.load_model(path))`. What
-        is exactly zero in its kernels counts as pruned. The arguments are those of `Lottery`.
+        Use it to go on with a pruned model: `Lottery.from_zeros(keras.models.load_model(path))`.
+        Weights that are exactly zero count as pruned. The arguments are those of `Lottery`.
 
         Raises:
             ValueError: As from `Lottery`; or the recipe holds pruned weights at other values than
@@ -103,7 +103,7 @@ class Lottery(MaskedKernels):
         if holding:
             raise ValueError(
                 f"`recipe` holds the pruned weights of {holding} at other values than zero, so "
-                "that zeros do not tell which they are."
+                "that zeros do not tell which weights are pruned."
             )
         masks = {name: array(kernel) != 0 for name, kernel in kernels.items()}
         integrity.warn_of_no_zeros(masks.values())
@@ -127,21 +127,22 @@ class Lottery(MaskedKernels):
         data: Any = None,
         rounds: int = 1,
     ) -> None:
-        """Prune the weights that a criterion ranks lowest. Exact: asked for k, it prunes k.
+        """Prune the weights that a criterion ranks lowest: asked for k weights, it prunes exactly
+        k.
 
-        Where there is nothing to prune, nothing changes: the kernels' `previous` neither.
+        Where there is nothing to prune, nothing changes, not even the kernels' `previous`.
 
         Args:
-            sparsity: The fraction of all weights that is to be pruned afterwards, in [0, 1].
-            rate: Or else the fraction of what remains that is to be pruned now, in [0, 1].
+            sparsity: The fraction of all weights that is pruned afterwards, in [0, 1].
+            rate: Or else the fraction of the live weights to prune now, in [0, 1].
             overrides: Other values of `sparsity` or `rate` for some kernels: a dict from a regular
                 expression, searched in the kernel's name, to the value. They hold in each of these
                 kernels, whatever the scope, which is then over the others.
             recipe: Another recipe for this pruning, of the same `hold_at` and, if it says any, the
                 same `include` and `exclude`; or another criterion alone. Defaults to the recipe
                 that the `Lottery` was made with.
-            data: What a criterion that measures looks at: a pair of arrays `(x, y)`, or batches of
-                such pairs that can be read again.
+            data: The data that a criterion such as `"snip"` measures with: a pair of arrays
+                `(x, y)`, or batches of such pairs that can be read again.
             rounds: In how many prunings `sparsity` is reached, without training between them: each
                 leaves the same share of what was alive before it. For scorers of what is left, such
                 as `synflow` with 100.
@@ -177,15 +178,15 @@ class Lottery(MaskedKernels):
     ) -> None:
         """Drop the live weights that rank lowest in each kernel, and grow as many others.
 
-        Dynamic sparse training (SET; RigL with `grow="gradient"`): the sparsity stays, exactly. A
+        This is dynamic sparse training (SET; RigL with `grow="gradient"`): the sparsity stays. A
         weight that grows starts at zero, with the optimizers' slots at their initial value; one
         that was dropped in this very event and comes straight back keeps its value.
 
         Args:
             fraction: The fraction of each kernel's live weights to drop, in [0, 1].
-            grow: Where to grow, by the highest scores among all that is then not alive: a criterion
-                or scorer, or its name.
-            recipe: As for `prune`. Its criterion says what is dropped, its scope must be
+            grow: A criterion or scorer, or its name: of the weights that are then not alive, those
+                with the highest scores grow.
+            recipe: As for `prune`. Its criterion ranks what is dropped, its scope must be
                 `"layerwise"`, and its granularity single weights, blocks or units.
             data: As for `prune`.
 
@@ -231,11 +232,11 @@ class Lottery(MaskedKernels):
         self._state.search = {**search, "data": fingerprint(data)}
 
     def record_search(self, record: Mapping[str, Any]) -> None:
-        """Note how the masks are being searched for: what tickets say of it.
+        """Note how the masks are searched for, so that tickets can say it.
 
         Args:
-            record: JSON-able values by name, such as the door and its amounts. The fingerprint of
-                the data that was measured with is added.
+            record: JSON-able values by name, such as the amounts. The fingerprint of the data that
+                was measured with is added.
         """
         self._state.search = {**record, "data": self._state.search.get("data")}
 
@@ -251,19 +252,18 @@ class Lottery(MaskedKernels):
         self._state.point = self._training.save(step)
 
     def rewind(self, action: str | Callable[[Kernel], np.ndarray] | None = None) -> None:
-        """Put every variable back to the rewind point: kernels masked, all else as it was, the
-        optimizers too.
+        """Put every variable back to the rewind point, the optimizers' too, and mask the kernels.
 
-        What it draws depends on the seed and on how often was pruned or rewired: a rewind that is
-        repeated draws the same.
+        Random choices depend on the seed and on the number of prunings and rewirings so far: a
+        rewind that is repeated makes the same ones.
 
         Args:
-            action: What alive weights become: a function of `keras_lottery.restart_from` or its
+            action: What live weights become: a function of `keras_lottery.restart_from` or its
                 name. Defaults to the recipe's `restart_from`.
 
         Raises:
             ValueError: If there is no such function, or something cannot be rewound: a variable
-                that was made since, or as from `rewind_optimizer`. Nothing is changed then.
+                that was made since, or as from `rewind_optimizer`. Nothing changes then.
             MaskError: As from `set_masks`.
         """
         actions = {
@@ -286,7 +286,7 @@ class Lottery(MaskedKernels):
         """
         self.seed = seed
         masks = {name: np.ones_like(mask) for name, mask in self._state.masks.items()}
-        self.load_state(State(masks, held={}, previous={}, point=point))
+        self.load_state(State(masks, held_values={}, previous={}, point=point))
         self.rewind("rewind")
 
     def rewind_optimizer(self) -> None:

@@ -1,4 +1,4 @@
-"""The kernels of a model with their masks: what is alive, and where the rest is held."""
+"""`MaskedKernels`: the kernels of a model, their masks, and the values of pruned weights."""
 
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from typing import NoReturn
@@ -27,10 +27,10 @@ class MaskedKernels:
     Args:
         model: A built `keras.Model`.
         recipe: Which kernels, and where their pruned weights are held.
-        optimizer: Optimizers that train the model and that it does not know: one, or a list.
+        optimizer: One or several optimizers that train the model and that it does not know.
         seed: Seed of every random choice.
-        masks: The masks that will be set, or `None`: here they are looked at before anything is
-            changed.
+        masks: The masks that will be set, or `None`. They are checked here, before anything
+            changes.
     """
 
     def __init__(
@@ -57,7 +57,7 @@ class MaskedKernels:
         trainers.build_optimizer(model)
         self._state = State(
             masks={name: np.ones(kernel.shape, bool) for name, kernel in self._kernels.items()},
-            held={},
+            held_values={},
             previous={},
             point=self._training.save(step=0),
         )
@@ -88,7 +88,7 @@ class MaskedKernels:
 
     @property
     def alive_counts(self) -> dict[str, int]:
-        """How many weights of each kernel are alive."""
+        """The number of live weights of each kernel."""
         return {name: int(np.count_nonzero(self._state.masks[name])) for name in self._kernels}
 
     @property
@@ -112,12 +112,12 @@ class MaskedKernels:
 
     @property
     def attached(self) -> bool:
-        """Whether every kernel carries its mask."""
+        """True if every kernel carries its mask."""
         return self._attachment.is_attached()
 
     @property
     def holds_nonzero(self) -> bool:
-        """Whether pruned weights of some kernel are held at values of their own, not at zero."""
+        """True if pruned weights of some kernel are held at other values than zero."""
         return bool(self._frozen())
 
     def _frozen(self) -> set[str]:
@@ -126,11 +126,11 @@ class MaskedKernels:
 
     @property
     def state(self) -> State:
-        """All that the `Lottery` knows beside the model: what a backup must hold. Not a copy."""
+        """Everything that a `Lottery` knows beside the model, for a backup. It is not a copy."""
         return self._state
 
     def load_state(self, state: State) -> None:
-        """Go on from a state of before; the weights are not changed but where the masks say so.
+        """Go on from an earlier state. Weights change only where the masks prune them.
 
         Args:
             state: The `state` of a `Lottery` over a model of the same architecture.
@@ -147,11 +147,11 @@ class MaskedKernels:
     def records(
         self, purpose: str = "look", names: Collection[str] | None = None
     ) -> Iterator[Kernel]:
-        """The records of kernels, as criteria and actions take them.
+        """Yield the records of kernels that criteria and actions take.
 
         Args:
-            purpose: What they are for. It names the generators in them, with the seed and the
-                number of events so far.
+            purpose: The use of the records. Together with the seed and the number of events so far
+                it names the generators in them.
             names: Which kernels. Defaults to all.
         """
         self._fill()
@@ -174,8 +174,8 @@ class MaskedKernels:
     def attach(self) -> None:
         """Make the train step apply the masks.
 
-        Done at creation, and by `Prune` when a fit begins. Call it again after `model.compile`,
-        since on JAX the masks live in the optimizer.
+        A new `Lottery` does it, and `Prune` when a fit begins. Call it again after
+        `model.compile`, since on JAX the masks live in the optimizer.
 
         Raises:
             ValueError: If another `Lottery` is attached to the model.
@@ -184,7 +184,7 @@ class MaskedKernels:
             self._write_masks()
 
     def detach(self) -> None:
-        """Leave the model: the user's own constraints come back and nothing of ours remains.
+        """Take the masks off the model: the user's own constraints come back.
 
         The weights stay as they are, zeros included.
         """
@@ -200,7 +200,7 @@ class MaskedKernels:
         self._watch.note(optimizer)
 
     def meet(self, model: keras.Model) -> None:
-        """Take notice of a model that is about to train the kernels, as a whole around them."""
+        """Note that a model which contains the kernels is about to train them."""
         self._watch.meet(model)
         if self.attached:
             self.attach()
@@ -215,7 +215,7 @@ class MaskedKernels:
     def set_masks(self, masks: Mapping[str, np.ndarray]) -> None:
         """Replace the masks, and put newly pruned weights where they are held.
 
-        The optimizers' slots of weights that are pruned, or come back, go to their initial value.
+        The optimizers' slots of weights that are pruned, or come back, get their initial value.
 
         Args:
             masks: A dict from kernel name to boolean array of the kernel's shape, for every kernel.
@@ -229,17 +229,17 @@ class MaskedKernels:
         self._go_by({name: np.array(masks[name]) for name in self._kernels})
 
     def _go_by(self, masks: dict[str, np.ndarray]) -> None:
-        """`set_masks` for masks that nobody else holds, and that fit."""
+        """Set masks that fit and that nobody else holds."""
         self._require_attached()
         integrity.refuse_adafactor(self._watch.optimizers(), self._kernels, masks)
         held = {}
         for record in self.records("hold", self._frozen()):
-            name, before = record.name, self._state.held.get(record.name)
+            name, before = record.name, self._state.held_values.get(record.name)
             action = lookup.get(hold_at, self._recipes[name].hold_at)
             held[name] = masking.held_values(record, masks[name], before, action)
         dead = {name: ~(mask & masks[name]) for name, mask in self._state.masks.items()}
         self._state.masks = masks
-        self._state.held = held
+        self._state.held_values = held
         self._training.reset_slots(self._kernels, dead)
         self._write_masks()
         self.enforce()
@@ -247,14 +247,14 @@ class MaskedKernels:
     def enforce(self) -> None:
         """Put every pruned weight, and an optimizer's moving average of it, where it is held.
 
-        The train step does this by itself; needed after weights were changed from outside.
+        The train step does this by itself. Call it after weights were changed from outside.
 
         Raises:
             MaskError: As from `set_masks`.
         """
         self._require_attached()
         for name, kernel in self._kernels.items():
-            mask, held = self._state.masks[name], self._state.held.get(name)
+            mask, held = self._state.masks[name], self._state.held_values.get(name)
             averages = [masking.average_of(one, kernel) for one in self._watch.optimizers()]
             for variable in (kernel, *averages):
                 if variable is not None:
@@ -266,20 +266,24 @@ class MaskedKernels:
         Warns where a layer computes with another kernel than the stored one, as with LoRA.
 
         Raises:
-            MaskError: If one has not, as where training diverged (a mask does not hide NaN) or a
-                step knows nothing of the masks; or a kernel was replaced, as by `quantize`.
+            MaskError: If a pruned weight has another value, because training diverged (a mask does
+                not hide NaN) or a step knows nothing of the masks. Or if a kernel was replaced, as
+                by `quantize`.
         """
         self._require_attached()
         integrity.refuse_broken(
-            self.records(), self._state.held, self._watch.unmasked(), self._watch.optimizers()
+            self.records(),
+            self._state.held_values,
+            self._watch.unmasked(),
+            self._watch.optimizers(),
         )
         integrity.warn_of_adapters(self.revived_by_adapters(), self._state.masks)
 
     def revived_by_adapters(self) -> dict[str, int]:
-        """How many pruned weights adapters (LoRA) make nonzero in the kernel that is computed with,
-        by kernel name."""
+        """The number of pruned weights by kernel name that adapters (LoRA) make nonzero in the
+        kernel that a layer computes with."""
         return adapters.revived_by_adapters(self.model, self._kernels, self._state.masks)
 
     def _write_masks(self) -> None:
         for name, kernel in self._kernels.items():
-            kernel.constraint.write(self._state.masks[name], self._state.held.get(name))
+            kernel.constraint.write(self._state.masks[name], self._state.held_values.get(name))

@@ -1,9 +1,9 @@
 """Masks inside the train step: on the gradient before the optimizer sees it, and on the kernel
 right after its update.
 
-The second is a kernel's constraint, which Keras optimizers call within the compiled step, so a mask
-holds whatever the optimizer, the number of steps per execution or the compiler; for the first see
-`gradients`. Changing a mask is an assignment to a variable and retraces nothing.
+The mask after the update is a kernel's constraint, which Keras optimizers call within the compiled
+step: it holds whatever the optimizer, the number of steps per execution or the compiler. For the
+gradient see `gradients`. Changing a mask is an assignment to a variable and retraces nothing.
 """
 
 from collections.abc import Callable, Mapping
@@ -51,7 +51,7 @@ class MaskConstraint(keras.constraints.Constraint):
         return self.mask(kernel if self.inner is None else self.inner(kernel))
 
     def mask(self, values: Any) -> Any:
-        """Values of the kernel's shape with those of pruned weights put where they are held."""
+        """Put the pruned weights among some values of the kernel's shape where they are held."""
         values, alive = keras.ops.convert_to_tensor(values), self._alive_beside(values)
         # Cheaper than a `where`, or a division that would hide NaN, with XLA and without. What is
         # pruned may become -0, which is 0, or NaN where an update diverged: `check` reports that.
@@ -59,7 +59,7 @@ class MaskConstraint(keras.constraints.Constraint):
         return masked if self.held is None else masked + self.held
 
     def mask_gradient(self, gradient: Any) -> Any:
-        """A gradient of the kernel with that of pruned weights set to zero.
+        """Set the gradient of pruned weights to zero.
 
         Args:
             gradient: A tensor of the kernel's shape, or TensorFlow's slices of rows of one.
@@ -72,8 +72,8 @@ class MaskConstraint(keras.constraints.Constraint):
         return gradient * keras.ops.cast(alive, gradient.dtype)
 
     def after_step(self, kernel: keras.Variable, optimizer: keras.optimizers.Optimizer) -> None:
-        """Mask the moving average that an optimizer has made of the kernel, and note that its step
-        knows the mask."""
+        """Mask the moving average that an optimizer keeps of the kernel, and note that its step
+        applies the mask."""
         self.lottery.note_step(optimizer)
         average = average_of(optimizer, kernel)
         if average is not None:
@@ -82,7 +82,7 @@ class MaskConstraint(keras.constraints.Constraint):
             average.assign(self.mask(average))
 
     def write(self, mask: np.ndarray, held: np.ndarray | None) -> None:
-        """Go by another mask, and hold what it prunes at other values, zero if `held` is `None`."""
+        """Take another mask, and hold the weights it prunes at `held`, or at zero for `None`."""
         self.alive.assign(mask)
         if self.held is not None:
             self.held.assign(np.zeros(mask.shape) if held is None else held)
@@ -122,20 +122,22 @@ def average_of(
 
 
 def held_values(
-    kernel: Kernel,
+    record: Kernel,
     mask: np.ndarray,
     before: np.ndarray | None,
     action: Callable[[Kernel], np.ndarray],
 ) -> np.ndarray:
-    """Where to hold what a new mask prunes: what the old one did stays where it was; zero where a
-    weight is alive."""
-    nothing = np.zeros_like(kernel.current)
-    held = np.where(kernel.mask, action(kernel), nothing if before is None else before)
+    """The values to hold pruned weights at under a new mask, zero where a weight is alive.
+
+    Weights that were pruned before keep the values they were held at.
+    """
+    nothing = np.zeros_like(record.current)
+    held = np.where(record.mask, action(record), nothing if before is None else before)
     return np.where(mask, nothing, held)
 
 
 def enforce(variable: keras.Variable, mask: np.ndarray, held: np.ndarray | None) -> None:
-    """Put the pruned weights of a kernel, or of what is kept of one, where they are held."""
+    """Put the pruned weights of a kernel, or of its moving average, where they are held."""
     values, dead = array(variable), ~mask
     wanted = 0 if held is None else held[dead]
     if not np.all(values[dead] == wanted):
@@ -144,7 +146,7 @@ def enforce(variable: keras.Variable, mask: np.ndarray, held: np.ndarray | None)
 
 
 def refuse_misfits(masks: Mapping[str, np.ndarray], kernels: Mapping[str, keras.Variable]) -> None:
-    """Raise a `ValueError` if these are not masks for these kernels: by name, shape and dtype."""
+    """Raise a `ValueError` if masks do not fit the kernels: by name, shape and dtype."""
     if set(masks) != set(kernels):
         raise ValueError(
             f"`masks` must have exactly the kernels {list(kernels)}, received {sorted(masks)}."

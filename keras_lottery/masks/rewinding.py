@@ -1,4 +1,4 @@
-"""All that a training changes beside the masks: saved at a rewind point, and put back to it."""
+"""`Training` saves all that a training changes beside the masks, and puts it back."""
 
 from collections.abc import Mapping, Sequence
 
@@ -17,8 +17,8 @@ class Training:
 
     Args:
         model: The model.
-        watch: Knows the optimizers.
-        attachment: Knows which of their variables are the masks.
+        watch: Knows the optimizers that train the model.
+        attachment: Knows which of the optimizers' variables are the masks.
     """
 
     def __init__(self, model: keras.Model, watch: Watch, attachment: Attachment):
@@ -33,11 +33,11 @@ class Training:
         Args:
             step: How many training steps came before.
         """
-        ours = self._attachment.variable_ids
-        return Snapshot.take(self.variables(), self._watch.optimizers(), step, ours)
+        mask_ids = self._attachment.variable_ids
+        return Snapshot.take(self.variables(), self._watch.optimizers(), step, mask_ids)
 
     def variables(self) -> dict[str, keras.Variable]:
-        """The model's variables by name: those there were at the beginning keep theirs."""
+        """The model's variables by name; those that existed at the beginning keep their names."""
         named = variables.named(self._model)
         return {self._names.get(id(variable), name): variable for name, variable in named.items()}
 
@@ -57,7 +57,8 @@ class Training:
     def refuse_optimizers_that_cannot(self, point: Snapshot) -> None:
         """Raise a `ValueError` if the state of an optimizer at the rewind point is not known.
 
-        An optimizer that came later was at its own start at step 0, and nowhere at a later step.
+        An optimizer that came later has a known state at step 0, its own start, and at no later
+        step.
         """
         for optimizer in self._watch.optimizers():
             if _state_of(optimizer, point) is None and point.step:
@@ -68,13 +69,13 @@ class Training:
                 )
 
     def restore(self, point: Snapshot, starts: Mapping[str, np.ndarray]) -> None:
-        """Put everything back.
+        """Put all variables back to a rewind point.
 
         An adapter that was added since (LoRA) gets a value with which it adds nothing.
 
         Args:
             point: The rewind point; see `refuse_what_cannot_go_back`.
-            starts: What kernels start from, by name.
+            starts: The values that kernels start from, by name.
         """
 
         def value(name: str, variable: keras.Variable) -> np.ndarray:
@@ -94,8 +95,8 @@ class Training:
     def restore_optimizers(self, point: Snapshot) -> None:
         """Put the optimizers back: iteration count, learning rate and slots, each by its variable.
 
-        What an optimizer did not have at the rewind point, or an optimizer that came after it, goes
-        back to its own start; a learning rate that was assigned to the latter since stays.
+        A variable that an optimizer did not have at the rewind point goes back to its own start. So
+        does an optimizer that came later, except for a learning rate that was assigned to it.
 
         Args:
             point: The rewind point; see `refuse_optimizers_that_cannot`.
@@ -121,7 +122,7 @@ class Training:
 
         Args:
             kernels: The kernels by name.
-            where: Which weights of each: boolean arrays of their shapes.
+            where: Boolean arrays by kernel name, True for the weights whose slots are reset.
         """
         for name, kernel in kernels.items():
             if where[name].any():

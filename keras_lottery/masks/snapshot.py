@@ -1,4 +1,4 @@
-"""What a `Lottery` remembers: the model at the rewind point, and the state of the masks."""
+"""The memory of a `Lottery`: the model at the rewind point, and the state of the masks."""
 
 import dataclasses
 from collections.abc import Collection, Mapping, Sequence
@@ -17,9 +17,9 @@ class OptimizerState:
 
     Args:
         optimizer: The optimizer.
-        values: A dict from name (see `optimizer_state.named`) to value. What an optimizer that was
-            not built yet lacks here begins at its initial value.
-        averages: The moving averages that it keeps of weights, by the name of the variable.
+        values: A dict from name (see `optimizer_state.named`) to value. A variable that is not in
+            it, since the optimizer was not built yet, begins at its initial value.
+        averages: The moving averages that the optimizer keeps of weights, by the variable's name.
     """
 
     optimizer: keras.optimizers.Optimizer
@@ -47,7 +47,7 @@ class Snapshot:
         named: Mapping[str, keras.Variable],
         optimizers: Sequence[keras.optimizers.Optimizer],
         step: int,
-        ours: Collection[int],
+        mask_ids: Collection[int],
     ) -> "Snapshot":
         """Copy the values of a model's and its optimizers' variables.
 
@@ -55,7 +55,8 @@ class Snapshot:
             named: The variables of a model by name.
             optimizers: The optimizers that train them, built or not.
             step: How many training steps came before.
-            ours: The `id` of variables in the optimizers that are not to be part of the snapshot.
+            mask_ids: The `id` of the masks' variables in the optimizers, which the snapshot leaves
+                out.
         """
         names = {id(variable): name for name, variable in named.items()}
         return cls(
@@ -64,7 +65,7 @@ class Snapshot:
             [
                 OptimizerState(
                     optimizer,
-                    _values(optimizer_state.named(optimizer, names, ours)),
+                    _values(optimizer_state.named(optimizer, names, mask_ids)),
                     _values(optimizer_state.averages(optimizer, names)),
                 )
                 for optimizer in optimizers
@@ -113,21 +114,22 @@ class Snapshot:
 
 @dataclasses.dataclass
 class State:
-    """All that a `Lottery` knows beside the model.
+    """Everything that a `Lottery` knows beside the model.
 
     Args:
         masks: Boolean arrays by kernel name, True = alive.
-        held: The values that pruned weights are held at, by kernel name; empty where they are zero.
-        previous: The kernels' values when they were last pruned, by name; empty before that, when
-            those at the rewind point stand for them.
+        held_values: The values that pruned weights are held at, by kernel name; empty if all are
+            zero.
+        previous: The kernels' values when they were last pruned, by name; empty before the first
+            pruning, when the values at the rewind point stand for them.
         point: The rewind point.
-        events: How often was pruned or rewired. Random choices are named by it, so that no two
-            events draw alike and one that is repeated does.
+        events: The number of prunings and rewirings so far. It names the random streams, so that
+            no two events draw alike, and a repeated event draws the same.
         search: How the masks were asked for, for the record: JSON-able values by name.
     """
 
     masks: dict[str, np.ndarray]
-    held: dict[str, np.ndarray]
+    held_values: dict[str, np.ndarray]
     previous: dict[str, np.ndarray]
     point: Snapshot
     events: int = 0

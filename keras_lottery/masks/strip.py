@@ -1,4 +1,4 @@
-"""`strip`: a plain Keras model out of a pruned one."""
+"""`strip` makes a plain Keras model of a pruned one."""
 
 import weakref
 
@@ -18,22 +18,23 @@ _stripped: weakref.WeakKeyDictionary[keras.Model, dict[str, int]] = weakref.Weak
 def strip(model: keras.Model, *, at_least: float = 0.0) -> keras.Model:
     """Verify the masks of a model and take them off. The zeros stay in its weights.
 
-    A model that was stripped before, and has all its zeros still, is returned as it is.
+    A model that was stripped before and still has all its zeros is returned as it is.
 
     Args:
         model: A model with masks, as `Prune`, `rounds`, `Ticket.apply` or `Lottery` leave it.
-        at_least: The sparsity, in [0, 1], that the masked kernels must have together: that which
-            was asked for, so that no denser model is shipped by mistake, such as one of an earlier
-            epoch. A target of `Prune` is rounded to whole weights in each kernel, and so is this.
+        at_least: The sparsity, in [0, 1], that the masked kernels must have together, so that no
+            denser model is shipped by mistake, such as that of an earlier epoch. Give the target of
+            `Prune`: like it, `at_least` is rounded to whole weights in each kernel.
 
     Returns:
-        The same model, plain again.
+        The same model, without masks.
 
     Raises:
         ValueError: If the model has no masks, or was trained densely since it was stripped, or is
             denser.
-        MaskError: If a pruned weight does not have the value it is held at, or another one in the
-            kernel that is computed with, as with LoRA; or the masked kernels were replaced.
+        MaskError: If a pruned weight does not have the value it is held at, or has another one in
+            the kernel that its layer computes with, as with LoRA; or the masked kernels were
+            replaced.
 
     Example:
 
@@ -65,7 +66,7 @@ def _refuse_not_stripped(model: keras.Model) -> None:
     if before is None:
         raise ValueError(
             f"The model {model.name!r} has no masks to strip. (`quantize`, and building layers "
-            "anew, take masks off with the kernels: `strip` before.)"
+            "anew, replace kernels and lose their masks: call `strip` before.)"
         )
     now = _nonzero(model)
     if any(now.get(name, 0) > count for name, count in before.items()):
@@ -91,7 +92,7 @@ def refuse_denser(model: keras.Model, at_least: float) -> None:
         at_least: The sparsity that it should have, in [0, 1].
 
     Raises:
-        ValueError: If it has less, or `at_least` is no sparsity.
+        ValueError: If the sparsity of the model is lower, or `at_least` is not in [0, 1].
     """
     if not 0 <= at_least <= 1:
         raise ValueError(f"`at_least` is {at_least!r}; a sparsity must be in [0, 1].")

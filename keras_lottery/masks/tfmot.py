@@ -24,17 +24,17 @@ def import_tfmot(
     into: keras.Model,
     recipe: How = Recipe(),  # noqa: B008 (a frozen record)
 ) -> Lottery:
-    """Take the weights and masks of a model that tfmot pruned over into a Keras 3 model.
+    """Copy the weights and masks of a model that tfmot pruned into a Keras 3 model.
 
     Layers are paired by their names, weights by name and shape. All weights come over, those of
     biases and normalisations too. Where the model has no `PruneLowMagnitude` any more, as after
-    `strip_pruning` or loaded from a file, what is exactly zero in its kernels counts as pruned.
+    `strip_pruning` or loaded from a file, weights that are exactly zero count as pruned.
 
     Args:
         model: A `tf_keras` model after `prune_low_magnitude`, or stripped.
         into: A built Keras 3 model of the same architecture, whose layers have the same names.
         recipe: The recipe to go on with; its `include` and `exclude` say which kernels are masked.
-            Defaults to all that `Lottery` takes.
+            Defaults to all kernels that `Lottery` masks by default.
 
     Returns:
         The `Lottery` over `into`. `Ticket.of` makes a ticket of it, `strip` a plain model.

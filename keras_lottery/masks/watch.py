@@ -1,4 +1,4 @@
-"""Who trains a model's kernels, and whether every step of theirs sees the masks."""
+"""`Watch` knows who trains a model's kernels, and whether every step sees the masks."""
 
 import gc
 import weakref
@@ -37,32 +37,32 @@ class Watch:
         self._model = model
         self._kernels = list(kernels.values())
         self._named = _as_list(named)
-        found = trainers.find(self._kernels)
-        self._around = [weakref.ref(other) for other in found.models if other is not model]
-        self._before = weakref.WeakSet(found.optimizers)
+        around = trainers.find(self._kernels)
+        self._around = [weakref.ref(other) for other in around.models if other is not model]
+        self._before = weakref.WeakSet(around.optimizers)
         self._masked: weakref.WeakSet[keras.optimizers.Optimizer] = weakref.WeakSet()
         self._in_loops: weakref.WeakSet[keras.optimizers.Optimizer] = weakref.WeakSet()
         self._steps: weakref.WeakKeyDictionary = weakref.WeakKeyDictionary()
 
     def models(self) -> list[keras.Model]:
-        """The model, and compiled models of which it is a part."""
+        """The model, and the compiled models that contain it."""
         around = [reference() for reference in self._around]
         return [self._model, *(model for model in around if model is not None)]
 
     def meet(self, model: keras.Model) -> None:
-        """A model trains the kernels from now on, which may have been compiled since."""
+        """Note that a model, which may be new or compiled anew, trains the kernels from now on."""
         for optimizer in trainers.optimizers_of(model):
             _met.update(trainers.parts(optimizer))
         if not any(model is known for known in self.models()):
             self._around.append(weakref.ref(model))
 
     def optimizers(self) -> list[keras.optimizers.Optimizer]:
-        """The optimizers that are known to train the kernels, now."""
+        """The optimizers that are known to train the kernels now."""
         own = [optimizer for model in self.models() for optimizer in trainers.optimizers_of(model)]
         return trainers.outermost([*own, *self._named, *self._masked, *self._in_loops])
 
     def outside_fit(self) -> list[keras.optimizers.Optimizer]:
-        """The optimizers that have stepped the kernels already, in compiled loops of the user's.
+        """Find optimizers that have stepped the kernels already, in compiled loops of the user's.
 
         The train function of a `fit` is traced anew from here. So is a step on JAX that is given
         the variables of an optimizer that holds masks from now on: it is given more of them.
@@ -76,7 +76,7 @@ class Watch:
         if keras.backend.backend() == "jax":
             retraced |= set(map(id, self.optimizers()))
 
-        def found() -> list[keras.optimizers.Optimizer]:
+        def stepped_outside() -> list[keras.optimizers.Optimizer]:
             return [
                 optimizer
                 for optimizer in trainers.outermost([*self._before, *self.optimizers()])
@@ -86,16 +86,16 @@ class Watch:
                 and keras_internals.is_in_a_traced_step(optimizer)
             ]
 
-        if found():
+        if stepped_outside():
             gc.collect()  # They may be what an earlier `compile` left behind.
-        return found()
+        return stepped_outside()
 
     def begin(self, *, again: bool) -> None:
-        """Masks are attached now: steps traced before this do not know them.
+        """Note that masks are attached now: steps that were traced before do not know them.
 
         Args:
-            again: Whether they were attached until now, elsewhere. Who has stepped without them has
-                not seen them yet.
+            again: Whether the masks were attached until now, elsewhere. Optimizers that stepped
+                without them have not seen them yet.
         """
         unseen = {one: self._steps.get(one, 0) for one in self.unmasked()} if again else {}
         # Those of a loop of the user's stay known: no model has them.
@@ -105,13 +105,13 @@ class Watch:
             self._steps[one] = unseen.get(one, trainers.steps_of(one))
 
     def note(self, optimizer: keras.optimizers.Optimizer) -> None:
-        """An optimizer steps, or traces a step, in which it sees the masks."""
+        """Note that an optimizer steps, or traces a step, in which it sees the masks."""
         self._masked.add(optimizer)
 
     def unmasked(self) -> Iterator[keras.optimizers.Optimizer]:
-        """The optimizers that have stepped since the masks were attached, and without them."""
-        found = trainers.find(self._kernels).optimizers
-        for optimizer in trainers.outermost([*found, *self.optimizers()]):
+        """Find the optimizers that have stepped without the masks since these were attached."""
+        optimizers = trainers.find(self._kernels).optimizers
+        for optimizer in trainers.outermost([*optimizers, *self.optimizers()]):
             more = trainers.steps_of(optimizer) > self._steps.get(optimizer, 0)
             if more and self._masked.isdisjoint(trainers.parts(optimizer)):
                 yield optimizer

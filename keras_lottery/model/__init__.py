@@ -1,1 +1,1 @@
-"""What there is to know of a `keras.Model`, its variables and its optimizers."""
+"""The variables and optimizers of a `keras.Model`: their names, owners and state."""

@@ -13,12 +13,12 @@ _SECOND = "_b"
 
 
 def is_adapter(name: str) -> bool:
-    """Whether a variable's name is that of an adapter of LoRA."""
+    """Return whether a variable of this name is an adapter of LoRA."""
     return "lora_" in name.rpartition("/")[2]
 
 
 def neutral(name: str, variable: keras.Variable) -> np.ndarray:
-    """A value of an adapter with which the kernel that is computed with is the stored one."""
+    """Return a value of an adapter with which the layer computes with its stored kernel."""
     own = name.rpartition("/")[2].partition("#")[0]
     return np.zeros(variable.shape, variable.dtype) if own.endswith(_SECOND) else array(variable)
 
@@ -26,8 +26,7 @@ def neutral(name: str, variable: keras.Variable) -> np.ndarray:
 def revived_by_adapters(
     model: keras.Model, kernels: Mapping[str, keras.Variable], masks: Mapping[str, np.ndarray]
 ) -> dict[str, int]:
-    """How many pruned weights have another value than they are held at in the kernel that a layer
-    really computes with.
+    """Count the pruned weights that adapters change in the kernel that a layer computes with.
 
     Args:
         model: The kernels' model.
@@ -35,9 +34,9 @@ def revived_by_adapters(
         masks: Their masks by name, True = alive.
 
     Returns:
-        A dict from kernel name to count, without those of 0.
+        A dict from kernel name to count, without counts of 0.
     """
-    found = {}
+    counts = {}
     adapted = [
         layer
         for layer in keras_internals.flat_layers(model)
@@ -50,5 +49,5 @@ def revived_by_adapters(
                 used = array(layer.kernel if hasattr(layer, "kernel") else layer.embeddings)
                 count = int(np.count_nonzero((used != array(kernel))[~masks[name]]))
                 if count:
-                    found[name] = count
-    return found
+                    counts[name] = count
+    return counts

@@ -5,5 +5,5 @@ import numpy as np
 
 
 def array(variable: keras.Variable) -> np.ndarray:
-    """A copy of a variable's value."""
+    """Return a copy of a variable's value as a NumPy array."""
     return np.array(keras.ops.convert_to_numpy(variable))

@@ -1,4 +1,4 @@
-"""`assign(model, values)`: values for variables by name, of which the layers take notice.
+"""`assign(model, values)`: gives variables new values in a way that their layers notice.
 
 A layer may compute with something that it derived from its variables: `Normalization` keeps its
 mean and variance as constants, which it makes when it loads them from a file. A variable assigned
@@ -30,14 +30,14 @@ _DERIVE_NOTHING = frozenset(
 def assign(model: keras.Model, values: Mapping[str, np.ndarray]) -> None:
     """Give variables of a model their values, as `load_weights` does.
 
-    A layer with a `load_own_variables` of its own is called with what its `save_own_variables`
-    then tells. If its variables had other values before, what the model had compiled is traced
-    anew: constants of such a layer are baked in there.
+    A layer with a `load_own_variables` of its own loads what its `save_own_variables` then saves.
+    If its variables had other values before, the model's compiled functions are traced anew, since
+    constants of such a layer are baked into them.
 
     Args:
         model: A built `keras.Model`.
-        values: Arrays by variable name (see `variables.named`), each of its variable's shape. What
-            is not named stays as it is.
+        values: Arrays by variable name (see `variables.named`), each of its variable's shape.
+            Variables that are not named stay as they are.
 
     Raises:
         ValueError: If the model has no variable of a name, or one of another shape, or a layer's

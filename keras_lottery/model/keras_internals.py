@@ -1,7 +1,7 @@
 """Private names of Keras that this package uses, in one room.
 
-Each is behind a function or name of ours, with a test of its own in
-`tests/model/test_keras_internals.py` that fails first, and says which one, when Keras moves it.
+Each is behind a function or name of this module. When Keras moves one, its own test in
+`tests/model/test_keras_internals.py` fails first and says which one.
 """
 
 import functools
@@ -32,7 +32,7 @@ def variables_trained_by(optimizer: keras.optimizers.Optimizer) -> list[keras.Va
 def slots_by_attribute(
     optimizer: keras.optimizers.Optimizer,
 ) -> dict[str, list[keras.Variable | None]]:
-    """The optimizer's lists of slots, by attribute: each runs parallel to the variables trained."""
+    """The optimizer's lists of slots, by attribute, each in the order of the trained variables."""
     trained = variables_trained_by(optimizer)
     lists = {
         name: list(value)
@@ -72,7 +72,7 @@ def untrack(optimizer: keras.optimizers.Optimizer, variable: keras.Variable) -> 
 
 
 def is_traced(value: Any) -> bool:
-    """Whether a value is a placeholder of a JAX trace, which stands for an argument of the step."""
+    """Return whether a value is a placeholder of a JAX trace, an argument of the traced step."""
     if keras.backend.backend() != "jax":
         return False
     import jax
@@ -81,7 +81,7 @@ def is_traced(value: Any) -> bool:
 
 
 def is_in_a_traced_step(optimizer: keras.optimizers.Optimizer) -> bool:
-    """Whether a compiled function of the user's may have an optimizer's step in it.
+    """Return whether a compiled function of the user's may contain a step of an optimizer.
 
     TensorFlow tells what its traced functions captured. JAX does not, and torch compiles nothing.
     The graphs of `fit` do not count: they outlive the model's next `compile`, and nobody calls them
@@ -129,7 +129,7 @@ def variables_owned_by(layer: keras.Layer) -> list[keras.Variable]:
 
 
 def operation_of(tensor: Any) -> Any:
-    """The layer or operation that computes a symbolic tensor; `None` if nothing is known of it."""
+    """The layer or operation that computes a symbolic tensor; `None` if Keras does not say."""
     history = getattr(tensor, "_keras_history", None)
     return None if history is None else history.operation
 
@@ -140,17 +140,17 @@ def build_for(model: keras.Model, batch: Any) -> None:
 
 
 def resumed_at(model: keras.Model) -> int | None:
-    """The epoch that `BackupAndRestore` has taken training up at, or `None` or 0."""
+    """The epoch at which `BackupAndRestore` resumed training; `None` or 0 if it did not."""
     return getattr(model, "_initial_epoch", None)
 
 
 def batches_since_saving(callback: keras.callbacks.Callback) -> int:
-    """How many batches a `ModelCheckpoint` or `BackupAndRestore` has seen since it saved last."""
+    """The number of batches since a `ModelCheckpoint` or `BackupAndRestore` saved last."""
     return int(getattr(callback, "_batches_seen_since_last_saving", 0))
 
 
 def has_train_function(model: keras.Model) -> bool:
-    """Whether a model has a train step that was made, and perhaps compiled, before."""
+    """Return whether a model has made, and perhaps compiled, its train step already."""
     return getattr(model, "train_function", None) is not None
 
 
@@ -160,7 +160,7 @@ def stored_kernel(layer: keras.Layer) -> keras.Variable | None:
 
 
 def after_compile(model: keras.Model, then: Callable[[], None] | None) -> None:
-    """Call `then` whenever a model has been compiled anew; not any more if it is `None`."""
+    """Call `then` after every later `compile` of a model; stop doing so if it is `None`."""
     vars(model).pop("compile", None)
     if then is None:
         return

@@ -18,22 +18,22 @@ _AVERAGES = "_model_variables_moving_average"
 
 
 def named(
-    optimizer: keras.optimizers.Optimizer, names: Mapping[int, str], ours: Collection[int] = ()
+    optimizer: keras.optimizers.Optimizer, names: Mapping[int, str], mask_ids: Collection[int] = ()
 ) -> dict[str, keras.Variable]:
     """The variables of an optimizer by name, without the moving averages it keeps of weights.
 
     Args:
         optimizer: Any optimizer of Keras, built or not.
         names: The names of the model's variables by `id`.
-        ours: The `id` of variables that are the masks' and not the optimizer's.
+        mask_ids: The `id` of the masks' variables, which are not the optimizer's own.
 
     Returns:
         A dict from name to variable. A slot is called after its attribute and the variable it
         belongs to (`"_momentums/fc1/kernel"`), anything else after itself (`"iteration"`).
     """
-    found: dict[str, keras.Variable] = {}
+    by_name: dict[str, keras.Variable] = {}
     for number, part in enumerate(trainers.parts(optimizer)):
-        hidden = {*ours, *map(id, keras_internals.averages_of(part))}
+        hidden = {*mask_ids, *map(id, keras_internals.averages_of(part))}
         own = [v for v in keras_internals.own_variables_of(part) if id(v) not in hidden]
         labels = {}
         trained = keras_internals.variables_trained_by(part)
@@ -44,10 +44,10 @@ def named(
         for variable in own:
             label, twin = labels.get(id(variable), variable.name), 2
             name = base = f"{number}/{label}"
-            while name in found:
+            while name in by_name:
                 name, twin = f"{base}#{twin}", twin + 1
-            found[name] = variable
-    return found
+            by_name[name] = variable
+    return by_name
 
 
 def averages(

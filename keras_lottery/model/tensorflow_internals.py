@@ -1,7 +1,7 @@
-"""Private names of `tf.data` that this package uses, behind functions of ours.
+"""Private names of `tf.data` that this package uses, in one room.
 
-`tests/model/test_tensorflow_internals.py` fails first, and says which one, when TensorFlow moves
-it. Nothing here imports TensorFlow: the data set that is given has.
+When TensorFlow moves one, `tests/model/test_tensorflow_internals.py` fails first and says which
+one. Nothing here imports TensorFlow: whoever made the data set has imported it.
 """
 
 from collections.abc import Iterator
@@ -16,7 +16,7 @@ def stages(dataset: Any) -> Iterator[Any]:
 
 
 def kind_of(stage: Any) -> str:
-    """What a stage of a data set does, such as `"Shuffle"`."""
+    """The kind of a stage of a data set, such as `"Shuffle"`."""
     return type(stage).__name__.strip("_").removesuffix("Dataset")
 
 
@@ -27,12 +27,12 @@ def operations_of(stage: Any) -> Iterator[Any]:
 
 
 def drops_remainder(stage: Any) -> bool:
-    """Whether a stage of batches leaves out a last one that is not full."""
+    """Return whether a stage that makes batches drops a last batch that is not full."""
     return bool(getattr(stage, "_drop_remainder", False))
 
 
 def reshuffles(stage: Any) -> bool:
-    """Whether a stage gives another order each time it is read."""
+    """Return whether a stage gives another order each time it is read."""
     return (
         "Shuffle" in kind_of(stage)
         and getattr(stage, "_reshuffle_each_iteration", None) is not False

@@ -1,7 +1,7 @@
-"""Who trains a model's kernels: models, optimizers and loops that Keras keeps no list of.
+"""Finds the models and optimizers that train some kernels, of which Keras keeps no list.
 
 A backbone is trained through the model around it, a generator by an optimizer of its own, a loop of
-the user's by one that no model knows. They are found among the objects of this process.
+the user's by an optimizer that no model knows. So all objects of this process are searched.
 """
 
 import gc
@@ -15,7 +15,7 @@ from keras_lottery.model import keras_internals, variables
 
 @dataclass(frozen=True)
 class Trainers:
-    """What in this process can train some kernels.
+    """The models and optimizers of this process that can train some kernels.
 
     Args:
         models: Compiled models that hold one of the kernels.
@@ -27,24 +27,24 @@ class Trainers:
 
 
 def find(kernels: Iterable[keras.Variable]) -> Trainers:
-    """All models and optimizers in this process that can train one of these kernels."""
+    """Find all models and optimizers of this process that can train one of these kernels."""
     wanted = {id(kernel) for kernel in kernels}
     types = _subtypes(keras.Model) | _subtypes(keras.optimizers.Optimizer)
     # By the exact type: `isinstance` would ask lazy modules and proxies for theirs.
-    candidates = [found for found in gc.get_objects() if type(found) in types]
+    candidates = [item for item in gc.get_objects() if type(item) in types]
     models, optimizers = [], []
-    for found in candidates:
-        if isinstance(found, keras.optimizers.Optimizer):
-            if wanted.intersection(map(id, keras_internals.variables_trained_by(found))):
-                optimizers.append(found)
-        elif getattr(found, "compiled", False) and wanted.intersection(map(id, found.variables)):
-            models.append(found)
+    for item in candidates:
+        if isinstance(item, keras.optimizers.Optimizer):
+            if wanted.intersection(map(id, keras_internals.variables_trained_by(item))):
+                optimizers.append(item)
+        elif getattr(item, "compiled", False) and wanted.intersection(map(id, item.variables)):
+            models.append(item)
     return Trainers(models, optimizers)
 
 
 def optimizers_of(model: keras.Model) -> list[keras.optimizers.Optimizer]:
-    """The optimizers of a model: the one it was compiled with, then those in attributes of its
-    own, as of a model that trains two parts by turns."""
+    """The optimizers of a model: the one it was compiled with, then those in its attributes, as a
+    model has that trains two parts by turns."""
     attributes = [value for name, value in vars(model).items() if name != "optimizer"]
     nested = [
         item
@@ -53,14 +53,14 @@ def optimizers_of(model: keras.Model) -> list[keras.optimizers.Optimizer]:
             value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
         )
     ]
-    found = [getattr(model, "optimizer", None), *attributes, *nested]
-    return outermost(item for item in found if isinstance(item, keras.optimizers.Optimizer))
+    values = [getattr(model, "optimizer", None), *attributes, *nested]
+    return outermost(item for item in values if isinstance(item, keras.optimizers.Optimizer))
 
 
 def outermost(
     optimizers: Iterable[keras.optimizers.Optimizer],
 ) -> list[keras.optimizers.Optimizer]:
-    """These optimizers, each once and without those that step inside another of them."""
+    """Drop repeated optimizers, and those that step inside another one of these."""
     unique = list({id(optimizer): optimizer for optimizer in optimizers}.values())
     inner = {id(part) for optimizer in unique for part in parts(optimizer)[1:]}
     return [optimizer for optimizer in unique if id(optimizer) not in inner]
@@ -70,14 +70,14 @@ def parts(optimizer: keras.optimizers.Optimizer) -> list[keras.optimizers.Optimi
     """An optimizer and those inside it: under loss scaling, or one for each group of variables."""
     inner = getattr(optimizer, "inner_optimizer", None)
     inside = ([] if inner is None else [inner]) + list(getattr(optimizer, "optimizers", []))
-    return [optimizer, *(part for found in inside for part in parts(found))]
+    return [optimizer, *(part for optimizer_inside in inside for part in parts(optimizer_inside))]
 
 
 def build_optimizer(model: keras.Model) -> None:
     """Build the optimizer that a model was compiled with, as its first step would.
 
-    Not while a layer is not built: an optimizer is for the variables that it was built over, and a
-    head that only training calls has its own to come.
+    Nothing happens while a layer is not built: an optimizer trains the variables that it was built
+    over, and a head that only training calls has no variables yet.
     """
     optimizer = getattr(model, "optimizer", None)
     layers = keras_internals.flat_layers(model)
@@ -87,7 +87,7 @@ def build_optimizer(model: keras.Model) -> None:
 
 
 def steps_of(optimizer: keras.optimizers.Optimizer) -> int:
-    """How many steps an optimizer has taken."""
+    """Return the number of steps that an optimizer has taken."""
     return int(keras.ops.convert_to_numpy(optimizer.iterations))
 
 

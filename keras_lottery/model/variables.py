@@ -53,7 +53,7 @@ def named(model: keras.Model) -> dict[str, keras.Variable]:
             "data, first."
         )
     metrics = {id(variable) for variable in model.metrics_variables}
-    found: dict[str, keras.Variable] = {}
+    by_name: dict[str, keras.Variable] = {}
     seen: set[int] = set()
     for variable in model.variables:
         if id(variable) in metrics or id(variable) in seen:
@@ -61,10 +61,10 @@ def named(model: keras.Model) -> dict[str, keras.Variable]:
         seen.add(id(variable))
         base = variable.path.removeprefix(f"{model.name}/")
         name, twin = base, 2
-        while name in found:
+        while name in by_name:
             name, twin = f"{base}#{twin}", twin + 1
-        found[name] = variable
-    return found
+        by_name[name] = variable
+    return by_name
 
 
 def prunable(
@@ -76,26 +76,25 @@ def prunable(
     `kernel` (`kernel`, `pointwise_kernel`, `recurrent_kernel`, ...). Biases, whatever their rank,
     and normalisation weights are none.
 
-    By default two sorts are left alone. Frozen kernels (`trainable=False`) could not recover from a
-    pruning; they are taken where all of the model's are frozen. Depthwise kernels are few weights
-    of which each is one channel's only way; tfmot leaves them dense, too; they are taken where
-    there are no others.
+    By default two sorts are left out. Frozen kernels (`trainable=False`) could not recover from a
+    pruning; they are taken only if all kernels of the model are frozen. Depthwise kernels have few
+    weights, and each is the only way of its channel; tfmot leaves them dense, too; they are taken
+    only if the model has no others.
 
     Args:
         model: A built `keras.Model`.
-        include: Which kernels to take, frozen and depthwise ones among them. A regular expression
-            searched in the name, or a predicate `(name, shape) -> bool`, which is asked about every
-            floating-point variable of rank 2 or more that is no bias and no normalisation weight,
-            and so can also choose weights of a custom layer that are not called a kernel. Defaults
-            to all kernels that are neither frozen nor depthwise.
-        exclude: Which of those to leave out, likewise.
+        include: Which kernels to take, frozen and depthwise ones among them: a regular expression
+            searched in the name, or a predicate `(name, shape) -> bool`. A predicate is asked about
+            all `candidates`, and so can also choose weights of a custom layer that are not called a
+            kernel. Defaults to all kernels that are neither frozen nor depthwise.
+        exclude: Which of these kernels to leave out, in the same way.
 
     Returns:
         A dict from name to variable, in the order of the model's layers.
 
     Raises:
-        ValueError: If nothing is left, or a regular expression to exclude by is in no name, naming
-            what there is to choose from; or a selector is neither expression nor function.
+        ValueError: If no kernel is left, or a regular expression of `exclude` is in no name; the
+            message lists the kernels. Or if a selector is neither an expression nor a function.
 
     Example:
 
@@ -109,23 +108,23 @@ def prunable(
     >>> list(prunable(model, exclude="output"))
     ['fc1/kernel']
     """
-    found = candidates(model)
-    kernels = {name for name in found if is_kernel(name)}
+    choice = candidates(model)
+    kernels = {name for name in choice if is_kernel(name)}
     if include is None:
         usual = kernels - depthwise(model).keys()
-        trained = {name for name in usual if found[name].trainable}
-        included = {name: found[name] for name in found if name in (trained or usual or kernels)}
+        trained = {name for name in usual if choice[name].trainable}
+        included = {name: choice[name] for name in choice if name in (trained or usual or kernels)}
     else:
         included = {
             name: variable
-            for name, variable in found.items()
+            for name, variable in choice.items()
             if (name in kernels or callable(include))
             and _matches(include, name, variable.shape, "include")
         }
     excluded = {
         name
-        for name in (included if callable(exclude) else found)
-        if exclude is not None and _matches(exclude, name, found[name].shape, "exclude")
+        for name in (included if callable(exclude) else choice)
+        if exclude is not None and _matches(exclude, name, choice[name].shape, "exclude")
     }
     if isinstance(exclude, str) and not excluded:
         raise ValueError(
@@ -142,14 +141,14 @@ def prunable(
 
 
 def candidates(model: keras.Model) -> dict[str, keras.Variable]:
-    """What a predicate for `prunable` can choose from: kernels, and weights called otherwise.
+    """The variables that a predicate for `prunable` can choose from, kernels or not.
 
     Args:
         model: A built `keras.Model`.
 
     Returns:
-        A dict from name to variable: all of rank 2 or more that are floating-point, no bias and no
-        normalisation weight.
+        A dict from name to variable: all floating-point variables of rank 2 or more but biases and
+            normalisation weights.
 
     Raises:
         ValueError: If `model` has no variables yet.
@@ -164,7 +163,7 @@ def candidates(model: keras.Model) -> dict[str, keras.Variable]:
 
 
 def is_kernel(name: str) -> bool:
-    """Whether a variable of this name is a kernel, or a table of embeddings."""
+    """Return whether a variable of this name is a kernel or a table of embeddings."""
     return _last(name).endswith("kernel") or _last(name) == "embeddings"
 
 
@@ -195,13 +194,12 @@ def _matches(selector: Selector, name: str, shape: Iterable[int], argument: str)
 
 
 def excluded(exclude: Selector | None, name: str, shape: Iterable[int]) -> bool:
-    """Whether `exclude` leaves a variable out."""
+    """Return whether `exclude` leaves a variable out."""
     return exclude is not None and _matches(exclude, name, shape, "exclude")
 
 
 def overridden(overrides: Mapping | None, names: Iterable[str]) -> dict:
-    """The values of the kernels that have one of their own: that of the last pattern found in the
-    name.
+    """Return the values that `overrides` gives to kernels; the last pattern in a name decides.
 
     Args:
         overrides: A dict from regular expression to value, or `None`.
@@ -240,7 +238,7 @@ def _found(pattern: str, name: str, argument: str) -> bool:
 
 
 def names_in(shapes: Mapping[str, tuple[int, ...]], model: keras.Model) -> dict[str, str]:
-    """The names that stored variables have in a model that may have been built in another process.
+    """Map the names of stored variables to names in a model, perhaps of another process.
 
     Names are compared without the numbers that Keras gives to unnamed layers, since those depend on
     how many layers were built before; variables are then paired in the order of the layers.
@@ -267,8 +265,10 @@ def names_in(shapes: Mapping[str, tuple[int, ...]], model: keras.Model) -> dict[
 
 
 def fill(model: keras.Model) -> None:
-    """Give a model's variables their values while an epoch runs on JAX, which keeps them outside;
-    elsewhere, and at other times, they have them."""
+    """Write the values of a JAX train step into the model's variables, in the midst of an epoch.
+
+    On other backends, and between epochs, the variables have their values already.
+    """
     if hasattr(model, "jax_state_sync"):
         model.jax_state_sync()
 
@@ -279,7 +279,7 @@ def optimizer_of(model: keras.Model) -> keras.optimizers.Optimizer | None:
 
 
 def scope(model: keras.Model) -> contextlib.AbstractContextManager:
-    """Where variables for a model are to be made: its distribution strategy's scope, if any."""
+    """The scope of a model's distribution strategy, in which to make its variables; or none."""
     strategy = getattr(model, "distribute_strategy", None)
     return contextlib.nullcontext() if strategy is None else strategy.scope()
 
@@ -287,7 +287,7 @@ def scope(model: keras.Model) -> contextlib.AbstractContextManager:
 def initializer(
     model: keras.Model, variable: keras.Variable
 ) -> Callable[[np.random.Generator], np.ndarray]:
-    """A function that draws fresh values for a variable as its layer's own initializer would.
+    """Return a function that draws fresh values for a variable, as its layer's initializer would.
 
     Args:
         model: The `keras.Model` that holds the variable.

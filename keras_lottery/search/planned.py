@@ -26,7 +26,7 @@ class Planned:
         """The schedules as a user gives them.
 
         Args:
-            schedule: Of any kind that `schedules.of` takes.
+            schedule: Of any kind that `schedules.as_schedule` takes.
             overrides: Others, by pattern.
 
         Raises:
@@ -35,7 +35,7 @@ class Planned:
         given: dict[str | None, Callable] = {None: schedule}
         given.update(overrides or {})
         return cls(
-            {pattern: schedules.of(one) for pattern, one in given.items()},
+            {pattern: schedules.as_schedule(one) for pattern, one in given.items()},
             {pattern: schedules.plan(one) for pattern, one in given.items()},
         )
 

@@ -232,7 +232,7 @@ def _move_to(lottery: Lottery, ticket: Ticket, events: int) -> None:
     lottery.load_state(
         State(
             masks=ticket.masks,
-            held=ticket.held if lottery.holds_nonzero else {},
+            held_values=ticket.held_values if lottery.holds_nonzero else {},
             previous={},
             point=dataclasses.replace(lottery.state.point, values=ticket.values),
             events=events,

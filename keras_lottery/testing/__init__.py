@@ -1,8 +1,8 @@
 """Contract suites: what every criterion, action, scope, granularity, schedule and scorer promises.
 
-Our own are tested with these, and yours can be. Each function takes one of them, tries it on small
-cases, and raises an `AssertionError` that says what it broke. Provisional: names and cases may
-change with a minor version.
+This package tests its own functions with these suites, and you can test yours. A suite tries a
+function on small cases, and raises an `AssertionError` that says which promise it broke.
+Provisional: names and cases may change with a minor version.
 
     from keras_lottery import testing
 

@@ -1,4 +1,4 @@
-"""What a granularity promises."""
+"""The contract suite for a granularity."""
 
 import itertools
 

@@ -1,4 +1,4 @@
-"""What a function of a kernel's record promises: criteria, and actions on weights."""
+"""The contract suites for functions of a kernel: criteria, and actions on weights."""
 
 import itertools
 from collections.abc import Callable
@@ -59,7 +59,7 @@ def check_criterion(criterion: Callable[[Kernel], np.ndarray]) -> None:
 def check_action(action: Callable[[Kernel], np.ndarray]) -> None:
     """Check that a function says what weights become as an action has to.
 
-    What `check_criterion` checks, and that values have the dtype of the kernel.
+    It checks the promises of `check_criterion`, and that values have the dtype of the kernel.
 
     Args:
         action: A function `Kernel -> values`, for `restart_from` or `hold_at`.
@@ -73,14 +73,16 @@ def check_action(action: Callable[[Kernel], np.ndarray]) -> None:
     """
     check_criterion(action)
     for dtype in (np.float16, np.float32, np.float64):
-        found = action(Kernel.of(np.ones((3, 2), dtype))).dtype
-        assert found == dtype, f"{action} returned {found} for a kernel of {np.dtype(dtype)}"
+        dtype_of_values = action(Kernel.of(np.ones((3, 2), dtype))).dtype
+        assert dtype_of_values == dtype, (
+            f"{action} returned {dtype_of_values} for a kernel of {np.dtype(dtype)}"
+        )
 
 
 def make_kernel(
     shape: tuple[int, ...], weights: str = "random", alive: str = "some", seed: int = 0
 ) -> Kernel:
-    """A kernel that cannot be written to.
+    """Make a kernel whose arrays cannot be written to.
 
     Args:
         shape: Its shape.

@@ -1,4 +1,4 @@
-"""What a scope promises."""
+"""The contract suite for a scope."""
 
 import itertools
 from collections.abc import Callable
@@ -15,8 +15,8 @@ def check_scope(scope: Callable[..., dict[str, np.ndarray]]) -> None:
     """Check that a function prunes as a scope has to.
 
     It prunes exactly the sum of the counts; in each kernel the lowest scores go, ties by index;
-    masks only shrink and are new arrays; what it was given is left as it was; where counts are
-    below 0 nothing comes back.
+    masks only shrink and are new arrays; the arguments stay as they were; where counts are negative
+    nothing comes back.
 
     Args:
         scope: A function `(scores, masks, counts) -> masks`.

@@ -1,4 +1,4 @@
-"""What a scorer promises."""
+"""The contract suite for a scorer."""
 
 from collections.abc import Callable
 from typing import Any
@@ -13,9 +13,9 @@ from keras_lottery.masks.lottery import Lottery
 def check_scorer(scorer: Callable[..., dict[str, Any]]) -> None:
     """Check that a function scores a model's kernels as a scorer has to.
 
-    It is told from a criterion by its arguments; it scores every kernel of a small classifier with
-    finite values of the kernel's shape, the same for the same generator, and leaves the model as it
-    was, its optimizer and its masks too.
+    Its arguments tell it from a criterion. It scores every kernel of a small classifier with finite
+    values of the kernel's shape, the same for the same generator, and leaves the model, its
+    optimizer and its masks as they were.
 
     Args:
         scorer: A function `(model, data, rng) -> {kernel name: scores}`, where `data` is a pair of
@@ -35,12 +35,12 @@ def check_scorer(scorer: Callable[..., dict[str, Any]]) -> None:
     lottery = Lottery(model)
     lottery.prune(0.3)
     before = _state(model)
-    found, again = (scorer(model, data, np.random.default_rng(7)) for _ in range(2))
+    scores_by_name, again = (scorer(model, data, np.random.default_rng(7)) for _ in range(2))
     assert all(map(np.array_equal, before, _state(model))), f"{scorer} changed the model"
     lottery.check()
     for name, mask in lottery.masks.items():
-        assert name in found, f"{scorer} has no scores for {name!r}"
-        scores = np.asarray(found[name])
+        assert name in scores_by_name, f"{scorer} has no scores for {name!r}"
+        scores = np.asarray(scores_by_name[name])
         assert scores.shape == mask.shape, f"{scorer} has scores of shape {scores.shape} for {name}"
         assert np.isfinite(scores).all(), f"{scorer} has scores that are not finite for {name!r}"
         assert np.array_equal(scores, again[name]), f"{scorer} differs for the same generator"

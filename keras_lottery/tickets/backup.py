@@ -30,7 +30,7 @@ def save(path: str, lottery: Lottery, epoch: int, steps: int) -> None:
     """
     state = lottery.state
     groups = {
-        "held": state.held,
+        "held": state.held_values,
         "previous": state.previous,
         "value": state.point.values,
         **{

@@ -103,7 +103,7 @@ class Ticket:
         """
         if lottery.attached:
             lottery.check()
-        masks, held, point = lottery.masks, lottery.state.held, lottery.state.point
+        masks, held, point = lottery.masks, lottery.state.held_values, lottery.state.point
         values = {
             name: np.where(masks[name], value, held[name]) if name in held else value
             for name, value in point.values.items()
@@ -117,7 +117,7 @@ class Ticket:
         return 1 - alive / sum(mask.size for mask in self.masks.values())
 
     @property
-    def held(self) -> dict[str, np.ndarray]:
+    def held_values(self) -> dict[str, np.ndarray]:
         """What pruned weights are held at if it is not zero: by kernel name, 0 for live weights."""
         return {name: np.where(mask, 0, self.values[name]) for name, mask in self.masks.items()}
 
@@ -200,8 +200,8 @@ class Ticket:
         lottery.enforce()
         lottery.save_rewind_point(step)
         point = dataclasses.replace(lottery.state.point, values=own.values)
-        held = own.held if lottery.holds_nonzero else {}
-        lottery.load_state(dataclasses.replace(lottery.state, held=held, point=point))
+        held = own.held_values if lottery.holds_nonzero else {}
+        lottery.load_state(dataclasses.replace(lottery.state, held_values=held, point=point))
         return lottery
 
     def renamed(self, model: keras.Model) -> Ticket:

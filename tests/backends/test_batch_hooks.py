@@ -25,7 +25,7 @@ def arrays(variables):
 
 def trained(model, batches, prune, **arguments):
     history = model.fit(batches, shuffle=False, verbose=0, callbacks=[prune], **arguments)
-    assert_held(prune.lottery, prune.lottery.state.held or None)
+    assert_held(prune.lottery, prune.lottery.state.held_values or None)
     return history.history, arrays(model.variables)
 
 

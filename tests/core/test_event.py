@@ -171,7 +171,7 @@ def test_a_scope_of_ones_own_must_keep_its_promises(scope, message):
 
 
 def test_two_kernels_of_one_name_are_refused():
-    with pytest.raises(ValueError, match="Two kernels have one name: 'a'"):
+    with pytest.raises(ValueError, match="Two kernels are named 'a'"):
         prune([Kernel.of([1.0], name="a"), Kernel.of([1.0], name="a")], sparsity=0.5)
 
 

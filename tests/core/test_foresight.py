@@ -34,7 +34,7 @@ class Tfmot:
     ],
 )
 def test_golden(schedule, last, expected):
-    found = course(schedules.of(schedule), schedules.plan(schedule), last)
+    found = course(schedules.as_schedule(schedule), schedules.plan(schedule), last)
     assert found.asked == pytest.approx(expected.asked)
     assert found.reached == pytest.approx(expected.reached)
     assert found.endless == expected.endless

@@ -57,7 +57,7 @@ def test_a_function_of_ones_own_is_kept_but_not_written():
     assert recipe.criterion is own
     written = recipe.to_json()
     assert written["criterion"] == {"function": "own"}
-    with pytest.raises(ValueError, match="`criterion` was a function of its user's own, own"):
+    with pytest.raises(ValueError, match="`criterion` was the user's own function own"):
         Recipe.from_json(written)
 
 

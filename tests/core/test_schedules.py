@@ -9,7 +9,7 @@ import sys
 import pytest
 
 from keras_lottery.core import schedules
-from keras_lottery.core.schedules import constant, geometric, of, polynomial
+from keras_lottery.core.schedules import as_schedule, constant, geometric, polynomial
 
 
 def targets(schedule, steps):
@@ -71,12 +71,15 @@ def test_a_target_is_a_float_in_range_that_never_falls(schedule):
         (lambda: polynomial(0.5, 0, 4, initial=-0.1), "`initial` is -0.1; .* in [0, 1]"),
         (lambda: polynomial(0.5, 0, 4, initial=0.6), "`initial` is 0.6; .* above `final`, 0.5"),
         (lambda: polynomial(0.5, 0, 4, power=0), "`power` is 0; it must be above 0"),
-        (lambda: of(0.5), "`schedule` is 0.5; pass a function"),
-        (lambda: of(lambda step: step)(7), "`the schedule at step 7` is 7.0; .* in [0, 1]"),
-        (lambda: of(lambda step: float("nan")), "`the schedule at step 0` is nan"),
-        (lambda: of(lambda step: None), "`schedule` is None at step 0; .* in [0, 1]"),
-        (lambda: of(polynomial), "`schedule` is polynomial, which .* missing 2 required"),
-        (lambda: of(constant), "`schedule` is constant(0) at step 0"),
+        (lambda: as_schedule(0.5), "`schedule` is 0.5; pass a function"),
+        (
+            lambda: as_schedule(lambda step: step)(7),
+            "`the schedule at step 7` is 7.0; .* in [0, 1]",
+        ),
+        (lambda: as_schedule(lambda step: float("nan")), "`the schedule at step 0` is nan"),
+        (lambda: as_schedule(lambda step: None), "`schedule` is None at step 0; .* in [0, 1]"),
+        (lambda: as_schedule(polynomial), "`schedule` is polynomial, which .* missing 2 required"),
+        (lambda: as_schedule(constant), "`schedule` is constant(0) at step 0"),
         (lambda: constant("half"), "`sparsity` is half"),
         (lambda: geometric(0.2, every=None), "`every` is None"),
     ],
@@ -88,7 +91,7 @@ def test_wrong_settings_are_refused(make, message):
 
 def test_of_leaves_ours_as_they_are():
     ours = polynomial(0.9, begin=1, end=8)
-    assert targets(of(ours), range(10)) == targets(ours, range(10))
+    assert targets(as_schedule(ours), range(10)) == targets(ours, range(10))
 
 
 TFMOT = """
@@ -98,7 +101,7 @@ from keras_lottery.core import schedules
 
 decay = pruning_schedule.PolynomialDecay(0.25, 0.75, begin_step=2, end_step=10, frequency=2)
 constant = pruning_schedule.ConstantSparsity(0.5, begin_step=1, end_step=5, frequency=2)
-print(json.dumps([[schedules.of(s)(step) for step in range(13)] for s in (decay, constant)]))
+print(json.dumps([[schedules.as_schedule(s)(step) for step in range(13)] for s in (decay, constant)]))
 """
 
 

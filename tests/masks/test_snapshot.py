@@ -24,7 +24,7 @@ def make(optimizer="adam", **names):
 
 
 def taken(model, step=0):
-    return Snapshot.take(variables.named(model), trainers.optimizers_of(model), step, ours=[])
+    return Snapshot.take(variables.named(model), trainers.optimizers_of(model), step, mask_ids=[])
 
 
 def test_it_is_a_copy():
