@@ -163,7 +163,7 @@ def rewire(
 
 def refuse_what_cannot_grow(granularity: Granularity | None) -> None:
     """Raises a `ValueError` if what is pruned by a granularity cannot come back."""
-    granularity = granularities.of(granularity)
+    granularity = granularities.as_granularity(granularity)
     if not granularity.grows:
         raise ValueError(
             f"{granularity.name} cannot grow what was pruned; use weights(), blocks or units."

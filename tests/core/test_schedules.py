@@ -101,7 +101,8 @@ from keras_lottery.core import schedules
 
 decay = pruning_schedule.PolynomialDecay(0.25, 0.75, begin_step=2, end_step=10, frequency=2)
 constant = pruning_schedule.ConstantSparsity(0.5, begin_step=1, end_step=5, frequency=2)
-print(json.dumps([[schedules.as_schedule(s)(step) for step in range(13)] for s in (decay, constant)]))
+made = [schedules.as_schedule(one) for one in (decay, constant)]
+print(json.dumps([[schedule(step) for step in range(13)] for schedule in made]))
 """
 
 
