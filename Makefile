@@ -72,7 +72,7 @@ test-long: $(VENV)/test.done
 	KERAS_BACKEND=jax $(RUN) pytest -q -m long tests/backends
 	KERAS_BACKEND=jax $(RUN) pytest -q -n 2 --dist loadfile -m "not long" \
 	  tests/masks/test_lottery.py tests/masks/test_masks_of_a_model.py tests/masks/test_rewiring.py \
-	  tests/masks/test_strip.py tests/search/test_rounds.py tests/training
+	  tests/masks/test_strip.py tests/search/test_rounds.py tests/search/test_scored.py tests/training
 
 # A part of test-long, and the same on JAX.
 test-keras: $(VENV)/test.done

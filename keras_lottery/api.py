@@ -7,7 +7,7 @@ from keras_lottery.masks.lottery import Lottery
 from keras_lottery.masks.masking import MaskError
 from keras_lottery.masks.strip import strip
 from keras_lottery.masks.tfmot import import_tfmot
-from keras_lottery.search import rewind
+from keras_lottery.search import rewind, scored
 from keras_lottery.search.prune import Prune
 from keras_lottery.search.rewire import Rewire
 from keras_lottery.search.rounds import Round, rounds
@@ -37,6 +37,7 @@ __all__ = [
     "rounds",
     "schedules",
     "scopes",
+    "scored",
     "scorers",
     "strip",
 ]

@@ -45,11 +45,37 @@ def of(lottery: Lottery, rounds: int | None, history: Sequence[Any] | None) -> d
         "sparsity": lottery.sparsity,
         "hold_at": "freeze" if lottery.holds_nonzero else "zero",
         "history": history,
-        "versions": {
-            "keras": keras.__version__,
-            "numpy": np.__version__,
-            "backend": keras.backend.backend(),
-        },
+        "versions": _versions(),
+    }
+
+
+def of_scores(search: Mapping[str, Any], seed: int, sparsity: float) -> dict[str, Any]:
+    """What the ticket of a network says whose scores were trained.
+
+    Args:
+        search: The door and its settings.
+        seed: The seed.
+        sparsity: The sparsity that it came to.
+
+    Returns:
+        A JSON-able dict as from `of`, without a recipe.
+    """
+    return {
+        "recipe": {},
+        "search": dict(search),
+        "rewind_step": 0,
+        "seed": seed,
+        "sparsity": sparsity,
+        "hold_at": "zero",
+        "versions": _versions(),
+    }
+
+
+def _versions() -> dict[str, str]:
+    return {
+        "keras": keras.__version__,
+        "numpy": np.__version__,
+        "backend": keras.backend.backend(),
     }
 
 
