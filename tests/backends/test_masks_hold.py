@@ -113,7 +113,7 @@ class Mixed(keras.Model):
 
 def test_sequence_layers_subclassed_nested_and_shared():
     model = Mixed()
-    tokens = np.random.default_rng(0).integers(9, size=(24, 5))
+    tokens = np.random.default_rng(0).integers(9, size=(24, 5), dtype="int32")
     model(tokens)
     model.compile("adam", keras.losses.SparseCategoricalCrossentropy(from_logits=True))
     lottery = kl.Lottery(model)

@@ -64,7 +64,7 @@ def foreign_files(folder):
         "header": "announces a header of 9,223,372,036,854,775,808 bytes",
         "empty": "the file is empty",
         "short": "truncated: 3 bytes",
-        "nul\0": "cannot be read: embedded null byte",
+        "nul\0": "cannot be read: .*embedded null",
         "fifo": "not a regular file, but a FIFO, a socket or a device",
         "folder": "Is a directory",
         "missing": "No such file or directory",
