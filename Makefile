@@ -1,4 +1,4 @@
-# Everything a fresh machine with Python 3.11 needs; each target sets up its own virtual environment.
+# Everything a fresh machine with Python 3.11 to 3.13 needs; each target sets up its own virtual environment.
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
 VENV := .venv
 BIN := $(VENV)/bin
