@@ -20,6 +20,7 @@ FLOORS = [
     "scorers",
     "masks",
     "tickets",
+    "landscape",
     "search",
     "testing",
     "exporters",
