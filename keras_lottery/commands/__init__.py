@@ -1,6 +1,6 @@
 """What `keras-lottery` does from a shell, a module for each command.
 
 A command is a module with `add_arguments(parser)` and `run(arguments)`; `__main__` finds it by its
-name, and the scripts in a clone's `export/` add arguments of their own to it. Whatever is slow to
-import is imported in `run`, so that `--help` answers at once.
+name, and the scripts in a clone's `export/` add arguments of their own to it. `run` imports what is
+slow to import, so that `--help` answers at once.
 """

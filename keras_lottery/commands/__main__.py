@@ -5,7 +5,7 @@ keras-lottery inspect F.tflite
 keras-lottery benchmark dense.tflite F.tflite
 keras-lottery compare one.ticket other.ticket
 
-Each says with --help what it takes.
+Every command lists its arguments with --help.
 """
 
 import argparse
@@ -19,7 +19,7 @@ COMMANDS = ("export", "inspect", "benchmark", "compare")
 
 
 def make_parser() -> argparse.ArgumentParser:
-    """The parser of the whole command line, a subparser for each of `COMMANDS`.
+    """Make the parser of the whole command line, with a subparser for each of `COMMANDS`.
 
     Returns:
         An `argparse.ArgumentParser`.
@@ -47,7 +47,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         arguments: A list of str; those of this process if None.
 
     Raises:
-        SystemExit: The command failed, or found what it is there to find.
+        SystemExit: The command failed, or `inspect` found a defect.
     """
     command.execute(make_parser().parse_args(arguments))
 

@@ -4,9 +4,9 @@
   keras-lottery benchmark --runtimes=XNNPACK *.tflite
   keras-lottery benchmark --images=DIR a.tflite b.tflite
 
-Each file is loaded in a process of its own, whose growth is its memory, and timed in turns with the
-others, on one thread. A file that cannot be run is listed with the reason. DIR holds images of
-one's own: a folder for each class with its pictures or arrays in it, or x.npy and y.npy.
+Each file is loaded in a process of its own, whose growth is its memory. The files are timed in
+turns, on one thread. A file that does not run is listed with the reason. DIR holds your own images:
+a folder for each class with its pictures or arrays in it, or x.npy and y.npy.
 """
 
 import argparse
@@ -25,7 +25,7 @@ _RUNTIMES = ("XNNPACK", "built-in kernels")
 
 
 def accuracy(data: bytes, examples: tuple[Any, Any], runtime: str) -> float | str:
-    """The fraction of examples that a file classifies rightly, or why not.
+    """Return the fraction of examples that a file classifies rightly, or why it cannot.
 
     Args:
         data: The file's bytes.
@@ -46,15 +46,15 @@ def accuracy(data: bytes, examples: tuple[Any, Any], runtime: str) -> float | st
 
 
 def rows(files: Any, measurements: Any, examples: Any = None) -> list[list[str]]:
-    """The cells under `HEADER`, one row for each measurement.
+    """Return the cells under `HEADER`, one row for each measurement.
 
     Args:
-        files: The paths, the first being what the others are compared with.
+        files: The paths. The others are compared with the first.
         measurements: The `tflite.Measurement`s of the files.
         examples: `(x, y)` to classify, or None.
 
     Returns:
-        A list of lists of text.
+        A list of rows, which are lists of text.
     """
     from keras_lottery.exporters import tables
     from keras_lottery.exporters.tflite import report
@@ -63,9 +63,9 @@ def rows(files: Any, measurements: Any, examples: Any = None) -> list[list[str]]
     sizes = {name: report.size(data) for name, data in contents.items()}
     first = {m.runtime: m.median for m in measurements if m.file == Path(files[0]).name}
     result = []
-    for found in measurements:
-        name, runtime, median, spread, memory, load, failure = found.row()
-        baseline = first.get(found.runtime)
+    for measurement in measurements:
+        name, runtime, median, spread, memory, load, failure = measurement.row()
+        baseline = first.get(measurement.runtime)
         right = ""
         if examples is not None and not failure:
             rightly = accuracy(contents[name], examples, runtime)
@@ -78,7 +78,7 @@ def rows(files: Any, measurements: Any, examples: Any = None) -> list[list[str]]
                 tables.number(sizes[name].gzipped),
                 median,
                 spread,
-                f"{baseline / found.median:.2f}x" if baseline and found.median else "",
+                f"{baseline / measurement.median:.2f}x" if baseline and measurement.median else "",
                 memory,
                 load,
                 right,
@@ -89,7 +89,7 @@ def rows(files: Any, measurements: Any, examples: Any = None) -> list[list[str]]
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Defines what the command takes.
+    """Defines the arguments of the command.
 
     Args:
         parser: An `argparse.ArgumentParser`.
@@ -105,19 +105,18 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--seconds",
         type=command.number(0),
         default=10.0,
-        help="how long to time in each runtime (10)",
+        help="seconds to time the files in each runtime (10)",
     )
     parser.add_argument(
         "--runtimes",
         action="append",
         choices=_RUNTIMES,
-        help="how LiteRT computes; XNNPACK is what an app gets by default (both, one after the "
-        "other)",
+        help="how LiteRT computes; XNNPACK is the default of an app (both, one after the other)",
     )
 
 
 def load_images(arguments: argparse.Namespace) -> Any:
-    """The images that the arguments name, or None.
+    """Load the images that the arguments name, or return None.
 
     Args:
         arguments: What a parser with `add_arguments` made of a command line.
@@ -126,8 +125,8 @@ def load_images(arguments: argparse.Namespace) -> Any:
         `(x, y)`, or None.
 
     Raises:
-        CommandError: There is a limit of images and no images.
-        ValueError, OSError: The folder holds something else.
+        CommandError: `--examples` is given without images.
+        ValueError, OSError: The folder holds no images.
     """
     from keras_lottery.commands import images
 
@@ -143,10 +142,10 @@ def run(arguments: argparse.Namespace, load: Callable[..., Any] = load_images) -
 
     Args:
         arguments: What a parser with `add_arguments` made of a command line.
-        load: Returns what to classify, or None; a function of the arguments.
+        load: A function of the arguments that returns examples to classify, or None.
 
     Raises:
-        CommandError: The files cannot be told apart, there is one not, or none of them runs.
+        CommandError: Two files have one name, a file does not exist, or no file runs.
     """
     files = arguments.files
     if missing := [file for file in files if not Path(file).is_file()]:
@@ -165,5 +164,5 @@ def run(arguments: argparse.Namespace, load: Callable[..., Any] = load_images) -
     runtimes = arguments.runtimes or _RUNTIMES
     measurements = tflite.measure(files, seconds=arguments.seconds, runtimes=runtimes)
     print(tables.text(HEADER, rows(files, measurements, examples)))
-    if all(found.failure for found in measurements):
+    if all(measurement.failure for measurement in measurements):
         raise command.CommandError("none of the files runs.")

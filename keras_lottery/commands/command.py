@@ -1,4 +1,4 @@
-"""What the commands have in common: how they are parsed, run, and given up on one line."""
+"""The common part of the commands: they are parsed, run, and end on one line if they fail."""
 
 import argparse
 import math
@@ -14,7 +14,7 @@ class CommandError(Exception):
 
 
 def texts(doc: str | None) -> dict[str, Any]:
-    """The arguments of `argparse.ArgumentParser` that a module's docstring makes.
+    """Return arguments of `argparse.ArgumentParser` made of a module's docstring.
 
     Args:
         doc: The docstring.
@@ -34,12 +34,12 @@ def prepare(
     add_arguments: Callable[[argparse.ArgumentParser], None],
     run: Callable[[argparse.Namespace], None],
 ) -> None:
-    """Gives a parser the arguments of a command, and the parsed arguments what to run.
+    """Gives a parser the arguments of a command, and the parsed arguments the function to run.
 
     Args:
         parser: An `argparse.ArgumentParser`.
-        add_arguments: Gives a parser what the command takes.
-        run: Runs what the parser made of them.
+        add_arguments: A function that defines a parser's arguments.
+        run: A function of the parsed arguments.
     """
     add_arguments(parser)
     parser.set_defaults(run=run, prog=parser.prog)
@@ -69,10 +69,10 @@ def run_script(
     """Runs a command that is a script of its own, with the arguments of this process.
 
     Args:
-        name: The script's.
+        name: The script's name.
         doc: Its docstring.
-        add_arguments: Gives a parser what the script takes.
-        run: Runs what the parser made of them.
+        add_arguments: A function that defines a parser's arguments.
+        run: A function of the parsed arguments.
 
     Raises:
         SystemExit: The command failed.
@@ -89,7 +89,7 @@ def import_exporter() -> Any:
         The package `keras_lottery.exporters.tflite`.
 
     Raises:
-        CommandError: They are not installed.
+        CommandError: The exporter is not installed.
     """
     try:
         quiet.import_tensorflow()
@@ -100,7 +100,7 @@ def import_exporter() -> Any:
 
 
 def integer(least: int) -> Callable[[str], int]:
-    """A type for `add_argument`: an integer of at least `least`.
+    """Makes a type for `add_argument`: an integer of at least `least`.
 
     >>> integer(1)("12")
     12
@@ -119,7 +119,7 @@ def integer(least: int) -> Callable[[str], int]:
 
 
 def number(least: float, most: float = math.inf) -> Callable[[str], float]:
-    """A type for `add_argument`: a finite number from `least` to `most`.
+    """Makes a type for `add_argument`: a finite number from `least` to `most`.
 
     >>> number(0, 1)("0.5")
     0.5

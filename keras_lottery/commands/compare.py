@@ -2,10 +2,10 @@
 
   keras-lottery compare one.ticket other.ticket
 
-Both must come from one architecture. For each kernel and overall: how many weights each ticket
-keeps, how many both, how many either; the share of these that both keep, and of the smaller
-ticket; how many two random tickets of their sizes would share, and how many standard deviations
-(z) these share more.
+Both tickets must come from one architecture. The table has a row for each kernel and one for all:
+the weights that the first ticket keeps, the second, both, and either; the fraction of "either" that
+both keep (jaccard), and of the smaller ticket (of min); the weights that two random tickets of
+these sizes would share (chance), and by how many standard deviations these two share more (z).
 """
 
 import argparse
@@ -14,13 +14,15 @@ from keras_lottery.commands import command
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Defines what the command takes.
+    """Defines the arguments of the command.
 
     Args:
         parser: An `argparse.ArgumentParser`.
     """
     parser.add_argument("first", metavar="ONE.ticket", help="a ticket's file")
-    parser.add_argument("second", metavar="OTHER.ticket", help="another's, of one architecture")
+    parser.add_argument(
+        "second", metavar="OTHER.ticket", help="the file of another ticket of the same architecture"
+    )
 
 
 def run(arguments: argparse.Namespace) -> None:
@@ -30,7 +32,7 @@ def run(arguments: argparse.Namespace) -> None:
         arguments: What a parser with `add_arguments` made of a command line.
 
     Raises:
-        CommandError: A file is no ticket, or they do not fit each other.
+        CommandError: A file is no ticket, or the tickets do not fit each other.
     """
     from keras_lottery.commands import quiet
 

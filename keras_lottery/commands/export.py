@@ -23,10 +23,10 @@ _PRECISIONS = ("float32", "float16", "int8")
 
 
 def parse_weighing(text: str | None) -> dict[str, float] | None:
-    """What the target `auto` weighs, from `name=number` entries; None where there are none.
+    """Parse what the target `auto` weighs from `name=number` entries; None if there are none.
 
     Raises:
-        ValueError: An entry is of another form.
+        ValueError: An entry has another form.
 
     >>> parse_weighing("bytes=2,time=1")
     {'bytes': 2.0, 'time': 1.0}
@@ -41,17 +41,17 @@ def parse_weighing(text: str | None) -> dict[str, float] | None:
 
 
 def add_arguments(parser: argparse.ArgumentParser, model_required: bool = True) -> None:
-    """Defines what the command takes.
+    """Defines the arguments of the command.
 
     Args:
         parser: An `argparse.ArgumentParser`.
-        model_required: Whether there is no model but from `--model`.
+        model_required: Whether only `--model` can name the model.
     """
     parser.add_argument(
         "--model",
         required=model_required,
         metavar="M.keras",
-        help="a Keras model's file, its pruned weights zero",
+        help="file of a Keras model whose pruned weights are zero",
     )
     parser.add_argument(
         "--output", required=True, metavar="F.tflite", help="the .tflite file to write"
@@ -60,35 +60,33 @@ def add_arguments(parser: argparse.ArgumentParser, model_required: bool = True) 
         "--target",
         choices=_TARGETS,
         default="size",
-        help="what the file should be good at: the fewest bytes (the default); speed; integers "
+        help="what the file is made for: the fewest bytes (the default); speed; integers "
         "only; TensorFlow Lite Micro; or what suits the network",
     )
     parser.add_argument(
         "--precision",
         choices=_PRECISIONS,
-        help="how to store the weights (what suits the target)",
+        help="how to store the weights (as suits the target)",
     )
     parser.add_argument(
         "--weigh",
-        help="for --target=auto, how much bytes, time and memory count, as in bytes=2,time=1 (all "
-        "alike)",
+        help="how much bytes, time and memory count for --target=auto, as in bytes=2,time=1 "
+        "(all alike)",
     )
     parser.add_argument("--images", metavar="DIR", help="folder of real inputs of your own")
     parser.add_argument(
         "--samples",
         type=command.integer(1),
         metavar="N",
-        help="how many of them to calibrate on, spread evenly over all (256)",
+        help="how many of the real inputs to calibrate on, spread evenly over all (256)",
     )
     parser.add_argument(
         "--compare",
         type=command.integer(1),
         metavar="N",
-        help="how many of them to compare, spread evenly over all (64)",
+        help="how many of the real inputs to compare on, spread evenly over all (64)",
     )
-    parser.add_argument(
-        "--overwrite", action="store_true", help="replace the files if they are already there"
-    )
+    parser.add_argument("--overwrite", action="store_true", help="replace files that exist already")
     parser.add_argument(
         "--measure", action="store_true", help="measure time and memory on this machine as well"
     )
@@ -97,12 +95,12 @@ def add_arguments(parser: argparse.ArgumentParser, model_required: bool = True) 
 def check(arguments: argparse.Namespace, real_inputs: str = "--images", given: Any = None) -> Any:
     """Refuses settings that cannot be met, before anything is read or trained.
 
-    What can be answered without TensorFlow is asked first: its import takes seconds.
+    It checks first what needs no TensorFlow, whose import takes seconds.
 
     Args:
         arguments: What a parser with `add_arguments` made of a command line.
         real_inputs: The options that bring real inputs.
-        given: Whether one of them is given; whether `--images` is if None.
+        given: Whether one of these options is given; None looks at `--images` alone.
 
     Raises:
         CommandError: A setting is wrong.
@@ -146,7 +144,7 @@ def check(arguments: argparse.Namespace, real_inputs: str = "--images", given: A
 
 
 def load_saved(arguments: argparse.Namespace) -> tuple[Any, Any]:
-    """The model and the real inputs that the arguments name.
+    """Load the model and the real inputs that the arguments name.
 
     Args:
         arguments: What a parser with `add_arguments` made of a command line.
@@ -168,12 +166,12 @@ def run(
     checked: Callable[..., Any] = check,
     load: Callable[..., Any] = load_saved,
 ) -> None:
-    """Writes the file and its report, and prints it.
+    """Writes the file and its report, and prints the report.
 
     Args:
         arguments: What a parser with `add_arguments` made of a command line.
-        checked: Refuses settings; a function of the arguments.
-        load: Returns the model and real inputs or None; a function of the arguments.
+        checked: A function of the arguments that refuses wrong settings.
+        load: A function of the arguments that returns the model, and real inputs or None.
 
     Raises:
         CommandError: A setting is wrong, a file cannot be read or written, or the proof failed.

@@ -1,4 +1,4 @@
-"""Labelled images of one's own, from a folder: `load(folder) -> Examples`."""
+"""`load(folder) -> Examples` reads labelled images of the user's from a folder."""
 
 import os
 import pathlib
@@ -31,18 +31,18 @@ def load(folder: str | os.PathLike[str], limit: int | None = None) -> Any:
 
     Pictures become float32 with pixels in [0, 1] and keep their size and channels, which must be
     those of the model's input; arrays are taken as they are. Folders of classes are numbered in the
-    order of their names, of numbers if all are numbers.
+    order of their names, or as numbers if all names are numbers.
 
     Args:
-        folder: Where they are: `x.npy` and `y.npy`, or a folder for each class.
-        limit: The most examples to take, spread evenly over all of them.
+        folder: A folder with `x.npy` and `y.npy`, or with a folder for each class.
+        limit: The largest number of examples to take, spread evenly over all of them.
 
     Returns:
         The `Examples`.
 
     Raises:
         FileNotFoundError: There is no such folder.
-        ValueError: It holds something else, or examples of different shapes.
+        ValueError: The folder holds something else, or examples of different shapes.
     """
     folder = Path(folder)
     if not folder.is_dir():

@@ -22,7 +22,7 @@ _RENDER: dict[str, Callable[[Any], str]] = {
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Defines what the command takes.
+    """Defines the arguments of the command.
 
     Args:
         parser: An `argparse.ArgumentParser`.
@@ -38,7 +38,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--seconds",
         type=command.number(0),
         default=2.0,
-        help="how long to measure in each runtime (2)",
+        help="seconds to measure in each runtime (2)",
     )
 
 

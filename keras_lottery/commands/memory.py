@@ -9,8 +9,8 @@ from collections.abc import Iterator
 def bounded() -> Iterator[None]:
     """Lets this process take no more memory inside the block than is free when it begins.
 
-    What asks for more gets an error, instead of the machine stopping some process. Where the
-    operating system has no such limit, nothing is bounded.
+    A larger request raises an error, before the machine stops some process for lack of memory.
+    Where the operating system has no such limit, nothing is bounded.
     """
     try:
         import resource
@@ -30,7 +30,7 @@ def bounded() -> Iterator[None]:
 
 
 def is_lack(error: BaseException) -> bool:
-    """Whether an error says that memory was lacking, or would be."""
+    """Return whether an error says that memory was, or would be, lacking."""
     text = str(error)
     return isinstance(error, MemoryError) or any(
         sign in text for sign in ("OOM", "too many elements", "overflow", "RESOURCE_EXHAUSTED")

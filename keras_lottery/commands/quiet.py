@@ -1,4 +1,4 @@
-"""TensorFlow is imported without its page of log lines; errors and Python's warnings still show."""
+"""Imports TensorFlow without its page of log lines; errors and Python's warnings still show."""
 
 import os
 import re
@@ -28,14 +28,14 @@ def import_tensorflow() -> None:
 
 
 def import_backend() -> None:
-    """Imports Keras, and the backend that it is set to, likewise."""
+    """Imports Keras and its backend in the same way."""
     if os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3") != "0":
         with silenced(is_log_line):
             import keras  # noqa: F401
 
 
 def is_log_line(line: bytes) -> bool:
-    """Whether a line is one of TensorFlow's or JAX's log, and no error.
+    """Return whether a line is from the log of TensorFlow or JAX, and no error.
 
     >>> is_log_line(b"I0000 00:00:17 port.cc:153] oneDNN is on."), is_log_line(b"E0000 00:00:17")
     (True, False)

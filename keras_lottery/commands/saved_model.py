@@ -1,4 +1,4 @@
-"""Keras models from files, whoever made them: `load(path) -> keras.Model`."""
+"""`load(path) -> keras.Model` reads a model from a file, whoever made it."""
 
 import os
 import zipfile
@@ -12,11 +12,11 @@ if TYPE_CHECKING:
 
 
 def load(path: str | os.PathLike[str]) -> "keras.Model":
-    """A model from its file, whoever made it.
+    """Read a model from its file, whoever made it.
 
     Raises:
-        ValueError, OSError: There is no such file, it holds no model, one of classes that Keras
-            does not know, or one that needs more memory than there is.
+        ValueError, OSError: There is no such file; or it holds no model, or a model of classes that
+            Keras does not know, or one that needs more memory than there is.
     """
     import keras
 
@@ -46,7 +46,7 @@ def check_unpacked(path: str | os.PathLike[str]) -> None:
     """Refuses a `.keras` file that unpacks to more than `most_unpacked` bytes, before it is read.
 
     Raises:
-        ValueError: It does.
+        ValueError: The file unpacks to more.
     """
     if not zipfile.is_zipfile(path):
         return
@@ -57,10 +57,10 @@ def check_unpacked(path: str | os.PathLike[str]) -> None:
 
 
 def most_unpacked(size: int) -> int:
-    """The bytes that a `.keras` file of `size` bytes may unpack to.
+    """Return how many bytes a `.keras` file of `size` bytes may unpack to.
 
-    A hundred times as many, which nothing but zeros needs, and not more than the 2 GiB of weights
-    that a .tflite file holds with an optimizer's three arrays for each.
+    The limit is a hundred times the size, which nothing but zeros needs, and at most four times the
+    2 GiB of weights that a .tflite file holds: for the weights and an optimizer's three slots.
 
     >>> most_unpacked(1_000_000)
     167108864

@@ -1,4 +1,4 @@
-"""How a script begins whose settings are absl flags."""
+"""The beginning of a script whose settings are absl flags."""
 
 import sys
 from collections.abc import Sequence
@@ -7,17 +7,17 @@ from keras_lottery.commands import quiet
 
 
 def begin(argv: Sequence[str]) -> None:
-    """Refuses words that are no flags, and imports TensorFlow in silence.
+    """Refuses arguments that are no flags, and imports TensorFlow in silence.
 
     Args:
-        argv: What absl leaves of the command line: the script's name, and what is no flag.
+        argv: The rest that absl leaves of the command line: the script's name, and what is no flag.
     """
     refuse_arguments(argv)
     quiet.import_tensorflow()
 
 
 def refuse_arguments(argv: Sequence[str]) -> None:
-    """Ends the script with one line if a word is no flag; see `begin`.
+    """Ends the script with one line if an argument is no flag; see `begin`.
 
     >>> refuse_arguments(["size_table", "5"])
     Traceback (most recent call last):

@@ -82,14 +82,14 @@ def difference(first: Mapping[str, Mask], second: Mapping[str, Mask]) -> dict[st
 
 @dataclass(frozen=True)
 class Overlap:
-    """How much of two masks is shared, and how much chance alone would share.
+    """The overlap of two masks, and how much two random masks would share.
 
     Attributes:
         name: The kernel's name, or "overall".
         size: Weights in the kernel, N.
-        first: Weights the first mask keeps, |A|.
-        second: Weights the second mask keeps, |B|.
-        both: Weights both keep, |A & B|.
+        first: Weights that the first mask keeps, |A|.
+        second: Weights that the second mask keeps, |B|.
+        both: Weights that both masks keep, |A & B|.
         chance: Expected |A & B| of two independent random masks of these sizes: |A| |B| / N.
         variance: Variance of |A & B| under the same chance (hypergeometric).
     """

@@ -84,9 +84,9 @@ def counts_to_reach(
             kernels, or one for each by name.
 
     Returns:
-        By name, `round(sparsity * size)` less what is pruned already. This is negative for a
-        kernel that is beyond the target, as after global pruning: a scope that shares the total
-            counts it in, any other prunes nothing there.
+        By name, `round(sparsity * size)` less what is pruned already. This is negative for a kernel
+        that is beyond the target, as after global pruning: a scope that shares the total counts it
+        in, any other prunes nothing there.
 
     Raises:
         ValueError: A sparsity is not in [0, 1], or the names differ from those of `masks`.

@@ -148,7 +148,7 @@ def candidates(model: keras.Model) -> dict[str, keras.Variable]:
 
     Returns:
         A dict from name to variable: all floating-point variables of rank 2 or more but biases and
-            normalisation weights.
+        normalisation weights.
 
     Raises:
         ValueError: If `model` has no variables yet.

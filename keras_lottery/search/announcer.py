@@ -1,5 +1,4 @@
-"""What `Prune` says: before training, what will not go as one would think; at its end, what did
-not."""
+"""`Announcer` warns of what `Prune` will not do as one would expect, and of what it did not."""
 
 import warnings
 from collections.abc import Iterable, Mapping
@@ -14,12 +13,12 @@ from keras_lottery.search.planned import Planned
 
 
 class Announcer:
-    """Warns once of each kind of thing, for each model.
+    """Gives every kind of warning once for each model.
 
     Args:
         planned: The schedules.
-        unit: What they count: `"epoch"` or `"step"`.
-        rewinds: Whether a pruning is followed by a rewind.
+        unit: The unit that the schedules count: `"epoch"` or `"step"`.
+        rewinds: Whether a rewind follows a pruning.
     """
 
     def __init__(self, planned: Planned, unit: str, rewinds: bool):
@@ -34,12 +33,12 @@ class Announcer:
         before: Iterable[keras.callbacks.Callback],
         after: Iterable[keras.callbacks.Callback],
     ) -> None:
-        """A `fit` begins.
+        """Note that a `fit` begins.
 
         Args:
-            lottery: Its masks.
+            lottery: The masks of its model.
             before: The callbacks that come before `Prune`.
-            after: Those that come after it.
+            after: The callbacks that come after it.
         """
         if lottery is not self._lottery:
             self._lottery = lottery
@@ -54,13 +53,13 @@ class Announcer:
     def look_ahead(
         self, first_epoch: int, epochs: int, steps: int | None, steps_per_execution: int
     ) -> None:
-        """Say what will not go as one would think, the first time that the numbers are known.
+        """Warn of what will not go as one would expect, once the numbers are known.
 
         Args:
-            first_epoch: The epoch that this `fit` begins at.
+            first_epoch: The epoch that this `fit` begins with.
             epochs: The epoch that it ends before.
-            steps: How many steps an epoch has, or `None` if that is not known yet.
-            steps_per_execution: How many of them run at once.
+            steps: The number of steps in an epoch, or `None` if it is not known yet.
+            steps_per_execution: The number of steps that run in one execution.
 
         Raises:
             ValueError: As from `neighbours.refuse_early_choice`.
@@ -85,19 +84,19 @@ class Announcer:
         self._say("choice", neighbours.refuse_early_choice(self._beside, self._outlook))
 
     def note_pruning(self, targets: Mapping[str | None, float]) -> None:
-        """The kernels were pruned to these targets."""
+        """Note that the kernels were pruned to these targets."""
         for pattern, target in targets.items():
             self._asked[pattern] = max(target, self._asked.get(pattern, 0.0))
 
     def note_epoch(self) -> None:
-        """What was to be pruned after an epoch is pruned."""
+        """Note that the pruning after an epoch, if there was one, is done."""
         self._sparsities.append(self._lottery.sparsity)
 
     def end(self, epoch: int) -> None:
-        """A `fit` has ended: complete its history, and say what was asked for and not reached.
+        """Complete the history of a `fit` that has ended, and warn of targets it did not reach.
 
         Args:
-            epoch: How many epochs are trained.
+            epoch: The number of epochs that are trained.
         """
         neighbours.add_to_history(self._beside, "sparsity_after", self._sparsities)
         if self._outlook is not None:

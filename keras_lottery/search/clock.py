@@ -1,4 +1,4 @@
-"""How many epochs and steps of a `fit` are trained."""
+"""`Clock` counts the epochs and steps that a `fit` has trained."""
 
 import keras
 
@@ -10,7 +10,7 @@ class Clock:
 
     Args:
         model: The model that is trained.
-        steps_per_epoch: How many steps an epoch has, or `None` if that is not known.
+        steps_per_epoch: The number of steps in an epoch, or `None` if it is not known.
     """
 
     def __init__(self, model: keras.Model, steps_per_epoch: int | None):
@@ -23,24 +23,24 @@ class Clock:
         self._ended: list[int] = []
 
     def begin(self, epoch: int, steps: int) -> None:
-        """The `fit` begins after so many epochs and steps."""
+        """Note that the `fit` begins after this number of epochs and steps."""
         self.epochs, self.steps = epoch, steps
 
     def begin_epoch(self) -> None:
-        """An epoch begins: what is rewound before its first step is rewound."""
+        """Note that an epoch begins, and that a rewind before its first step is done."""
         self._ended = []
         self._iterations = self.iterations
 
     def note_batch(self, batch: int) -> None:
-        """A batch has ended. Keras may call this from threads, in any order."""
+        """Note that a batch has ended. Keras may call this from threads, in any order."""
         self._ended.append(batch)
 
     def note_rewind(self, before: int) -> None:
-        """The optimizer went back, from an iteration, in the midst of the epoch."""
+        """Note that a rewind within the epoch took the optimizer back from an iteration."""
         self._iterations -= before - self.iterations
 
     def end_epoch(self, epoch: int) -> None:
-        """An epoch has ended, perhaps early."""
+        """Note that an epoch has ended, perhaps early."""
         steps = self.batches
         if self.steps_per_epoch:
             # The last execution may have been a shorter one.
@@ -54,10 +54,10 @@ class Clock:
 
     @property
     def batches(self) -> int:
-        """How many batches of this epoch have ended, as far as Keras says."""
+        """The number of batches of this epoch that have ended, as far as Keras says."""
         return max(self._ended, default=-1) + 1
 
     @property
     def iterations(self) -> int:
-        """What the optimizer says that it has done."""
+        """The number of iterations that the optimizer counts."""
         return 0 if self._optimizer is None else trainers.steps_of(self._optimizer)

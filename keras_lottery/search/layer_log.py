@@ -1,4 +1,4 @@
-"""Sparsity and threshold of every kernel, for TensorBoard."""
+"""`LayerLog` writes the sparsity and threshold of every kernel for TensorBoard."""
 
 import pathlib
 from collections.abc import Callable, Iterable
@@ -14,32 +14,31 @@ from keras_lottery.masks.lottery import Lottery
 
 
 class LayerLog:
-    """Writes beside `TensorBoard`, as a run of its own named `pruning`.
+    """Writes a run named `pruning` into the folder of a `TensorBoard` callback.
 
-    The names are `sparsity/<kernel>` and `threshold/<kernel>`, the lowest |score| of a weight that
-    is alive; the steps are epochs.
+    It has `sparsity/<kernel>` and `threshold/<kernel>`, the lowest |score| of a live weight; its
+    steps are epochs.
 
     Args:
-        callbacks: The callbacks of a `fit`: nothing is written where no `TensorBoard` is among
-            them.
+        callbacks: The callbacks of a `fit`. Without a `TensorBoard` among them nothing is written.
     """
 
     def __init__(self, callbacks: Iterable[keras.callbacks.Callback]):
         boards = [one for one in callbacks if isinstance(one, keras.callbacks.TensorBoard)]
         self._summary: Any = boards[0].summary if boards else None
-        # A file of ours in TensorBoard's own run would hide what it writes later.
+        # Another file in TensorBoard's own run would hide what it writes later.
         self._writers = [
             board.summary.create_file_writer(str(pathlib.Path(board.log_dir, "pruning")))
             for board in boards
         ]
 
     def write(self, lottery: Lottery, recipe: Recipe, epoch: int) -> None:
-        """Write what there is after an epoch.
+        """Write the values after an epoch.
 
         Args:
-            lottery: Whose kernels.
-            recipe: What ranks their weights. Kernels that are ranked by measuring the model have no
-                threshold, since that takes data and time.
+            lottery: The masks and kernels.
+            recipe: The recipe that ranks the weights. Kernels that a scorer ranks have no
+                threshold, since measuring the model takes data and time.
             epoch: The number of the epoch.
         """
         if not self._writers:
@@ -69,5 +68,5 @@ class LayerLog:
 
 
 def _alive(criterion: Callable, kernel: Kernel) -> np.ndarray:
-    """The sizes of the scores of the weights that are alive."""
+    """The magnitudes of the scores of live weights."""
     return np.abs(np.asarray(criterion(kernel))[kernel.mask])

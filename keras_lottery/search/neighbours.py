@@ -1,5 +1,4 @@
-"""The callbacks of a `fit` beside `Prune`: which there are, as Keras does not say, and which would
-not do what one thinks."""
+"""Finds the other callbacks of a `fit` with `Prune`, and those that would mislead."""
 
 import sys
 from collections.abc import Collection, Iterable
@@ -22,16 +21,16 @@ _LOGGERS = (
 def around(
     callback: keras.callbacks.Callback,
 ) -> tuple[list[keras.callbacks.Callback], list[keras.callbacks.Callback]]:
-    """The callbacks that Keras calls before one, and those that it calls after it.
+    """Find the callbacks that Keras calls before a callback, and those that it calls after it.
 
-    To be asked from within one of the callback's own hooks: the list that calls the hook is found
-    on the call stack, since nothing else leads to it.
+    Call it from one of the callback's own hooks: it finds the list that calls the hook on the call
+    stack, since nothing else leads to that list.
 
     Args:
         callback: The callback that asks.
 
     Returns:
-        Two lists; empty ones, if it is called by something else, as by a loop of one's own.
+        Two lists, which are empty if something else calls the hook, such as a loop of one's own.
     """
     frame: FrameType | None = sys._getframe()
     outermost: list[keras.callbacks.Callback] = []
@@ -54,11 +53,11 @@ def _flat(callbacks: keras.callbacks.CallbackList) -> list[keras.callbacks.Callb
 
 
 def deaf(before: Iterable[keras.callbacks.Callback], keys: Collection[str]) -> str | None:
-    """What to say of callbacks that come before `Prune` and so do not see what it logs, or `None`.
+    """Return a warning of callbacks before `Prune`, which do not see what it logs, or `None`.
 
     Args:
-        before: The callbacks that come before it.
-        keys: What it logs.
+        before: The callbacks that come before `Prune`.
+        keys: The names of the values that it logs.
     """
     names = [
         type(one).__name__
@@ -78,17 +77,17 @@ def deaf(before: Iterable[keras.callbacks.Callback], keys: Collection[str]) -> s
 def refuse_early_choice(
     callbacks: Iterable[keras.callbacks.Callback], outlook: Outlook
 ) -> str | None:
-    """Look for callbacks that may choose an epoch from before the last pruning, which is denser.
+    """Look for callbacks that may choose an epoch before the last pruning, which is denser.
 
     Args:
-        callbacks: The callbacks beside `Prune`.
-        outlook: When it prunes.
+        callbacks: The other callbacks of the `fit`.
+        outlook: The outlook, which knows when `Prune` prunes.
 
     Returns:
-        What to say of those that only save such an epoch, or `None`.
+        A warning of callbacks that only save such an epoch, or `None`.
 
     Raises:
-        ValueError: If one would put such an epoch's weights into the model.
+        ValueError: If a callback would put the weights of such an epoch into the model.
     """
     epoch = outlook.last_pruning()
     if epoch is None or epoch <= outlook.first_epoch:

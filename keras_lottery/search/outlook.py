@@ -1,4 +1,4 @@
-"""What a `fit` will make of a pruning schedule, and what it made of it, in numbers."""
+"""`Outlook` foresees how far a `fit` follows a pruning schedule, and tells how far it did."""
 
 import dataclasses
 import math
@@ -16,14 +16,14 @@ class Outlook:
 
     Args:
         courses: Where each schedule leads within the `fit`.
-        achieved: The highest target of each that prunes no more than there is at its beginning.
-        sparsity: What sparsity the model has then.
-        unit: What the schedules count: `"epoch"` or `"step"`.
-        first_epoch: The epoch it begins at.
-        epochs: The epoch it ends before.
-        steps: How many steps an epoch has; 1, if the schedules count epochs.
-        steps_per_execution: How many of them run in one execution.
-        rewinds: Whether every pruning is followed by a rewind, and so none takes place at the end.
+        achieved: The highest target of each schedule that prunes nothing at the `fit`'s beginning.
+        sparsity: The sparsity of the model at the beginning.
+        unit: The unit that the schedules count: `"epoch"` or `"step"`.
+        first_epoch: The epoch that the `fit` begins with.
+        epochs: The epoch that it ends before.
+        steps: The number of steps in an epoch; 1 if the schedules count epochs.
+        steps_per_execution: The number of steps that run in one execution.
+        rewinds: Whether a rewind follows every pruning, so that none takes place at the end.
     """
 
     courses: Mapping[str | None, Course]
@@ -37,7 +37,7 @@ class Outlook:
     rewinds: bool
 
     def unfinished(self) -> str | None:
-        """What to say if this `fit` ends before a schedule does, or before it begins; or `None`."""
+        """Return a warning if this `fit` ends before a schedule begins or ends, or `None`."""
         said = []
         for pattern, course in self.courses.items():
             last = self.epochs * self.steps - self.rewinds
@@ -60,16 +60,16 @@ class Outlook:
             )
         if said and self.epochs - self.first_epoch == 1:
             said.append(
-                "In a loop of fits of one epoch count on, or the schedule begins anew in each: "
+                "In a loop of fits of one epoch, count on, or every fit begins the schedule anew: "
                 "fit(initial_epoch=epoch, epochs=epoch + 1)."
             )
         return " ".join(said) or None
 
     def begins_anew(self, trained: int) -> str | None:
-        """What to say if a schedule begins anew in this `fit`, or `None`.
+        """Return a warning if a schedule begins anew in this `fit`, or `None`.
 
         Args:
-            trained: How many epochs the last `fit` came to.
+            trained: The number of epochs at the end of the last `fit`.
         """
         ahead = [
             pattern
@@ -86,12 +86,12 @@ class Outlook:
         )
 
     def fallen_short(self, epoch: int, due: Patterns, sparsity: float) -> str | None:
-        """What to say if less was pruned in the end than was asked for, or `None`.
+        """Return a warning if less was pruned in the end than was asked for, or `None`.
 
         Args:
-            epoch: How many epochs are trained.
-            due: What was asked for at the last pruning.
-            sparsity: What sparsity the model has.
+            epoch: The number of epochs that are trained.
+            due: The targets of the last pruning.
+            sparsity: The sparsity of the model.
         """
         for pattern, course in self.courses.items():
             asked = course.reached if course.endless else course.asked
@@ -121,13 +121,13 @@ class Outlook:
     def _epoch_of(self, step: int) -> int:
         """The first epoch whose end sees the pruning that is due at a step."""
         epoch, inside = divmod(step, self.steps)
-        # A step inside an execution is served at its end, which may be that of the epoch.
+        # A step inside an execution takes effect at its end, which may be that of the epoch.
         return epoch + (
             math.ceil(inside / self.steps_per_execution) * self.steps_per_execution >= self.steps
         )
 
     def _epochs_to(self, step: int) -> int:
-        """How many epochs a `fit` needs for what is due at a step to be pruned."""
+        """The number of epochs that a `fit` needs to prune what is due at a step."""
         return math.ceil((step + self.rewinds) / self.steps)
 
     def _end(self) -> str:

@@ -1,4 +1,4 @@
-"""The schedules of a `Prune`: that of most kernels, and those of some."""
+"""`Planned` has the schedules of a `Prune`: one for most kernels, and others by pattern."""
 
 import dataclasses
 from collections.abc import Callable, Mapping
@@ -11,11 +11,11 @@ from keras_lottery.model import variables
 
 @dataclasses.dataclass(frozen=True)
 class Planned:
-    """Schedules by the pattern of `overrides` that they are for; by `None`, that of all others.
+    """Schedules by pattern of `overrides`; under `None` is the schedule of all other kernels.
 
     Args:
-        schedules: What each asks for at a step.
-        plans: The same without pauses, see `schedules.plan`.
+        schedules: Functions of a step that return the target.
+        plans: The same schedules without pauses, see `schedules.plan`.
     """
 
     schedules: dict[str | None, Schedule]
@@ -23,14 +23,14 @@ class Planned:
 
     @classmethod
     def of(cls, schedule: Callable, overrides: Mapping[str, Callable] | None) -> "Planned":
-        """The schedules as a user gives them.
+        """Make the record from the arguments of a user.
 
         Args:
-            schedule: Of any kind that `schedules.as_schedule` takes.
-            overrides: Others, by pattern.
+            schedule: A schedule of any kind that `schedules.as_schedule` takes.
+            overrides: Other schedules by pattern.
 
         Raises:
-            ValueError: If one is no schedule.
+            ValueError: If one of them is no schedule.
         """
         given: dict[str | None, Callable] = {None: schedule}
         given.update(overrides or {})
@@ -40,28 +40,28 @@ class Planned:
         )
 
     def targets(self, first: int, last: int) -> dict[str | None, float]:
-        """The most that each asks for from one step to another."""
+        """The highest target of each schedule between two steps, both included."""
         return {
             pattern: foresight.most(one, first, last) for pattern, one in self.schedules.items()
         }
 
     def courses(self, last: int) -> dict[str | None, foresight.Course]:
-        """Where each leads, and how far by a step."""
+        """The course of each schedule: where it leads, and how far it gets by a step."""
         return {
             pattern: foresight.course(one, self.plans[pattern], last)
             for pattern, one in self.schedules.items()
         }
 
     def prunes_before(self, step: int) -> bool:
-        """Whether one asks for any pruning before a step."""
+        """Return whether a schedule asks for any pruning before a step."""
         return step > 0 and any(course.reached for course in self.courses(step - 1).values())
 
-    def achieved(self, lottery: Lottery, served: Mapping[str | None, float]) -> dict:
-        """The highest target of each that prunes no more.
+    def achieved(self, lottery: Lottery, targets: Mapping[str | None, float]) -> dict:
+        """The highest target of each schedule that prunes nothing any more.
 
         Args:
-            lottery: Whose kernels.
-            served: What they were pruned to.
+            lottery: The masks of the kernels.
+            targets: The highest targets that the kernels were pruned to.
         """
         patterns = {pattern: pattern for pattern in self.schedules if pattern is not None}
         own = variables.overridden(patterns, lottery.names)
@@ -73,11 +73,11 @@ class Planned:
             size = sum(sizes[name] for name in names)
             # A target is rounded to whole weights in each kernel.
             pruned = size - sum(alive[name] for name in names) + len(names) / 2
-            reached[pattern] = max(served.get(pattern, 0.0), pruned / size if size else 1.0)
+            reached[pattern] = max(targets.get(pattern, 0.0), pruned / size if size else 1.0)
         return reached
 
     def describe(self, unit: str) -> str:
-        """Where the schedule of most kernels leads, in a few words."""
+        """Say in a few words where the schedule of most kernels leads."""
         course = self.courses(0)[None]
         others = "".join(f", another in {pattern!r}" for pattern in self.schedules if pattern)
         if course.endless:

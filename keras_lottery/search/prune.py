@@ -30,54 +30,54 @@ _HORIZON = 128
 class Prune(keras.callbacks.Callback):
     """Prunes by a schedule during `model.fit`, and rewinds after each pruning if told to.
 
-    A pruning takes place before the epoch (or step) at which the schedule asks for more than there
-    is, so what a callback sees at the end of an epoch is a trained model. Without a rewind there is
-    a last one at the end of training, if it is due; with one there is none, since it would throw
-    away what was trained.
+    A pruning takes place before the epoch (or step) at which the schedule asks for more sparsity
+    than the model has, so a callback sees a trained model at the end of an epoch. At the end of
+    training there is a last pruning if it is due. With `rewind` there is none, since the rewind
+    would throw away what was trained.
 
-    Adds `sparsity` to the logs of every epoch: that with which it was trained. The history gets
-    `sparsity_after`, too: that after the pruning which followed the epoch, so that its last value
-    is the sparsity of the trained model. Its place among the callbacks:
-    - before those that read it (`CSVLogger`, `TensorBoard`, which gets every kernel's sparsity and
-      threshold as well, as the run `pruning`);
+    The logs of every epoch get `sparsity`, with which the epoch was trained. The history also gets
+    `sparsity_after`, the sparsity after the pruning that followed the epoch; its last value is the
+    sparsity of the trained model. The place of `Prune` among the callbacks:
+    - before callbacks that read the sparsity (`CSVLogger`, `TensorBoard`, which also gets every
+      kernel's sparsity and threshold, as the run `pruning`);
     - before `BackupAndRestore`, and with a `backup` of its own;
     - before or after `EarlyStopping(restore_best_weights=True)`, which must begin after the last
-      pruning (`start_from_epoch`): an error otherwise, before training;
+      pruning (`start_from_epoch`), else `fit` raises an error before training;
     - before or after `ModelCheckpoint`; with `save_best_only=True` let it begin in a second `fit`,
-      after the last pruning, since earlier epochs are denser: a warning otherwise.
+      after the last pruning, since earlier epochs are denser; else `fit` warns.
 
     A `fit` counts from its `initial_epoch`, and so does the schedule: in a loop of single epochs
-    write `fit(initial_epoch=epoch, epochs=epoch + 1)`. A schedule that cannot be finished is said.
+    write `fit(initial_epoch=epoch, epochs=epoch + 1)`. `fit` warns if it ends before the schedule.
 
-    A rewind takes back the optimizer and the learning rate it holds, not what other callbacks
-    remember: `ReduceLROnPlateau` goes on counting, `LearningRateScheduler` goes by the epoch.
+    A rewind takes back the optimizer and its learning rate, not the memory of other callbacks:
+    `ReduceLROnPlateau` goes on counting, `LearningRateScheduler` goes by the epoch.
 
     Args:
         schedule: A function from the number of epochs (or steps) trained to the sparsity that is
             due, in [0, 1]: one of `keras_lottery.schedules`, your own, or a tfmot
-            `PruningSchedule`. What is due at 0 is pruned before any training: too early for a
-            criterion that looks back at earlier values.
+                `PruningSchedule`. A target at 0 is pruned to before any training: too early for a
+                criterion that looks back at earlier values.
         recipe: How to rank, drop and restart weights: a `keras_lottery.Recipe`, whose settings are
             `criterion`, `scope`, `granularity`, `restart_from`, `hold_at`, `include`, `exclude` and
             `otherwise`; or a criterion alone, such as `"movement"`.
         overrides: Other schedules for some kernels: a dict from a regular expression, searched in
             the kernel's name, to the schedule. They hold in each of these kernels, whatever the
-            scope, which is then over the others.
-        data: What a criterion that measures looks at, such as `"snip"`: a pair of arrays `(x, y)`,
+                scope, which then covers the other kernels.
+        data: The data that a criterion such as `"snip"` measures with: a pair of arrays `(x, y)`,
             or batches of such pairs that can be read again.
         rewind: A policy of `keras_lottery.rewind`, or `None` to train on without rewinding.
-        unit: What the schedule counts: `"epoch"` or `"step"`. A step inside one execution of
-            `steps_per_execution` steps is served at the end of that execution.
+        unit: The unit that the schedule counts: `"epoch"` or `"step"`. A pruning that is due inside
+            one execution of `steps_per_execution` steps takes place at the end of that execution.
         seed: Seed of the random choices.
-        backup: A file to keep the masks in, so that an interrupted `fit` can go on where
-            `BackupAndRestore` takes it up again. It stays after training, as only you know when the
+        backup: A file to save the masks in, so that an interrupted `fit` can go on where
+            `BackupAndRestore` resumes it. The file stays after training, as only you know when the
             result is safe; a `fit` that begins anew replaces it.
 
     Raises:
-        ValueError: If an argument is wrong. In `fit`: if nothing matched, or the model has masks
-            already over other kernels than the recipe chooses, or with another `hold_at`, or the
-            masks of an interrupted training are missing or do not belong to the
-            weights, or another callback would restore a denser epoch.
+        ValueError: If an argument is wrong. In `fit`: if a pattern matches no kernel, or the model
+            has masks already over other kernels or with another `hold_at` than the recipe's, or the
+            masks of an interrupted training are missing or do not belong to the weights, or another
+            callback would restore a denser epoch.
         MaskError: In `fit`, at the end of an epoch: if a pruned weight does not have the value it
             is held at.
 
@@ -125,7 +125,7 @@ class Prune(keras.callbacks.Callback):
         self.lottery: Any = None  # a `Lottery`, once a training has begun
 
     def __repr__(self) -> str:
-        """Where it prunes to, how, and how far it is."""
+        """Say where it prunes to, how, and how far it has come."""
         so_far = "" if self.lottery is None else f"; {self.lottery.sparsity:.4g} now"
         how = ", ".join(map(lookup.name_of, (self.recipe.criterion, self.recipe.scope)))
         rewinding = "" if self.rewind is None else f", rewinding {self.rewind}"
@@ -144,7 +144,7 @@ class Prune(keras.callbacks.Callback):
     async_safe = True
 
     def on_train_begin(self, logs: dict[str, Any] | None = None) -> None:
-        """Attach the masks, and look at the callbacks beside this one."""
+        """Attach the masks, and check the other callbacks."""
         distribution.refuse_workers(self.model)
         before, after = neighbours.around(self)
         self._keeper = resuming.look_at(before, after, self.backup)
@@ -154,25 +154,25 @@ class Prune(keras.callbacks.Callback):
         self._clock = Clock(self.model, self.params.get("steps"))
         self._log = LayerLog([*before, *after])
         self._begun = False
-        self._served: int | None = None
-        self._due: dict[str | None, float] | None = None
+        self._last_asked: int | None = None
+        self._last_targets: dict[str | None, float] | None = None
         self._event: _Event | None = None
 
     def on_epoch_begin(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
-        """Take up an interrupted training; prune and rewind, if an epoch's schedule asks for it."""
+        """Resume an interrupted training; prune and rewind if a schedule of epochs asks for it."""
         if self._begun:
             self._event = None
         else:
             self._begin(epoch)
             self._look_ahead(self._clock.steps_per_epoch)
-        self._arrive("epoch", epoch, batch=0)
+        self._act_after("epoch", epoch, batch=0)
         self._clock.begin_epoch()
         if epoch > self._first_epoch:
             self._announcer.note_epoch()
 
     def on_train_batch_begin(self, batch: int, logs: dict[str, Any] | None = None) -> None:
-        """Prune and rewind, if a step's schedule asks for it."""
-        self._arrive("step", self._clock.steps + batch, batch)
+        """Prune and rewind if a schedule of steps asks for it."""
+        self._act_after("step", self._clock.steps + batch, batch)
 
     def on_train_batch_end(self, batch: int, logs: dict[str, Any] | None = None) -> None:
         """Note that a batch has ended. Keras may call this from threads, in any order."""
@@ -196,7 +196,7 @@ class Prune(keras.callbacks.Callback):
             backups.save(self.backup, self.lottery, self._clock.epochs, self._clock.steps)
 
     def on_train_end(self, logs: dict[str, Any] | None = None) -> None:
-        """Verify the masks; prune a last time, if it is due and nothing is rewound."""
+        """Verify the masks, and prune a last time if it is due and there is no `rewind`."""
         if not self._begun:
             # There was no epoch to do.
             self._begin(keras_internals.resumed_at(self.model) or self.params["epochs"])
@@ -213,14 +213,13 @@ class Prune(keras.callbacks.Callback):
     # What they do.
 
     def next_event(self, step: int) -> int | None:
-        """The next step, after `step`, before which this callback acts: `keras_lottery.fit` stops
-        there.
+        """Return the next step after which this callback acts, where `keras_lottery.fit` stops.
 
         Args:
-            step: How many steps are trained, counted from epoch 0.
+            step: The number of trained steps, counted from epoch 0.
 
         Returns:
-            How many will be trained then, or `None` if there is no such step.
+            A number of trained steps above `step`, or `None` if there is no such step.
         """
         events = []
         if self.unit == "step":
@@ -233,7 +232,7 @@ class Prune(keras.callbacks.Callback):
         return min(events, default=None)
 
     def _begin(self, epoch: int) -> None:
-        """This `fit` goes on after as many epochs were trained before."""
+        """Begin a `fit` after this number of epochs was trained before."""
         self._begun, self._first_epoch = True, epoch
         steps = resuming.take_up(self.backup, self.lottery, epoch, self._keeper, self._continued)
         resumed = steps is not None
@@ -249,8 +248,8 @@ class Prune(keras.callbacks.Callback):
         steps = self._clock.steps_per_epoch
         if epoch and steps is None and "step" in (self.unit, self.rewind and self.rewind.unit):
             raise ValueError(
-                f"Training goes on from epoch {epoch}, and how many steps that is cannot be told: "
-                "give `steps_per_epoch` to `fit`."
+                f"Training goes on from epoch {epoch}, and the number of steps before it is not "
+                "known: give `steps_per_epoch` to `fit`."
             )
         return epoch * (steps or 0)
 
@@ -259,9 +258,11 @@ class Prune(keras.callbacks.Callback):
             self._first_epoch, self.params["epochs"], steps, self.model.steps_per_execution
         )
 
-    def _arrive(self, unit: str, done: int, batch: int) -> None:
-        """`done` epochs or steps are trained, and a batch is to come: save the rewind point or
-        prune, if that is due now."""
+    def _act_after(self, unit: str, done: int, batch: int) -> None:
+        """Save the rewind point or prune if that is due after `done` epochs or steps.
+
+        `batch` is the number of the next batch in its epoch.
+        """
         if not self._point_saved and unit == self.rewind.unit and done >= self.rewind.at:
             if done > self.rewind.at:
                 raise ValueError(
@@ -279,14 +280,14 @@ class Prune(keras.callbacks.Callback):
                 self._rewind(done)
 
     def _prune_if_due(self, done: int) -> bool:
-        """Whether anything was pruned."""
+        """Prune to the targets of the schedules, and return whether any weight was pruned."""
         # Several steps may have gone by in one execution.
-        first = done if self._served is None else self._served + 1
+        first = done if self._last_asked is None else self._last_asked + 1
         targets = self._planned.targets(first, done)
-        self._served = done
-        if targets == self._due or not any(targets.values()):
+        self._last_asked = done
+        if targets == self._last_targets or not any(targets.values()):
             return False
-        self._due = targets
+        self._last_targets = targets
         self._sync()
         before = self.lottery.alive_counts
         self.lottery.prune(
@@ -317,7 +318,7 @@ class Prune(keras.callbacks.Callback):
         self._clock.note_rewind(iterations)
 
     def _repeat(self) -> None:
-        """Prune and rewind as before: JAX has put the variables back to what they were then, and
+        """Prune and rewind again, since JAX has put back the variables of before the pruning, and
         TensorFlow has counted a step of the optimizer."""
         self.lottery.set_masks(self.lottery.masks)
         if self.rewind is not None:

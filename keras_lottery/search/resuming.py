@@ -1,5 +1,4 @@
-"""A `fit` that goes on where another one was killed: by the weights of `BackupAndRestore` and the
-masks of `Prune`."""
+"""Resumes a killed `fit` from the weights of `BackupAndRestore` and the masks of `Prune`."""
 
 import json
 import pathlib
@@ -19,19 +18,21 @@ def look_at(
     after: Iterable[keras.callbacks.Callback],
     path: str | None,
 ) -> keras.callbacks.BackupAndRestore | None:
-    """Find `BackupAndRestore`, and refuse or warn of what it could not go on from.
+    """Find `BackupAndRestore`, and refuse or warn of settings that it could not resume from.
 
     Args:
         before: The callbacks that come before `Prune`.
-        after: Those that come after it.
+        after: The callbacks that come after it.
         path: The backup of the masks, or `None`.
 
     Raises:
         ValueError: If one of its files is missing or cannot be read, or it saves in the midst of
             an epoch.
     """
-    kept = (one for one in (*before, *after) if isinstance(one, keras.callbacks.BackupAndRestore))
-    keeper = next(kept, None)
+    keepers = (
+        one for one in (*before, *after) if isinstance(one, keras.callbacks.BackupAndRestore)
+    )
+    keeper = next(keepers, None)
     if keeper is None:
         return None
     _refuse_half_written(keeper)
@@ -53,12 +54,12 @@ def take_up(
     Args:
         path: The backup of the masks, or `None` if there is none.
         lottery: The `Lottery` of a model that has its weights already.
-        epoch: How many epochs are trained.
-        keeper: The `BackupAndRestore` that says so, or `None`.
+        epoch: The number of epochs that are trained.
+        keeper: The `BackupAndRestore` that resumes the training, or `None`.
         continued: Whether the masks were on the model before this `fit`.
 
     Returns:
-        How many steps are trained, or `None` if it does not go on from one.
+        The number of steps that are trained, or `None` if no training is resumed.
 
     Raises:
         ValueError: If the masks are not those of this epoch and these weights.
@@ -83,16 +84,15 @@ def take_up(
 
 
 def refuse_lost_masks(epoch: int, place: str) -> None:
-    """Raise a `ValueError`: without the masks of an interrupted training, what it pruned would come
-    back.
+    """Raise a `ValueError`, since weights come back without the masks of an interrupted training.
 
     Args:
-        epoch: How many epochs are trained.
-        place: The same in what the schedule counts, as in `"step 10"`.
+        epoch: The number of epochs that are trained.
+        place: The same in the unit of the schedule, such as `"step 10"`.
     """
     raise ValueError(
-        f"Training goes on from epoch {epoch}, where the schedule has pruned already, and there "
-        "are no masks of it. Give `backup` (a file name) to keep them beside BackupAndRestore, or "
+        f"Training goes on from epoch {epoch}, where the schedule has pruned already, and the "
+        "masks are lost. Give `backup` (a file name) to save them beside BackupAndRestore, or "
         f"a schedule that begins at {place}. The zeros in weights that were saved give the masks "
         "back: load them, and call `Lottery.from_zeros(model)` before `fit`."
     )

@@ -1,4 +1,4 @@
-"""When to rewind to, and what: policies for `Prune` and `rounds`.
+"""Rewind policies for `Prune` and `rounds`: what goes back after a pruning, and to which point.
 
 Each function but `check` takes settings and returns a `Rewind`.
 """
@@ -24,7 +24,7 @@ class Rewind:
     """A rewind point and what goes back to it after a pruning.
 
     Args:
-        at: The point: how many steps or epochs of training come before it. 0 is initialisation.
+        at: The number of steps or epochs of training before the point. 0 is initialisation.
         unit: `"step"` or `"epoch"`.
         restore: A function of a `Lottery` that puts it back to its saved point.
 
@@ -60,12 +60,12 @@ def to_start() -> Rewind:
 def to_step(step: int) -> Rewind:
     """Rewind everything to its value after `step` training steps (Frankle et al. 2020, section 4).
 
-    The papers train on for as many steps as are left then, and nothing here ends a training early:
-    of T steps in all, train T - `step` after the rewind. Within an epoch that takes a `fit` with
-    other `steps_per_epoch` or `epochs`; for whole epochs use `to_epoch`.
+    The papers train on for the steps that are left at the point: of T steps in all, train
+    T - `step` after the rewind. Nothing here ends a training early, so give `fit` another
+    `steps_per_epoch` or `epochs`; for whole epochs use `to_epoch`.
 
     Args:
-        step: How many steps of training come before the point, 0 or more.
+        step: The number of training steps before the point, 0 or more.
 
     Returns:
         A `Rewind`.
@@ -82,11 +82,11 @@ def to_step(step: int) -> Rewind:
 def to_epoch(epoch: int) -> Rewind:
     """Rewind everything to its value after `epoch` training epochs.
 
-    Training goes on at that epoch if `fit` gets it as `initial_epoch`, and so ends when it would
-    have without a rewind.
+    Give `fit` this epoch as `initial_epoch`: training then goes on from it, and ends when it would
+    have ended without a rewind.
 
     Args:
-        epoch: How many epochs of training come before the point, 0 or more.
+        epoch: The number of training epochs before the point, 0 or more.
 
     Returns:
         A `Rewind`.
@@ -104,7 +104,7 @@ def learning_rate(point: Rewind | None = None) -> Rewind:
     """Keep the trained weights; rewind only the optimizer (Renda et al. 2020, section 3).
 
     The optimizer's iteration count, learning rate and slots go back to the point, so that a
-    learning-rate schedule runs again from there; the weights go on from where they are.
+    learning-rate schedule runs again from there; the weights keep their trained values.
 
     Args:
         point: Where the optimizer goes back to. Defaults to `to_start()`.
@@ -119,11 +119,11 @@ def learning_rate(point: Rewind | None = None) -> Rewind:
 
 
 def check(policy: Rewind | None, recipe: Recipe) -> None:
-    """Refuse what is no policy, and an action on survivors that would never take place.
+    """Refuse a `rewind` that is no policy, or that leaves the recipe's `restart_from` no use.
 
     Args:
-        policy: What was given as `rewind`.
-        recipe: The recipe beside it.
+        policy: The argument `rewind`.
+        recipe: The recipe that was given with it.
 
     Raises:
         ValueError: If `policy` is neither `None` nor a `Rewind`, or leaves weights alone while

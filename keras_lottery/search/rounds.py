@@ -26,15 +26,15 @@ class Round:
     """One round of iterative pruning, before its training.
 
     Args:
-        index: 0 is the dense network; after that, how often it was pruned.
+        index: The number of prunings so far; 0 is the dense network.
         model: The compiled model to train, masks attached. It is the same model in every round.
         ticket: The masks of this round and the values at the rewind point.
-        alive_counts: How many weights of each kernel are alive, by name.
+        alive_counts: The number of live weights of each kernel, by name.
         sparsity: The fraction of all kernels' weights that is pruned, in [0, 1].
-        callbacks: For `model.fit`. They verify the masks at every epoch and log the sparsity; with
-            a rewind point during training, round 0 needs them to save it.
-        initial_epoch: For `model.fit`: where training starts if rewound to the end of an epoch,
-            else 0, also if rewound to a step.
+        callbacks: The callbacks to give to `model.fit`. They verify the masks at every epoch and
+            log the sparsity; with a rewind point during training, round 0 needs them to save it.
+        initial_epoch: The `initial_epoch` to give to `model.fit`: the epoch that training is
+            rewound to, else 0, also after a rewind to a step.
         controls: A dict from the name of a control to a function of a seed that makes its model;
             see `control`.
     """
@@ -54,22 +54,22 @@ class Round:
         return 1 - self.sparsity
 
     def control(self, kind: str, seed: int = 0) -> keras.Model:
-        """A compiled model of the same sparsity that is no ticket, to compare with.
+        """Make a compiled model of the same sparsity that is no ticket, to compare with.
 
         Args:
             kind: `"reinit"` (the ticket's masks on a model of its own, weights drawn anew: train it
                 from step 0 whatever the rewind point), `"random_mask"` (the ticket's initial values
                 under a random mask with the same counts in each kernel, drawn at the same
                 granularity; in blocks that do not divide their axis the counts may differ a little,
-                as the last ones are smaller) or `"shuffle_layerwise"` (likewise, each kernel's mask
-                permuted weight by weight: the counts are the same). Under those two, survivors
-                become what they do in the search, by its `restart_from`; an action on them that
-                looks at trained weights finds those of the rewind point.
+                as the last ones are smaller) or `"shuffle_layerwise"` (the same values under each
+                    kernel's own mask, permuted weight by weight: the counts are the same). In these
+                    two, survivors restart as in the search, by its `restart_from`; an action that
+                    looks at trained weights gets those of the rewind point.
             seed: Seed of the control's random choices.
 
         Returns:
-            A model with masks attached. The next call for the same kind, of this round or another,
-            gives the same model, set up anew.
+            A model with masks attached. The next call for the same kind, in this round or another,
+            returns the same model, set up anew.
 
         Raises:
             ValueError: If there is no such control.
@@ -100,32 +100,31 @@ def rounds(
     Args:
         make_model: Makes a built and compiled model. Called once, and once more for each kind of
             control.
-        count: How often to prune.
-        rate: The fraction of the remaining weights to prune each time, in [0, 1].
+        count: The number of prunings.
+        rate: The fraction of the live weights to prune each time, in [0, 1].
         recipe: How to rank, drop and restart weights: a `keras_lottery.Recipe`, whose settings are
             `criterion`, `scope`, `granularity`, `restart_from`, `hold_at`, `include`, `exclude` and
             `otherwise`; or a criterion alone, such as `"movement"`.
         overrides: Other rates for some kernels: a dict from a regular expression, searched in the
             kernel's name, to the rate. Frankle & Carbin prune the output layer at half the rate.
-        data: What a criterion that measures looks at, such as `"snip"`: a pair of arrays `(x, y)`,
+        data: The data that a criterion such as `"snip"` measures with: a pair of arrays `(x, y)`,
             or batches of such pairs that can be read again.
         rewind: A policy of `keras_lottery.rewind`, or `None` to train on from the trained weights
             (fine-tuning). If it rewinds to a step or epoch of training, pass
-            `callbacks=round.callbacks` to `fit`, and train the later rounds only for what is left
-            then: to an epoch, with `initial_epoch=round.initial_epoch`; to step k of T, for T - k
-            steps, as `fit` cannot begin in the middle of an epoch.
+                `callbacks=round.callbacks` to `fit`, and train later rounds only for what is left:
+                after a rewind to an epoch with `initial_epoch=round.initial_epoch`, after a rewind
+                to step k of T for T - k steps, as `fit` cannot begin in the middle of an epoch.
         seed: Seed of the random choices.
-        start: The `ticket` of an earlier run's round: begin with that round again, instead of round
-            0, and go on as that run did, with the same arguments. A ticket does not hold the
-            trained weights that the criterion `least_change` and `rewind_unless_shrinking` look
-            back at.
+        start: The `ticket` of a round of an earlier run with the same arguments. The loop begins
+            with that round instead of round 0, and goes on as that run did. A ticket does not hold
+            the trained weights that `least_change` and `rewind_unless_shrinking` look back at.
 
     Yields:
         A `Round`.
 
     Raises:
-        ValueError: If an argument is wrong, or differs from what `start` was found with, or the
-            rewind point was not reached in round 0.
+        ValueError: If an argument is wrong, or differs from those of the run that `start` is from,
+            or round 0 did not reach the rewind point.
         MaskError: If the body's training broke the masks.
 
     Example:

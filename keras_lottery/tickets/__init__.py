@@ -1,1 +1,1 @@
-"""What a search ends in, and the files it is kept in."""
+"""Tickets, in which every search ends, and their files."""

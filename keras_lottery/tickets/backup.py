@@ -1,9 +1,9 @@
 """The state of a `Lottery` in a file, so that interrupted training can go on.
 
-The weights are saved by another, such as `BackupAndRestore`, before or after this: an interruption
-may come between the two. So the states after the last two epochs are kept, each with a digest of
-the weights that it belongs to, and they stay after training: only who starts it anew knows that its
-result was safe.
+Another callback, such as `BackupAndRestore`, saves the weights before or after this: an
+interruption may come between the two. So the states after the last two epochs are saved, each with
+a digest of the weights that it belongs to. They stay after training: only the user knows that its
+result is safe.
 """
 
 import hashlib
@@ -20,13 +20,13 @@ from keras_lottery.tickets import file as ticket_file
 
 
 def save(path: str, lottery: Lottery, epoch: int, steps: int) -> None:
-    """Write the state of a `Lottery` after an epoch, and keep that of the epoch before.
+    """Write the state of a `Lottery` after an epoch, and keep the state of the epoch before.
 
     Args:
         path: The file. The older one is beside it, with `.previous` added to its name.
         lottery: The `Lottery` to save.
-        epoch: How many epochs are trained.
-        steps: How many steps they had.
+        epoch: The number of epochs that are trained.
+        steps: The number of steps in them.
     """
     state = lottery.state
     groups = {
@@ -66,32 +66,32 @@ def restore(path: str, lottery: Lottery, epoch: int) -> int | None:
     Args:
         path: The file.
         lottery: A `Lottery` over a model of the same architecture, with the weights of that epoch.
-        epoch: How many epochs are trained.
+        epoch: The number of epochs that are trained.
 
     Returns:
-        How many steps are trained, or `None` if there is no file.
+        The number of steps that are trained, or `None` if there is no file.
 
     Raises:
         TicketError: If a file is damaged.
-        ValueError: If it is of another architecture, only of other epochs, or the model's weights
-            are not those that it was saved with.
+        ValueError: If the file is of another architecture or has only other epochs, or the model's
+            weights are not those that the state was saved with.
     """
-    found = _found(path)
-    if not found:
+    states = _saved_states(path)
+    if not states:
         return None
     file = next(
-        (file for file, (_, _, numbers) in found.items() if numbers["epoch"] == epoch), None
+        (file for file, (_, _, numbers) in states.items() if numbers["epoch"] == epoch), None
     )
     if file is None:
         raise ValueError(
             f"`backup`={path!r} holds the masks of training up to epoch "
-            f"{' or '.join(str(n['epoch']) for _, _, n in found.values())}, and training goes "
+            f"{' or '.join(str(n['epoch']) for _, _, n in states.values())}, and training goes "
             f"on from epoch {epoch}: {_anew(path)}."
         )
-    masks, arrays, numbers = found[file]
+    masks, arrays, numbers = states[file]
     digest = _digest(lottery)
     if digest != numbers["weights"]:
-        raise ValueError(_mismatch(path, epoch, digest, found))
+        raise ValueError(_mismatch(path, epoch, digest, states))
     lottery.load_state(_state(masks, arrays, numbers, lottery))
     newest, _, _ = _files(path)
     if file != newest:
@@ -103,7 +103,7 @@ def restore(path: str, lottery: Lottery, epoch: int) -> int | None:
 
 def epoch_of(path: str) -> int | None:
     """The last epoch after which there is a state in the file, or `None` if there is no file."""
-    return max((numbers["epoch"] for _, _, numbers in _found(path).values()), default=None)
+    return max((numbers["epoch"] for _, _, numbers in _saved_states(path).values()), default=None)
 
 
 def mark_finished(path: str) -> None:
@@ -114,7 +114,7 @@ def mark_finished(path: str) -> None:
 
 
 def is_finished(path: str) -> bool:
-    """Whether the training that the file is of has come to its end."""
+    """Return whether the training that the file belongs to has come to its end."""
     return _files(path)[2].exists()
 
 
@@ -129,7 +129,7 @@ def _files(path: str) -> tuple[pathlib.Path, pathlib.Path, pathlib.Path]:
     return pathlib.Path(path), pathlib.Path(f"{path}.previous"), pathlib.Path(f"{path}.finished")
 
 
-def _found(path: str) -> dict[pathlib.Path, tuple]:
+def _saved_states(path: str) -> dict[pathlib.Path, tuple]:
     newest, previous, _ = _files(path)
     return {
         file: ticket_file.decode(ticket_file.memory_map(file))
@@ -151,9 +151,9 @@ def _digest(lottery: Lottery) -> str:
     return digest.hexdigest()
 
 
-def _mismatch(path: str, epoch: int, digest: str, found: Any) -> str:
+def _mismatch(path: str, epoch: int, digest: str, states: Any) -> str:
     """Why the weights are not those that the masks were saved with, and what to do."""
-    other = [n["epoch"] for _, _, n in found.values() if n["weights"] == digest]
+    other = [n["epoch"] for _, _, n in states.values() if n["weights"] == digest]
     if other:
         return (
             f"Training goes on from epoch {epoch} with the weights of epoch {other[0]}: "

@@ -3,13 +3,13 @@
 A ticket file is a safetensors file, which any safetensors reader opens:
 
     8 bytes    length of the header, little endian
-    header     JSON: for each tensor its dtype, shape and place; in `__metadata__` our own JSON text
+    header     JSON: dtype, shape and place of each tensor; in `__metadata__` another JSON text
     data       "mask/<kernel>": the mask's bits, packed eight to a byte (uint8)
                "value/<variable>": the variable's value, in its own dtype
 
-Our text holds the format's version, the shape of every mask, the order of the variables, the
-user's metadata, and a SHA-256 digest of all of this and of every tensor: `decode` returns what
-`encode` was given, or raises.
+The text in `__metadata__` holds the format's version, the shape of every mask, the order of the
+variables, the user's metadata, and a SHA-256 digest of all of this and of every tensor: `decode`
+returns what `encode` was given, or raises.
 """
 
 from __future__ import annotations
@@ -65,7 +65,7 @@ class TicketError(ValueError):
 def encode(
     masks: Mapping[str, np.ndarray], values: Mapping[str, np.ndarray], metadata: Mapping[str, Any]
 ) -> bytes:
-    """The bytes of a ticket file; equal tickets have equal bytes.
+    """Return the bytes of a ticket file; equal tickets have equal bytes.
 
     Args:
         masks: Boolean arrays by kernel name.
@@ -124,7 +124,7 @@ def decode(data: bytes | mmap.mmap) -> tuple[Arrays, Arrays, dict[str, Any]]:
     content = _json_object(own["ticket"])
     if content.get("version") != VERSION:
         raise TicketError(
-            f"format version {content.get('version')!r}; this keras_lottery reads {VERSION}."
+            f"its format version is {content.get('version')!r}; this keras_lottery reads {VERSION}."
         )
     tensors = _tensors(header, data, start)
     expected = content.pop("sha256", None)
@@ -152,7 +152,7 @@ def write(path: str | os.PathLike[str], data: bytes) -> None:
         data: Its content.
 
     Raises:
-        TicketError: If the file cannot be written. An existing one is then as it was.
+        TicketError: If the file cannot be written. An existing file then stays as it was.
     """
     path = _checked(path)
     try:
@@ -162,7 +162,7 @@ def write(path: str | os.PathLike[str], data: bytes) -> None:
 
 
 def memory_map(path: str | os.PathLike[str]) -> mmap.mmap:
-    """The bytes of a file, read when they are looked at.
+    """Map a file into memory, whose bytes are read when they are used.
 
     Args:
         path: The file.

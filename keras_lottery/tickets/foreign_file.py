@@ -1,4 +1,4 @@
-"""`describe(data) -> str | None`: what a file is that is no ticket, by its first bytes.
+"""`describe(data) -> str | None` says by its first bytes what a file is that is no ticket.
 
 A ticket begins with the length of its header in eight bytes, of which the first may be anything
 and the last four are zero, as the header is limited; then comes a brace.
@@ -50,8 +50,8 @@ def describe(data: bytes | mmap.mmap) -> str | None:
         return "a TFLite file"
     if data[:4] == _ZIP:
         tail = data[-_ZIP_TAIL:]
-        found = (kind for name, kind in _ZIP_CONTENTS.items() if name in tail)
-        return next(found, "a zip archive")
+        kinds = (kind for name, kind in _ZIP_CONTENTS.items() if name in tail)
+        return next(kinds, "a zip archive")
     beginning = data[:64]
     for start, kind in _BEGINNINGS.items():
         if beginning.startswith(start):

@@ -1,4 +1,4 @@
-"""What a ticket says about how it was found, and what tickets of before said."""
+"""Makes and reads the metadata of a ticket, which say how it was found."""
 
 import re
 import warnings
@@ -18,18 +18,18 @@ _SEARCH = ("rate", "overrides", "rewind")
 
 
 def of(lottery: Lottery, rounds: int | None, history: Sequence[Any] | None) -> dict[str, Any]:
-    """What the ticket of a `Lottery` says.
+    """Make the metadata of a `Lottery`'s ticket.
 
     Args:
         lottery: The owner of the masks and of the rewind point.
-        rounds: How often was pruned, if rounds were counted.
+        rounds: The number of prunings, if rounds were counted.
         history: JSON-able results of the training, or `None`.
 
     Returns:
-        A JSON-able dict: `recipe`; `search` (the door that the masks came through, its amounts, the
-        rewind policy and the fingerprint of `data` that was measured with); `rounds`; `events`;
-        `steps` (how many the optimizer has made); `rewind_step`; `seed`; `sparsity`; `hold_at`
-        (`"freeze"` if the ticket's values of pruned weights are those that they are held at);
+        A JSON-able dict: `recipe`; `search` (the function that made the masks, such as `rounds`,
+        its amounts, the rewind policy and the fingerprint of the `data` that was measured with);
+        `rounds`; `events`; `steps` (the number of the optimizer's steps); `rewind_step`; `seed`;
+        `sparsity`; `hold_at` (`"freeze"` if pruned weights are held at their values in the ticket);
         `history`; `versions`.
     """
     search = dict(lottery.state.search)
@@ -80,18 +80,18 @@ def _versions() -> dict[str, str]:
 
 
 def hold_at(metadata: Mapping[str, Any]) -> str:
-    """What the ticket's pruned weights are held at: `"zero"`, or `"freeze"` for its own values."""
+    """The action that holds the ticket's pruned weights: `"zero"`, or `"freeze"` at its values."""
     return metadata.get("hold_at", metadata.get("pruned", "zero"))
 
 
 def criterion_of(metadata: Mapping[str, Any]) -> str | None:
-    """The criterion that a ticket was found with, if it says."""
+    """The criterion that a ticket was found with, or `None` if the metadata do not say."""
     criterion = upgraded(metadata).get("recipe", {}).get("criterion")
     return criterion["function"] if isinstance(criterion, Mapping) else criterion
 
 
 def upgraded(metadata: Mapping[str, Any]) -> dict[str, Any]:
-    """What a ticket says, in the words of today: version 1 had all settings side by side.
+    """Return metadata of version 1, which had all settings side by side, in today's form.
 
     >>> upgraded({"criterion": "movement", "granularity": "blocks(4)", "rate": 0.2})["recipe"]
     {'criterion': 'movement', 'granularity': {'blocks': {'width': 4}}}
@@ -111,19 +111,19 @@ def upgraded(metadata: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def refuse_differences(metadata: Mapping[str, Any], record: Mapping[str, Any]) -> None:
-    """Raise a `ValueError` if a ticket is known to be of a search with other settings.
+    """Raise a `ValueError` if the metadata say that a ticket is of a search with other settings.
 
     Warns where the ticket is of version 1, whose random choices came from other streams.
 
     Args:
-        metadata: What the ticket says.
-        record: The search that is to go on from it: its `recipe`, its `seed`, and its amounts.
+        metadata: The metadata of the ticket.
+        record: The search that goes on from the ticket: its `recipe`, its `seed`, and its amounts.
     """
-    found = upgraded(metadata)
-    theirs = {**found["search"], **found["recipe"]}
-    theirs |= {name: found[name] for name in ("seed", "rewind_step") if name in found}
-    ours = {**record, **record["recipe"]}
-    for name, value in ours.items():
+    known = upgraded(metadata)
+    theirs = {**known["search"], **known["recipe"]}
+    theirs |= {name: known[name] for name in ("seed", "rewind_step") if name in known}
+    wanted = {**record, **record["recipe"]}
+    for name, value in wanted.items():
         other = theirs.get(name)
         if name in ("recipe", "door") or name not in theirs:
             continue
@@ -136,8 +136,8 @@ def refuse_differences(metadata: Mapping[str, Any], record: Mapping[str, Any]) -
             )
     if "recipe" not in metadata:
         warnings.warn(
-            "`start` is a ticket of version 1: masks and values go on, but random choices (a "
-            "random criterion, reinit, controls) do not repeat those of the search it is from.",
+            "`start` is a ticket of version 1: the search goes on from its masks and values, but "
+            "random choices (a random criterion, reinit, controls) are other ones.",
             stacklevel=3,
         )
 

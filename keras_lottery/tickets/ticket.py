@@ -64,7 +64,7 @@ class Ticket:
                 )
 
     def __repr__(self) -> str:
-        """The counts, and what is known of the search: not the arrays."""
+        """Say the counts and what is known of the search, without the arrays."""
         alive = sum(int(np.count_nonzero(mask)) for mask in self.masks.values())
         size = sum(mask.size for mask in self.masks.values())
         kernels = f"{len(self.masks)} kernel{'s' if len(self.masks) > 1 else ''}"
@@ -84,19 +84,19 @@ class Ticket:
         rounds: int | None = None,
         history: Sequence[Any] | None = None,
     ) -> Ticket:
-        """The ticket that a `Lottery` holds now.
+        """Make a ticket of the present masks and rewind point of a `Lottery`.
 
         Args:
             lottery: The owner of the masks and of the rewind point.
-            rounds: For the record: how often was pruned.
-            history: For the record: JSON-able results of the training.
+            rounds: The number of prunings, for the record.
+            history: JSON-able results of the training, for the record.
 
         Returns:
             A `Ticket`, whose arrays are read-only: the values are not copied. Its metadata say how
             it was found: the recipe, the search with its amounts and rewind policy, the seed, the
-            steps, the fingerprint of data that was measured with, the versions. Where pruned
-            weights are held at other values than zero, those are their values in it, and its
-            metadata say `"hold_at": "freeze"`.
+            steps, the fingerprint of data that was measured with, the versions. If pruned weights
+            are held at other values than zero, the ticket has these values, and its metadata say
+            `"hold_at": "freeze"`.
 
         Raises:
             MaskError: If the masks are attached and do not hold.
@@ -118,13 +118,13 @@ class Ticket:
 
     @property
     def held_values(self) -> dict[str, np.ndarray]:
-        """What pruned weights are held at if it is not zero: by kernel name, 0 for live weights."""
+        """The values of pruned weights in the ticket, by kernel name; 0 for live weights."""
         return {name: np.where(mask, 0, self.values[name]) for name, mask in self.masks.items()}
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write the ticket to one file; an interrupted write leaves the old file as it was.
 
-        An existing file keeps its mode, and a symbolic link stays: what it points to is written.
+        An existing file keeps its mode. Of a symbolic link the file that it points to is written.
 
         Args:
             path: The file, conventionally `*.ticket`. It is in the safetensors format.
@@ -146,8 +146,8 @@ class Ticket:
             The `Ticket`, exactly as it was saved.
 
         Raises:
-            TicketError: If the file is missing, damaged in any bit, or not a ticket; it says what
-                else the file is, if that is known.
+            TicketError: If the file is missing, damaged in any bit, or not a ticket; the message
+                says what else the file is, if that is known.
         """
         with _naming(path):
             return cls(*ticket_file.decode(ticket_file.memory_map(path)))
@@ -163,10 +163,11 @@ class Ticket:
             model: A built model of the architecture that the ticket was found on.
 
         Returns:
-            The attached `Lottery`. Its rewind point is the ticket's. After a late one the optimizer
-            counts iterations from there, so that a learning-rate schedule goes on: compile the
-            model first. A ticket does not hold the optimizer's slots, and they stay as they are:
-            zero in a new one, for which Adam at a late count takes its first steps too large.
+            The attached `Lottery`, with the ticket's rewind point. If that point is late, the
+            optimizer counts iterations from it, so that a learning-rate schedule goes on: compile
+            the model first. A ticket does not hold the optimizer's slots, which stay as they are;
+            in a new optimizer they are zero, so that Adam's first steps at a late count are too
+            large.
 
         Raises:
             TicketError: If the architecture is another one, or the model has masks already; the
@@ -205,7 +206,7 @@ class Ticket:
         return lottery
 
     def renamed(self, model: keras.Model) -> Ticket:
-        """The ticket by the names that its variables have in a model.
+        """Return the ticket under the names that its variables have in a model.
 
         Args:
             model: A built model of the architecture that the ticket was found on.
@@ -214,49 +215,49 @@ class Ticket:
             A `Ticket` of the same arrays.
 
         Raises:
-            ValueError: If the architecture or a dtype is another, or the ticket masks what cannot
-                be pruned.
+            ValueError: If the architecture or a dtype is another, or the ticket masks a variable
+                that cannot be pruned.
         """
         names = variables.names_in(_shapes(self.values), model)
         own = variables.named(model)
         for name, value in self.values.items():
             if own[names[name]].dtype != value.dtype.name:
                 raise TicketError(
-                    f"{name!r} is {value.dtype.name} in it and {own[names[name]].dtype} in the "
-                    "model."
+                    f"{name!r} is {value.dtype.name} in the ticket and {own[names[name]].dtype} in "
+                    "the model."
                 )
         masks = {names[name]: mask for name, mask in self.masks.items()}
         if strangers := masks.keys() - variables.candidates(model).keys():
-            raise TicketError(f"it has masks for {sorted(strangers)}, which cannot be pruned.")
+            raise TicketError(f"it masks {sorted(strangers)}, which cannot be pruned.")
         values = {names[name]: value for name, value in self.values.items()}
         return Ticket(masks, values, self.metadata)
 
     def union(self, other: Ticket) -> Ticket:
-        """A ticket of the weights that either keeps, starting from this ticket's values.
+        """Make a ticket of the weights that either keeps, starting from this ticket's values.
 
         Args:
             other: A ticket of the same architecture, where Keras may have numbered the layers anew.
 
         Returns:
-            A `Ticket` by the names of this one.
+            A `Ticket` with the names of this one.
 
         Raises:
             TicketError: If the architectures differ, or only one of the two holds pruned weights at
-                other values than zero, or this one does so with weights that would come back: it
-                does not know their values at the rewind point.
+                other values than zero. Or if this ticket does so with weights that would come back,
+                since it does not have their values at the rewind point.
         """
         return self._combined(compare.union, other)
 
     def intersection(self, other: Ticket) -> Ticket:
-        """As `union`, of the weights that both keep."""
+        """Make a ticket of the weights that both keep, as `union` does."""
         return self._combined(compare.intersection, other)
 
     def difference(self, other: Ticket) -> Ticket:
-        """As `union`, of the weights that only this one keeps."""
+        """Make a ticket of the weights that only this one keeps, as `union` does."""
         return self._combined(compare.difference, other)
 
     def compare(self, other: Ticket) -> compare.Comparison:
-        """How much the two tickets share, per kernel and overall, and what chance would share.
+        """Compare the masks of two tickets with each other and with chance, kernel by kernel.
 
         Args:
             other: A ticket of the same architecture, where Keras may have numbered the layers anew.
@@ -265,12 +266,12 @@ class Ticket:
             A `keras_lottery.core.compare.Comparison`.
 
         Raises:
-            TicketError: If the architectures differ, or the kernels that have masks.
+            TicketError: If the architectures or the masked kernels differ.
         """
         return self._with(compare.compare, other)
 
     def _with(self, function: Callable[..., Any], other: Ticket) -> Any:
-        """What a function of two mask dicts gives for these two tickets."""
+        """Apply a function of two mask dicts to these two tickets."""
         try:
             names = pairing.paired(_shapes(other.values), _shapes(self.values), "this ticket")
             return function(self.masks, {names[name]: mask for name, mask in other.masks.items()})
@@ -282,7 +283,7 @@ class Ticket:
         if one != two:
             raise TicketError(
                 f"the pruned weights of one ticket are held as by {one!r}, of the other as by "
-                f"{two!r}: together they cannot be held."
+                f"{two!r}: one ticket cannot hold both."
             )
         masks = self._with(operation, other)
         revived = [name for name, mask in masks.items() if np.any(mask & ~self.masks[name])]

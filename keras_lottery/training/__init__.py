@@ -1,10 +1,11 @@
 """Training at the speed of the hardware: many steps in one compiled call.
 
-`fit` has the face of `keras.Model.fit`, `evaluator` computes what `evaluate` does. Below them:
+`fit` takes the arguments of `keras.Model.fit`, `evaluator` computes what `evaluate` does. Below
+them:
 
-- `source`, over `data` and `dataset`: what is trained on, in memory, in the order a seed gives;
-- `choice`: which way a model is trained, and why; a rule, never a timing;
-- `fused`: training with fused steps, `loop` around those of `tensorflow_steps` or `jax_steps`;
+- `source`, over `data` and `dataset`: the training data in memory, in the order that a seed gives;
+- `choice`: the rule, never a timing, by which a way to train is chosen;
+- `fused`: training with fused steps, in the `loop` around `tensorflow_steps` or `jax_steps`;
 - `plain`: training by `model.fit`, over the same batches.
 """
 

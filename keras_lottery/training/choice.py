@@ -1,4 +1,4 @@
-"""Which way a model is trained, and why: a rule over model, data and device, never a timing.
+"""Chooses how a model is trained: by a rule over model, data and device, never by a timing.
 
 The same model on the same device is trained the same way in every run, so two runs of one command
 end in the same weights.
@@ -32,7 +32,7 @@ XLA_PAYS_FROM = 1000
 
 @dataclass(frozen=True)
 class Choice:
-    """How a model is trained.
+    """The way a model is trained, and the reason.
 
     Args:
         path: `"xla"`, many steps in one call compiled by XLA; `"graph"`, the same with
@@ -56,11 +56,11 @@ class Choice:
 def obstacle(
     model: keras.Model, methods: Collection[str] = ("fit", "make_train_function")
 ) -> str | None:
-    """Why the steps of a model cannot be fused, one clause, or `None` where they can.
+    """Return why the steps of a model cannot be fused, as one clause, or `None` if they can.
 
     Args:
         model: Any model.
-        methods: Methods of Keras' own that fused steps take the place of.
+        methods: Methods that fused steps replace; a model with its own version is not fused.
 
     >>> model = keras.Sequential([keras.Input((2,)), keras.layers.Dense(1)])
     >>> model.compile(loss="mse", run_eagerly=True)
@@ -89,7 +89,7 @@ def obstacle(
 def tensorflow_choice(
     operations: Collection[str], steps: int, jit_compile: bool | str, on_cpu: bool
 ) -> Choice:
-    """The faster way to fuse, from what one training step consists of.
+    """Choose the faster way to fuse, by the operations in one training step.
 
     Args:
         operations: The TensorFlow operations in one training step, by name.

@@ -1,4 +1,4 @@
-"""What a model is trained on: arrays held in memory, and the order in which a seed visits them."""
+"""`Samples`: training data as arrays in memory, and the order in which a seed visits them."""
 
 import math
 import sys
@@ -23,7 +23,7 @@ class Samples:
         arrays: `x`, `(x, y)` or `(x, y, sample_weight)`: NumPy arrays or tensors, samples along
             the first axis, each alone or in (nested) tuples or dicts.
         batch_size: Samples in a batch; the last batch of an epoch may be smaller.
-        seed: Of the order of the samples; `None` keeps them as they lie.
+        seed: Seed of the order of the samples; `None` keeps the order of the arrays.
     """
 
     arrays: object
@@ -39,7 +39,7 @@ class Samples:
     def steps(self) -> int:
         """Number of batches in an epoch, the smaller last one included.
 
-        No more than `keras.config.max_steps_per_epoch()`, if that is set.
+        It is at most `keras.config.max_steps_per_epoch()`, if that is set.
         """
         batches = math.ceil(self.count / self.batch_size)
         return min(batches, keras.config.max_steps_per_epoch() or batches)
@@ -51,7 +51,7 @@ class Samples:
     def order(self, epoch: int) -> np.ndarray:
         """Indices of all samples as `epoch` visits them, int32, shape `(count,)`.
 
-        A function of the seed and the epoch alone: a training resumed at a later epoch sees the
+        They depend on the seed and the epoch alone: a training resumed at a later epoch sees the
         batches that the uninterrupted one saw.
 
         >>> samples = Samples(np.zeros(5), batch_size=2, seed=0)
@@ -65,7 +65,7 @@ class Samples:
         return np.random.default_rng([self.seed, epoch]).permutation(self.count).astype("int32")
 
     def stretches(self, first: int, last: int) -> Iterator[tuple[int, int, int]]:
-        """Steps `first` to `last` (exclusive) as stretches of batches of one size.
+        """Split steps `first` to `last` (exclusive) into stretches of batches of one size.
 
         Yields:
             `(batch size, position of its first sample in the order, number of batches)`.
@@ -86,7 +86,7 @@ def pack(
     sample_weight: Any = None,
     class_weight: Mapping[int, float] | None = None,
 ) -> Any:
-    """Arrays in the structure in which Keras hands them to `train_step`.
+    """Pack arrays into the structure in which Keras hands them to `train_step`.
 
     Args:
         x: Array, or a (nested) list, tuple or dict of arrays.
@@ -144,17 +144,17 @@ def _refuse_other_outputs(y: Any, sample_weight: Any) -> None:
 
 
 def split(arrays: Any, fraction: float) -> tuple[Any, Any]:
-    """Samples apart from the last ones, which Keras validates on for `validation_split`.
+    """Split off the last samples, which Keras validates on for `validation_split`.
 
     Args:
         arrays: A structure of arrays of one length, and of `None`.
-        fraction: How many of the samples are the last ones, between 0 and 1.
+        fraction: The fraction of the samples to split off, between 0 and 1.
 
     Returns:
         `(the others, the last ones)`, each in the structure of `arrays`.
 
     Raises:
-        ValueError: If there is something else than arrays, or either part is empty.
+        ValueError: If `arrays` has something else than arrays, or either part is empty.
 
     >>> first, last = split((np.arange(4), None), 0.25)
     >>> first, last
@@ -177,7 +177,7 @@ def split(arrays: Any, fraction: float) -> tuple[Any, Any]:
 
 
 def check_sizes(batch_size: int | None, chunk: int | None) -> None:
-    """Refuses what is no whole number of 1 or more, as a `ValueError` that names the argument."""
+    """Raise a `ValueError` that names the argument if a size is no whole number of 1 or more."""
     for name, size, unit in (("batch_size", batch_size, "sample"), ("chunk", chunk, "step")):
         if size is None:
             continue
@@ -188,7 +188,7 @@ def check_sizes(batch_size: int | None, chunk: int | None) -> None:
 
 
 def class_weights_of(y: Any, class_weight: Mapping[int, float]) -> np.ndarray:
-    """Weight of each sample by its class, shape `(samples,)`; a class not named weighs 1.
+    """Return each sample's weight by its class, shape `(samples,)`; other classes weigh 1.
 
     Args:
         y: Integer classes of shape `(samples,)` or `(samples, 1)`, or one-hot rows.
@@ -202,13 +202,13 @@ def class_weights_of(y: Any, class_weight: Mapping[int, float]) -> np.ndarray:
     y = keras.ops.convert_to_numpy(y)
     one_hot = y.ndim > 1 and y.shape[-1] != 1
     classes = y.argmax(axis=-1) if one_hot else y.reshape(len(y)).round()
-    found, position = np.unique(classes, return_inverse=True)
-    weights = np.array([class_weight.get(int(label), 1.0) for label in found])
+    labels, position = np.unique(classes, return_inverse=True)
+    weights = np.array([class_weight.get(int(label), 1.0) for label in labels])
     return weights.astype(keras.config.floatx())[position]
 
 
 def nbytes(structure: Any) -> int:
-    """Bytes that all arrays of a structure take together as tensors.
+    """Return the bytes that all arrays of a structure take as tensors.
 
     >>> nbytes((np.zeros((5, 2)), np.zeros(5, "uint8")))
     45
@@ -220,7 +220,7 @@ def nbytes(structure: Any) -> int:
 
 
 def are_arrays(structure: Any) -> bool:
-    """Whether `structure` is `None`, or dense arrays of numbers and nothing else.
+    """Return whether `structure` is `None`, or dense arrays of numbers and nothing else.
 
     >>> are_arrays([np.zeros(3)]), are_arrays([np.zeros(3), None]), are_arrays(np.array(["a"]))
     (True, False, False)
@@ -235,7 +235,7 @@ def are_arrays(structure: Any) -> bool:
 
 
 def have_shapes(structure: Any) -> bool:
-    """Whether all leaves of `structure` are arrays of whatever kind, not a source of batches.
+    """Return whether all leaves of `structure` are arrays of any kind, not a source of batches.
 
     >>> have_shapes([np.array(["a"]), None]), have_shapes(iter([np.zeros(3)]))
     (True, False)
@@ -244,7 +244,7 @@ def have_shapes(structure: Any) -> bool:
 
 
 def from_pandas(leaf: Any) -> Any:
-    """A pandas object as the array that Keras takes it for, a series as one column.
+    """Convert a pandas object into the array that Keras makes of it, a series into one column.
 
     Anything else is returned as it is; pandas is not imported to find out.
     """

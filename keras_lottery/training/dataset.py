@@ -17,7 +17,7 @@ _KEEP_ALL = frozenset(
 
 
 def is_dataset(x: Any) -> bool:
-    """Whether `x` is a `tf.data.Dataset`; TensorFlow is not imported to find out."""
+    """Return whether `x` is a `tf.data.Dataset`; TensorFlow is not imported to find out."""
     tensorflow = sys.modules.get("tensorflow")
     return tensorflow is not None and isinstance(x, tensorflow.data.Dataset)
 
@@ -25,16 +25,16 @@ def is_dataset(x: Any) -> bool:
 def cache(
     dataset: Any, class_weight: Mapping[int, float] | None, seed: int, memory_limit: int
 ) -> tuple[data.Samples | None, str | None]:
-    """A dataset's samples as arrays in memory, or why that cannot be.
+    """Read a dataset's samples into arrays in memory, or say why that cannot be done.
 
     Args:
         dataset: A batched `tf.data.Dataset`.
         class_weight: Weight of each class by its index, or `None`.
-        seed: Of the order of the samples, if the dataset shuffles them itself.
-        memory_limit: Bytes above which it is not kept.
+        seed: Seed of the order of the samples, if the dataset shuffles them itself.
+        memory_limit: Bytes above which the samples are not cached.
 
     Returns:
-        `(samples, None)`, or `(None, reason)`, one clause.
+        `(samples, None)`, or `(None, reason)`, where the reason is one clause.
     """
     if reason := _obstacle(dataset):
         return None, reason
@@ -65,7 +65,7 @@ def cache(
 
 
 def _obstacle(dataset: Any) -> str | None:
-    """Why a dataset may not be read once and kept, or `None`."""
+    """Return why a dataset cannot be read once and cached, or `None`."""
     import tensorflow as tf
 
     # A sparse tensor would come as three arrays.
@@ -89,5 +89,5 @@ def _obstacle(dataset: Any) -> str | None:
 
 
 def _shuffles(dataset: Any) -> bool:
-    """Whether the dataset gives its samples in another order each time it is read."""
+    """Return whether the dataset gives its samples in another order each time it is read."""
     return any(map(tensorflow_internals.reshuffles, tensorflow_internals.stages(dataset)))

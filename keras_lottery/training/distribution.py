@@ -1,8 +1,8 @@
-"""What TensorFlow distributes over several machines, and Keras' own `fit` cannot train.
+"""Refuses TensorFlow's distribution over several machines, which Keras' `fit` cannot train.
 
-Keras 3 trains on several devices of one machine under TensorFlow's strategies. Of those over
-several machines its `fit` hands the values of all devices to the model unopened, and fails (Keras'
-issue 20585).
+Keras 3 trains on several devices of one machine under TensorFlow's strategies. Under those for
+several machines its `fit` hands the model the values of all devices at once, and fails (issue 20585
+of Keras).
 """
 
 import json
@@ -21,7 +21,7 @@ _ADVICE = (
 
 
 def refuse_cluster() -> None:
-    """Refuse a process that TensorFlow's `TF_CONFIG` makes one of several.
+    """Refuse a process that is one of several by TensorFlow's `TF_CONFIG`.
 
     Keras' `fit` fails there before it calls any callback, with a message that names no cause.
 

@@ -1,4 +1,4 @@
-"""`evaluator`: what `keras.Model.evaluate` computes, over many steps in one call."""
+"""`evaluator` computes what `keras.Model.evaluate` does, in one call over many steps."""
 
 from collections.abc import Callable, Collection, Sequence
 from typing import Any
@@ -20,15 +20,15 @@ def evaluator(
     metrics: Sequence[str | keras.metrics.Metric] | None = None,
     chunk: int = 100,
 ) -> Evaluate:
-    """A function that evaluates a model on the same data whenever it is called.
+    """Make a function that evaluates a model on the same data whenever it is called.
 
-    Made for looking often, as a callback that validates every hundred steps does: the data is
-    converted once and the steps are fused as those of `keras_lottery.fit` are. On TensorFlow only:
-    elsewhere, and where steps cannot be fused, it calls `model.evaluate`.
+    Use it to evaluate often, as in a callback that validates every hundred steps: it converts the
+    data once, and fuses the steps as `keras_lottery.fit` does. It fuses on TensorFlow only; on
+    other backends, and where steps cannot be fused, it calls `model.evaluate`.
 
-    A metric that the model is compiled with is computed at every training step too. One that is
-    given here is computed here alone, and the model's own metrics are then left as they are; else
-    they are reset, as by `model.evaluate`.
+    Metrics that the model is compiled with are computed at every training step too. Metrics that
+    are given here are computed here alone, and leave the model's own metrics as they are; without
+    them the model's metrics are reset, as by `model.evaluate`.
 
     Args:
         model: A compiled `keras.Model`.
@@ -36,13 +36,13 @@ def evaluator(
         y: Targets.
         batch_size: Samples in a batch, if `x` is arrays; 32 by default.
         sample_weight: A weight for each sample, or `None`.
-        metrics: What to compute beside the loss, as for `model.compile`, in place of the metrics
-            that the model was compiled with.
+        metrics: Metrics to compute beside the loss, as for `model.compile`, in place of those that
+            the model was compiled with.
         chunk: Largest number of steps between two calls of the batch hooks.
 
     Returns:
-        A function of a `keras.callbacks.CallbackList` (by default of none) that returns loss and
-        metrics by name.
+        A function that returns loss and metrics by name. It takes a `keras.callbacks.CallbackList`,
+        or nothing.
 
     Raises:
         ValueError: If `batch_size` or `chunk` is below 1, or arrays differ in length or are empty;

@@ -1,4 +1,4 @@
-"""The steps at which callbacks want their batch hooks called: there a chunk ends."""
+"""Finds the steps at which callbacks want their batch hooks called, where a chunk ends."""
 
 from collections.abc import Sequence
 from typing import Any, TypeGuard
@@ -21,20 +21,20 @@ _BATCH_HOOKS = (
 def next_event(
     callbacks: Sequence[keras.callbacks.Callback], step: int, done: int, steps: int
 ) -> int | None:
-    """The first step after `step` at which any callback is due.
+    """Return the first step after `step` at which any callback is due.
 
     A callback of one's own says it by a method `next_event(step)`, which returns a later step or
-    `None`. Of Keras' own, those with an integer `save_freq` (`ModelCheckpoint`, `BackupAndRestore`)
-    are due when they will save, and `TensorBoard` when it will write, by its `update_freq`.
+    `None`. Keras' callbacks with an integer `save_freq` (`ModelCheckpoint`, `BackupAndRestore`) are
+    due when they save, and `TensorBoard` when it writes, by its `update_freq`.
 
     Args:
         callbacks: The callbacks of a training.
-        step: Number of steps from the begin of epoch 0 to here.
-        done: How many of them were done in this training, which may have begun later.
+        step: Number of steps since the beginning of epoch 0.
+        done: The number of them that this training did, which may have begun later.
         steps: Number of steps in an epoch.
 
     Returns:
-        A step, counted as `step` is, or `None` if no callback is due at any.
+        A step, counted as `step` is, or `None` if no callback is due at a later step.
 
     Raises:
         ValueError: If a callback's own `next_event` returns no later step.
@@ -67,10 +67,10 @@ def next_event(
 
 
 def unannounced(callbacks: Sequence[keras.callbacks.Callback]) -> list[str]:
-    """The kinds of callbacks whose batch hooks may do something at any step.
+    """Return the kinds of callbacks whose batch hooks may act at any step.
 
-    They have a batch hook that is not Keras' own, and no `next_event` that says when it is due: a
-    learning rate may be set for each step, and would be late in a chunk of several.
+    They have a batch hook that is not Keras' own, and no `next_event` that says when it is due.
+    Such a hook may set a learning rate for each step, which would be late in a chunk of several.
 
     Args:
         callbacks: The callbacks of a training.
@@ -94,7 +94,7 @@ def unannounced(callbacks: Sequence[keras.callbacks.Callback]) -> list[str]:
 
 
 def counts_batches(callback: keras.callbacks.Callback) -> bool:
-    """Whether a callback counts the calls of its `on_train_batch_begin`, and takes them for steps.
+    """Return whether a callback counts the calls of `on_train_batch_begin` as steps.
 
     >>> counts_batches(keras.callbacks.TerminateOnNaN())
     False

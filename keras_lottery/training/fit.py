@@ -1,4 +1,4 @@
-"""`fit`: the face of `keras.Model.fit`, over many steps in one compiled call."""
+"""`fit` trains as `keras.Model.fit` does, with many steps in one compiled call."""
 
 import functools
 import logging
@@ -38,32 +38,33 @@ def fit(
 ) -> keras.callbacks.History:
     """Trains as `model.fit` does, in less time.
 
-    A `fit` of a small or medium network spends most of its time between the steps. Here the data
-    stays in memory, and up to `chunk` steps run in one compiled call around the model's own
-    `train_step`. A chunk ends where Keras' callbacks say a step, by their `save_freq` or
-    `update_freq`. A callback of your own is called at every step if it has batch hooks, which costs
-    time between the steps; define `next_event(step)` to say when it is due (see
-    `keras_lottery.training.loop.train`), or give a `chunk`, and callbacks see what they see with
+    `model.fit` of a small or medium network spends most of its time between the steps. Here the
+    data stays in memory, and up to `chunk` steps run in one compiled call around the model's own
+    `train_step`. A chunk ends at the steps that Keras' callbacks name by `save_freq` or
+    `update_freq`. A callback of your own with batch hooks is called at every step, which costs time
+    between the steps. Either define `next_event(step)` to say when it is due (see
+    `keras_lottery.training.loop.train`), or give a `chunk`: callbacks then see what they see with
     `steps_per_execution=chunk`.
 
-    It computes what `model.fit` computes over the same batches: to the bit what
-    `jit_compile=True` gives where it compiles with XLA, and up to rounding otherwise. The order
-    of the batches depends on `seed` and the epoch alone.
+    It computes what `model.fit` computes over the same batches: to the bit what `jit_compile=True`
+    gives where it compiles with XLA, and up to rounding otherwise. The order of the batches depends
+    on `seed` and the epoch alone.
 
     An interrupt (Ctrl-C) takes effect at the end of a chunk; the model is as after that step.
 
-    What cannot be fused is trained by `model.fit`, with the same batches where the data is arrays
-    of numbers. (But for one array without targets: Keras then shuffles it.) A model with a `fit`
-    of its own is given `x` and `y` as they are, and of the rest what differs from Keras' defaults.
+    A model whose steps cannot be fused is trained by `model.fit`, with the same batches if the data
+    is arrays of numbers. The one exception is a single array without targets, which Keras shuffles
+    itself. A model with a `fit` of its own gets `x` and `y` as they are, and those other arguments
+    that differ from Keras' defaults.
 
-    There are no `steps_per_epoch` and `validation_steps`: let a dataset end where the epoch shall,
-    as by `dataset.take(steps)`. The limits `keras.config.set_max_epochs` and
+    There are no `steps_per_epoch` and `validation_steps`: let a dataset end with the epoch, for
+    example by `dataset.take(steps)`. The limits `keras.config.set_max_epochs` and
     `set_max_steps_per_epoch` hold; each epoch then takes the first batches of its own order, where
     Keras goes on from the last epoch's.
 
-    Arrays are copied once, as tensors, at every call: they are the caller's, who may change them
-    afterwards, and TensorFlow takes no memory of theirs that is not aligned for it. `model.fit`
-    copies them twice at first, and keeps one copy.
+    Every call copies arrays once, into tensors: the caller may change the arrays afterwards, and
+    their memory need not be aligned as TensorFlow wants it. `model.fit` copies them twice at first,
+    and keeps one copy.
 
     Args:
         model: A compiled `keras.Model`.
@@ -72,8 +73,8 @@ def fit(
             from `seed` if it shuffles them itself.
         y: Targets, if `x` is arrays.
         batch_size: Samples in a batch, if `x` is arrays; 32 by default.
-        epochs: Epoch to stop before.
-        verbose: As for `model.fit`; 0 also hides which way the training took.
+        epochs: The number of epochs to train; with `initial_epoch`, the epoch to stop before.
+        verbose: As for `model.fit`; 0 also hides the way that was chosen to train.
         callbacks: Callbacks, as for `model.fit`.
         validation_split: Fraction of the samples, the last ones of arrays, that is validated on
             in place of `validation_data`.
@@ -81,27 +82,28 @@ def fit(
         shuffle: Whether arrays are shuffled at each epoch.
         class_weight: Weight of each class by its index, as for `model.fit`.
         sample_weight: Weights of the samples, as for `model.fit`.
-        initial_epoch: Epoch to start with.
+        initial_epoch: The epoch to start with, counted from 0.
         validation_batch_size: Samples in a batch of validation; as in training by default.
         validation_freq: Validate every so many epochs, or after the epochs listed (from 1).
-        seed: Of the order of the batches.
-        fused: `"auto"`: fuse where possible; `"always"`: an error where it is not; `"never"`:
-            `model.fit` over the same batches.
-        jit_compile: On TensorFlow, whether fused steps are compiled by XLA. `"auto"`: if the model
-            was compiled with `jit_compile=True`, else by a rule, printed and in the history. A
-            `jit_compile=False` given to `model.compile` has to be given here too: on a CPU Keras
-            stores the same for `"auto"`.
+        seed: Seed of the order of the batches.
+        fused: `"auto"` fuses steps where possible; `"always"` raises an error where it is not;
+            `"never"` calls `model.fit` over the same batches.
+        jit_compile: On TensorFlow, whether fused steps are compiled by XLA. `"auto"` does so if the
+            model was compiled with `jit_compile=True`, else a rule decides, which is printed and in
+            the history. A `jit_compile=False` of `model.compile` has to be given here too, since on
+            a CPU Keras stores the same for `"auto"`.
         chunk: Largest number of steps between two calls of the batch hooks. By default 100, or 1
             where a callback of your own has batch hooks and no `next_event`.
         memory_limit: Bytes of training data above which steps are not fused.
 
     Returns:
-        The history. `history.params["fused"]` is `"xla"`, `"graph"`, `"scan"` or `"plain"`, the
-        way training took, and `history.params["fused_reason"]` is why.
+        The history. `history.params["fused"]` is the way it was trained, `"xla"`, `"graph"`,
+        `"scan"` or `"plain"`, and `history.params["fused_reason"]` says why.
 
     Raises:
-        ValueError: If an argument is not one of the above, or `fused="always"` and it cannot be; or
-            the model is distributed over several workers by TensorFlow, where Keras' `fit` fails.
+        ValueError: If an argument is none of the above, or steps cannot be fused with
+            `fused="always"`, or TensorFlow distributes the model over several workers, where Keras'
+            `fit` fails.
         TypeError: If the model has a `fit` of its own that returns no history.
 
     >>> import numpy as np

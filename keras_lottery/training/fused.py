@@ -1,4 +1,4 @@
-"""Training with fused steps: the backend's steps, and epochs, callbacks and validation around."""
+"""Trains with fused steps of a backend, and does epochs, callbacks and validation around them."""
 
 import warnings
 from collections.abc import Callable, Collection, Mapping
@@ -12,7 +12,7 @@ from keras_lottery.training.data import Samples
 from keras_lottery.training.evaluator import evaluator
 from keras_lottery.training.plan import Plan
 
-# Steps in a chunk, where nothing asks for fewer: what a call costs is then little beside them.
+# Steps in a chunk, if nothing asks for fewer: the cost of a call is then small beside theirs.
 CHUNK = 100
 
 
@@ -27,13 +27,13 @@ def train(
 
     Args:
         model: A compiled model without an obstacle (see `choice.obstacle`).
-        samples: What to train on.
-        plan: How long, and what happens around the steps.
-        jit_compile: Whether TensorFlow compiles them by XLA, or `"auto"`.
-        say: Tells the user something.
+        samples: The training data.
+        plan: The length of the training, and what happens around the steps.
+        jit_compile: Whether TensorFlow compiles the steps by XLA, or `"auto"`.
+        say: A function that prints a line for the user.
 
     Returns:
-        The history, and which way the training took.
+        The history, and the `Choice` of the way to train.
     """
     epochs = _limited(plan.epochs)
     chunk = plan.chunk or _chunk(plan.callbacks, say)
@@ -89,8 +89,8 @@ def _chunk(callbacks: list[keras.callbacks.Callback], say: Callable[[str], None]
     if not names:
         return CHUNK
     say(
-        f"Each step is a chunk of its own, as {', '.join(names)} may act at any: "
-        f"`next_event(step)` would say at which, chunk={CHUNK} would not ask."
+        f"Each step runs by itself, as {', '.join(names)} may act at any step. To run several at "
+        f"once, define its `next_event(step)`, or give chunk={CHUNK} to call it that rarely."
     )
     return 1
 

@@ -1,4 +1,4 @@
-"""A chunk of steps as one JAX call: a loop over the trainer's stateless `train_step`."""
+"""Runs a chunk of steps as one JAX call, a loop over the trainer's stateless `train_step`."""
 
 from collections.abc import Callable
 from typing import Any
@@ -14,11 +14,11 @@ from keras_lottery.training.data import Samples
 class Steps:
     """The compiled steps of one model over one set of samples.
 
-    What is compiled is kept on Keras' own `model.train_function`, and lives as long.
+    The compiled functions are stored on Keras' `model.train_function`, and live as long.
 
     Args:
         model: A compiled model.
-        samples: What to train on, as tensors.
+        samples: The training data, as tensors.
     """
 
     choice = Choice("scan", "JAX compiles every step anyway")
@@ -31,7 +31,7 @@ class Steps:
         keras_internals.build_for(model, first)
 
     def start_epoch(self, epoch: int) -> Callable:
-        """`run(first, last) -> logs`, for the steps from `first` up to `last` of an epoch."""
+        """Return `run(first, last) -> logs`, which does steps `first` up to `last` of an epoch."""
         order = jax.numpy.asarray(self.samples.order(epoch))
 
         def run(first: int, last: int) -> Any:

@@ -1,4 +1,4 @@
-"""Epochs, callbacks and validation around chunks of steps, on any backend."""
+"""Does epochs, callbacks and validation around chunks of steps, on any backend."""
 
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -23,20 +23,20 @@ def train(
     """Trains in chunks and calls the callbacks as `fit` does with `steps_per_execution`.
 
     A chunk ends after `chunk` steps, at the end of an epoch, and where a callback is due (see
-    `events.next_event`): a callback's own `next_event(step)` is given the number of steps since the
-    begin of epoch 0, and answers the number, at least `step + 1`, at which it wants its batch hooks
-    called, or `None`.
+    `events.next_event`). A callback's own `next_event(step)` gets the number of steps since the
+    beginning of epoch 0, and returns the later number at which it wants its batch hooks called, or
+    `None`.
 
     Args:
         model: A compiled model.
-        start_epoch: `epoch -> run`; `run(first, last)` does the steps from `first` up to, not
-            including, `last` of that epoch, and returns the logs of the last one.
+        start_epoch: A function `epoch -> run`; `run(first, last)` does the steps from `first` up
+            to, not including, `last` of that epoch, and returns the logs of the last step.
         steps: Number of steps in an epoch.
-        epochs: Epoch to stop before.
+        epochs: The epoch to stop before.
         initial_epoch: Epoch to start with.
         chunk: Largest number of steps in a chunk.
-        callbacks: What to call.
-        validate: `epoch -> logs` to add to the epoch's own.
+        callbacks: The callbacks to call.
+        validate: A function `epoch -> logs`, which are added to the epoch's logs.
     """
     logs = {}
     done = 0
@@ -83,7 +83,7 @@ def test(
         run: `run(first, last) -> logs`, as for `train`.
         steps: Number of steps.
         chunk: Largest number of steps in a chunk.
-        callbacks: What to call.
+        callbacks: The callbacks to call.
     """
     logs = {}
     model.stop_evaluating = False

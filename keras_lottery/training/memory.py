@@ -1,7 +1,7 @@
-"""From arrays to tensors, each sample in memory once beside the array it came from.
+"""Makes tensors of arrays, with each sample in memory only once beside its array.
 
 `tf.convert_to_tensor` copies an array twice (measured, 2.21: at its peak it takes twice the bytes),
-and casting it first would be one more. Here samples are written, and cast, into memory that
+and a cast before it copies once more. Here samples are written, and cast, into memory that
 TensorFlow then takes over as a tensor. The array itself is never shared: its owner may change it.
 """
 
@@ -21,8 +21,8 @@ class Column:
     """An array of samples that is filled part by part, and becomes a tensor.
 
     Args:
-        shape: Of the samples expected together; where more come, all move to twice the room.
-        dtype: Of the tensor.
+        shape: The shape of all samples that are expected; if more come, all move to twice the room.
+        dtype: The dtype of the tensor.
 
     >>> column = Column((2, 3), "float32")
     >>> for part in np.zeros((2, 3)), np.ones((1, 3)):
@@ -46,9 +46,9 @@ class Column:
         self._count = end
 
     def take(self) -> Any:
-        """All samples as a tensor; the column is empty then.
+        """Return all samples as a tensor, and empty the column.
 
-        On a CPU it is the same memory, on an accelerator with memory of its own a copy.
+        On a CPU the tensor has the column's memory, on an accelerator a copy.
         """
         array, self._array = self._array[: self._count], self._array[:0]
         self._count = 0
@@ -63,7 +63,7 @@ class Column:
 
 
 def dtype_of(array: Any) -> str:
-    """The dtype an array is trained with: Keras casts floats to `keras.config.floatx()`.
+    """Return the dtype to train with: Keras casts floats to `keras.config.floatx()`.
 
     >>> dtype_of(np.zeros(2, "float64")), dtype_of(np.zeros(2, "uint8"))
     ('float32', 'uint8')
@@ -73,7 +73,7 @@ def dtype_of(array: Any) -> str:
 
 
 def tensor(array: Any) -> Any:
-    """An array as a tensor of its `dtype_of`, or a tensor as it is, if it has that already."""
+    """Make a tensor of an array's `dtype_of`; a tensor of that dtype is returned as it is."""
     if keras.ops.is_tensor(array):
         return keras.ops.cast(array, dtype_of(array))
     # On every backend: JAX, too, would share the array's memory if that happens to be aligned.

@@ -1,4 +1,4 @@
-"""Training by ordinary `model.fit`, over the batches of the fused path in the same order."""
+"""Trains by ordinary `model.fit`, over the batches of the fused path in the same order."""
 
 import inspect
 from collections.abc import Mapping
@@ -16,11 +16,11 @@ from keras_lottery.training.source import Source
 class Batches(keras.utils.PyDataset):
     """The batches of an epoch, read from arrays in memory.
 
-    Give `epoch_setter()` to `fit` as a callback beside them: only a callback knows which epoch
+    Give `fit` also `epoch_setter()` as a callback: only a callback knows which epoch
     begins, since BackupAndRestore may have chosen it.
 
     Args:
-        samples: What to train on; not an array by itself, which Keras takes from no `PyDataset`.
+        samples: The training data; not a single array, which Keras takes from no `PyDataset`.
     """
 
     def __init__(self, samples: Samples):
@@ -45,7 +45,7 @@ class Batches(keras.utils.PyDataset):
         )
 
     def epoch_setter(self) -> keras.callbacks.Callback:
-        """A callback that sets the order of the batches to that of the epoch that begins."""
+        """Make a callback that sets the order of the batches for the epoch that begins."""
 
         def on_epoch_begin(epoch: int, logs: Mapping[str, float]) -> None:
             self.order = self.samples.order(epoch)
@@ -58,8 +58,8 @@ def train(model: keras.Model, source: Source, plan: Plan, shuffle: bool) -> kera
 
     Args:
         model: A compiled model. One with a `fit` of its own is given the data as it is.
-        source: The data.
-        plan: How long, and what happens around the steps.
+        source: The training data.
+        plan: The length of the training, and what happens around the steps.
         shuffle: Whether arrays are shuffled.
 
     Raises:

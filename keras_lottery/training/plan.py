@@ -1,4 +1,4 @@
-"""How long a training goes on and what happens around its steps, whichever way these are done."""
+"""`Plan`: how long a training goes on, and what happens around its steps."""
 
 from collections.abc import Collection
 from dataclasses import dataclass
@@ -9,16 +9,16 @@ import keras
 
 @dataclass(frozen=True)
 class Plan:
-    """What fused steps and `model.fit` are told alike. The arguments are those of `fit`.
+    """The arguments of `fit` that are the same for fused steps and for `model.fit`.
 
     Args:
-        epochs: Epoch to stop before.
-        initial_epoch: Epoch to start with.
-        verbose: How much is shown.
+        epochs: The epoch to stop before.
+        initial_epoch: The epoch to start with.
+        verbose: How much to print.
         callbacks: The callbacks, in their order.
-        validation_data: What to validate on, or `None`.
+        validation_data: The data to validate on, or `None`.
         validation_batch_size: Samples in a batch of validation, or `None`.
-        validation_freq: After how many epochs to validate, or after which (from 1).
+        validation_freq: The number of epochs between validations, or a list of epochs (from 1).
         chunk: Largest number of fused steps between two calls of the batch hooks, or `None`.
     """
 

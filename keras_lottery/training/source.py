@@ -14,13 +14,13 @@ class Source:
     """The data of one training.
 
     Args:
-        x: Inputs as they were given, but for pandas objects, which are arrays here.
+        x: Inputs as they were given; pandas objects became arrays.
         y: Targets, or `None`.
         sample_weight: Weights of the samples, or `None`.
         class_weight: Weight of each class by its index, or `None`.
         batch_size: Samples in a batch, or `None` where it was not given.
-        samples: All of it as arrays in memory, or `None` where that cannot be.
-        obstacle: Why steps cannot be fused over it, one clause, or `None`.
+        samples: All the data as arrays in memory, or `None` where that cannot be.
+        obstacle: The reason why steps cannot be fused over the data, one clause, or `None`.
     """
 
     x: Any
@@ -54,14 +54,14 @@ def read(
         class_weight: Weight of each class.
         batch_size: Samples in a batch.
         shuffle: Whether arrays are shuffled.
-        seed: Of their order.
+        seed: Seed of their order.
         memory_limit: Bytes above which steps are not fused.
-        obstacle: Why steps are not fused whatever the data is, or `None`. A dataset is not read
-            then.
-        say: Tells the user something.
+        obstacle: The reason why steps are not fused whatever the data is, or `None`. With a reason
+            a dataset is not read.
+        say: A function that prints a line for the user.
 
     Raises:
-        ValueError: If the arrays do not fit together, or something stands beside a dataset.
+        ValueError: If the arrays do not fit together, or `y` is given beside a dataset.
     """
     samples = None
     if not dataset.is_dataset(x):
@@ -100,7 +100,7 @@ def _pack(
 def split(
     x: Any, y: Any, sample_weight: Any, validation_split: float, validation_data: Any
 ) -> tuple[tuple[Any, Any, Any], Any]:
-    """The data to train on and the data to validate on, pandas objects as arrays.
+    """Split the data into what to train on and what to validate on, pandas objects as arrays.
 
     Args:
         x: Inputs, as for `fit`; so are the other arguments.
@@ -108,13 +108,13 @@ def split(
         sample_weight: Weights of the samples.
         validation_split: Fraction of the samples to validate on, if there is no
             `validation_data`.
-        validation_data: What to validate on, or `None`.
+        validation_data: The data to validate on, or `None`.
 
     Returns:
         `((x, y, sample_weight), validation_data)`.
 
     Raises:
-        ValueError: If there is something to split that is not arrays, or too few samples.
+        ValueError: If the data to split is not arrays, or has too few samples.
     """
     arrays = keras.tree.map_structure(data.from_pandas, (x, y, sample_weight))
     if validation_split and validation_data is None:

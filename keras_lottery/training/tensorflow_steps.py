@@ -1,4 +1,4 @@
-"""A chunk of steps as one TensorFlow call: a loop over Keras' own `train_step` or `test_step`.
+"""Runs a chunk of steps as one TensorFlow call, a loop over Keras' `train_step` or `test_step`.
 
 The data stays in memory as tensors, and the body of the loop gathers a batch by its indices: no
 Python and no input pipeline runs between two steps.
@@ -18,16 +18,16 @@ from keras_lottery.training.data import Samples
 class Steps:
     """The compiled steps of one model over one set of samples.
 
-    What is traced is kept on Keras' own `model.train_function` (or `test_function`) and lives as
-    long: `compile` and `make_train_function(force=True)` drop it, and a model trained many times
-    over is traced and compiled once.
+    The traced functions are stored on Keras' `model.train_function` (or `test_function`) and live
+    as long: `compile` and `make_train_function(force=True)` drop them, and a model that is trained
+    many times is traced and compiled once.
 
     Args:
         model: A compiled model.
-        samples: What to train or test on, as tensors.
+        samples: The data to train or test on, as tensors.
         kind: `"train"` or `"test"`.
-        choose: Called with the set of TensorFlow operations in a step, once these are known;
-            returns how to run them.
+        choose: A function that is called with the set of TensorFlow operations in a step, once
+            they are known, and returns the `Choice` of how to run them.
     """
 
     def __init__(self, model: keras.Model, samples: Samples, kind: str, choose: Callable):
@@ -45,7 +45,7 @@ class Steps:
         self.choice: Choice | None = None
 
     def start_epoch(self, epoch: int) -> Callable:
-        """`run(first, last) -> logs`, for the steps from `first` up to `last` of an epoch."""
+        """Return `run(first, last) -> logs`, which does steps `first` up to `last` of an epoch."""
         order = tf.constant(self.samples.order(epoch))
 
         def run(first: int, last: int) -> Any:
@@ -108,7 +108,7 @@ class Steps:
         return self._once(("loop", batch_size, jit_compile), trace)
 
     def _once(self, key: Any, make: Callable[[], Any]) -> Any:
-        """What `make()` made the first time, as long as what it traced still holds."""
+        """Return what `make()` made the first time, as long as its traces still hold."""
         getattr(self.model, f"make_{self.kind}_function")()
         made = vars(getattr(self.model, f"{self.kind}_function")).setdefault("keras_lottery", {})
         # A constraint is read while tracing, so another one needs another trace. They are kept

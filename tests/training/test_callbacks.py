@@ -116,7 +116,7 @@ def test_a_callback_of_ones_own_is_called_at_every_step(make, capsys):
     theirs = other.fit(x, y, callbacks=[make(other)], verbose=0, **arguments)
     tiny.assert_same(model, history, other, theirs, 1e-5)
     kind = type(make(model)).__name__
-    assert f"Each step is a chunk of its own, as {kind} may act" in capsys.readouterr().out
+    assert f"Each step runs by itself, as {kind} may act" in capsys.readouterr().out
 
 
 def test_early_stopping_stops(tmp_path):

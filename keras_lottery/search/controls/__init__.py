@@ -1,4 +1,4 @@
-"""Models as sparse as a round's ticket that are no ticket, to compare it with: a file each.
+"""Controls: models as sparse as a round's ticket, to compare the ticket with. Each is a file.
 
 The file `reinit.py` defines `reinit(control, fresh, start, seed)`: it sets up the `Lottery` of a
 model of the same architecture, from the model's own snapshot `fresh` or from where the round
@@ -21,20 +21,20 @@ __all__ = ["Controls", "Start", "names"]
 
 
 def names() -> list[str]:
-    """The names of the controls: the files here.
+    """Return the names of the controls: the files of this folder.
 
     >>> "reinit" in names()
     True
     """
-    found = (module.name for module in pkgutil.iter_modules(__path__))
-    return sorted(name for name in found if not name.startswith("_"))
+    modules = (module.name for module in pkgutil.iter_modules(__path__))
+    return sorted(name for name in modules if not name.startswith("_"))
 
 
 class Controls:
     """Makes the controls of a search: one model of each kind, so that Keras compiles it once.
 
     Args:
-        make: Makes the `Lottery` of a new model.
+        make: A function that makes the `Lottery` of a new model.
     """
 
     def __init__(self, make: Callable[[], Lottery]):
@@ -42,7 +42,7 @@ class Controls:
         self._made: dict[str, tuple[Lottery, Snapshot]] = {}
 
     def at(self, start: Start) -> dict[str, Callable[[int], keras.Model]]:
-        """The controls of a round, whichever round the search is in when they are asked for.
+        """Return the controls of a round, also for later, when the search is in another round.
 
         Args:
             start: Where the round starts.
@@ -58,6 +58,6 @@ class Controls:
             self._made[kind] = control, control.state.point
         control, fresh = self._made[kind]
         set_up = getattr(importlib.import_module(f"{__name__}.{kind}"), kind)
-        # It draws neither as the search does, which may have the same seed, nor as others.
+        # A stream of its own: the search may have the same seed, and other controls too.
         set_up(control, fresh, start, seed_of(seed, "control", kind, start.index))
         return control.model

@@ -1,4 +1,4 @@
-"""Where a round of a search starts, and its controls with it."""
+"""`Start` is the state that a round of a search, and its controls, start from."""
 
 import dataclasses
 
@@ -11,13 +11,13 @@ from keras_lottery.masks.snapshot import Snapshot
 
 @dataclasses.dataclass(frozen=True)
 class Start:
-    """Where a round starts.
+    """The state that a round starts from.
 
     Args:
         index: The round.
         masks: The masks of the ticket, in the order of the kernels.
         point: The rewind point of the search.
-        action: What survivors became at the last rewind, if it was not the recipe's
+        action: The action on survivors at the last rewind, if it was not the recipe's
             `restart_from`.
         recipe: The search's recipe.
     """
@@ -29,10 +29,9 @@ class Start:
     recipe: Recipe
 
     def masks_of(self, control: Lottery) -> dict[str, np.ndarray]:
-        """The ticket's masks by the names of the control's kernels, where Keras may have numbered
-        the layers anew."""
+        """The ticket's masks by the control's names: Keras may have numbered its layers anew."""
         return dict(zip(control.names, self.masks.values(), strict=True))
 
     def put(self, control: Lottery, seed: int) -> None:
-        """Put a control where the ticket starts, but dense: it may have drawn other values."""
+        """Give a control the values that the ticket starts from, without masks."""
         control.begin_again(self.point.moved_to(control.model), seed)

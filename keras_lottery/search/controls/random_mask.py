@@ -14,8 +14,8 @@ from keras_lottery.search.controls._start import Start
 def random_mask(control: Lottery, fresh: Snapshot, start: Start, seed: int) -> None:
     """Prunes as many weights of each kernel as the ticket has lost, at random.
 
-    At the search's granularity: in blocks that do not divide their axis the counts may differ a
-    little, as the last ones are smaller.
+    It prunes at the search's granularity: in blocks that do not divide their axis the counts may
+    differ a little, as the last ones are smaller.
     """
     start.put(control, seed)
     sparsities = {
