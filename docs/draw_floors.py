@@ -1,6 +1,6 @@
-"""Draws the floors of the package from its imports: python docs/draw_floors.py
+"""Draws the floors of the package from its imports: `python docs/draw_floors.py`.
 
-What it prints stands in docs/architecture.md, and a test compares the two.
+Its output is in docs/architecture.md, and a test compares the two.
 """
 
 import ast
@@ -11,7 +11,7 @@ PACKAGE = Path(__file__).parents[1] / "keras_lottery"
 
 
 def floors_of(path):
-    """The floors that a module of the package imports from."""
+    """Return the floors that a module of the package imports from."""
     modules = set()
     for node in ast.walk(ast.parse(path.read_text())):
         if isinstance(node, ast.Import):
@@ -25,7 +25,7 @@ def floors_of(path):
 
 
 def drawing():
-    """One line a floor, the roof first: its name, and the floors below that it stands on."""
+    """Return a line for each floor, the roof first: its name, and the floors that it imports."""
     floors = {path.name: set() for path in PACKAGE.iterdir() if (path / "__init__.py").exists()}
     for name in floors:
         for path in (PACKAGE / name).rglob("*.py"):

@@ -1,4 +1,4 @@
-"""What one prune event costs, next to one numpy.partition of the same weights.
+"""Measures one prune event, and one numpy.partition of the same weights to compare.
 
   python -m experiments.benchmark_pruning
   python -m experiments.benchmark_pruning --weights=25000000,100000000 --sparsity=0.2,0.8
@@ -9,10 +9,10 @@ Two tables:
   event   The event from kernels to masks: magnitude, global scope, exact count. Its time is the
           median of the ratios of neighbouring runs; its memory is what NumPy allocates at the peak,
           the new masks included, in multiples of the kernels' bytes (float32). The goals are 3, 2.
-  model   `Lottery.prune` of a Keras model with SGD: the same event, and that the masks and the
-          weights are written into the model. Processes of its own for each row. Its memory is how
-          far the process' resident memory rises above what it had before, at the peak (goal: 2),
-          and after the event, when what was taken is kept: masks, and the values that weights had.
+  model   `Lottery.prune` of a Keras model with SGD: the same event, and masks and weights written
+          into the model. Each row has processes of its own. Its memory is the rise of the process'
+          resident memory during the event: at the peak (goal: 2), and after it, when masks and the
+          values that weights had are kept.
 """
 
 import gc
@@ -36,8 +36,8 @@ FLAGS = flags.FLAGS
 
 TABLES = ["event", "model"]
 flags.DEFINE_multi_enum("table", TABLES, TABLES, "Which tables to print.")
-flags.DEFINE_list("weights", ["25000000", "100000000"], "How many weights, in eight kernels.")
-flags.DEFINE_list("sparsity", ["0.2", "0.8"], "Fractions to prune of what is alive.")
+flags.DEFINE_list("weights", ["25000000", "100000000"], "Numbers of weights, in eight kernels.")
+flags.DEFINE_list("sparsity", ["0.2", "0.8"], "Fractions of the live weights to prune.")
 flags.DEFINE_list("dead", ["0", "0.5"], "Fractions pruned at random beforehand.")
 flags.DEFINE_integer("repeats", 5, "Runs of each kind.", lower_bound=1)
 flags.DEFINE_integer("seed", 0, "Seeds the weights.")
@@ -62,7 +62,7 @@ def main(argv):
 
 
 def event_table():
-    """The table of all combinations of the flags, without a model."""
+    """Print a table of all combinations of the flags, without a model."""
     table = Table("weights", "dead", "pruned", "partition s", "prune s", "time x", "memory x")
     for count in map(int, FLAGS.weights):
         for dead in map(float, FLAGS.dead):
@@ -83,7 +83,7 @@ def event_table():
 
 
 def model_table():
-    """The table of all combinations of the flags, through a model; none is dead before."""
+    """Print a table of all combinations of the flags, through a model without dead weights."""
     table = Table("weights", "pruned", "Lottery.prune s", "least, most", "peak x", "kept x")
     for count in map(int, FLAGS.weights):
         for sparsity in map(float, FLAGS.sparsity):
@@ -103,9 +103,9 @@ def model_table():
 
 
 def through_a_model(count, sparsity, repeats):
-    """What `Lottery.prune` of a new model takes: seconds, and bytes by those of the kernels.
+    """Measure `Lottery.prune` of a new model: seconds, and bytes as multiples of the kernels'.
 
-    The memory is that of the first time: later ones find room that the first has left.
+    The memory is that of the first event: later ones use memory that the first has left.
     """
     quiet.import_tensorflow()
     import keras_lottery as kl
@@ -114,7 +114,7 @@ def through_a_model(count, sparsity, repeats):
     found = {"seconds": []}
     for _ in range(repeats):
         gc.collect()
-        lottery = kl.Lottery(make_model(count, np.random.default_rng(FLAGS.seed)))
+        lottery = kl.Lottery(model_of_eight_kernels(count, np.random.default_rng(FLAGS.seed)))
         before = _resident("VmRSS")
         pathlib.Path("/proc/self/clear_refs").write_text("5")  # the peak is counted from here
         begin = time.perf_counter()
@@ -128,7 +128,7 @@ def through_a_model(count, sparsity, repeats):
     return found
 
 
-def make_model(count, rng):
+def model_of_eight_kernels(count, rng):
     """Makes a model with eight kernels of `count` normal weights in all, give or take a row."""
     import keras
 
@@ -178,14 +178,14 @@ def make_kernels(count, dead, rng):
 
 
 def prune_globally(kernels, sparsity):
-    """One prune event; returns its masks."""
+    """Run one prune event, and return its masks."""
     from keras_lottery.core import event, scopes
 
     return event.prune(kernels, rate=sparsity, scope=scopes.globally)
 
 
 def seconds(kernels, sparsity, repeats):
-    """Times both, by turns: a list for numpy.partition, and one for the prune event."""
+    """Time numpy.partition and the prune event by turns; return a list of seconds for each."""
     together = np.concatenate([np.abs(kernel.current) for kernel in kernels])
     return zip(
         *(
@@ -200,7 +200,7 @@ def seconds(kernels, sparsity, repeats):
 
 
 def peak_memory(kernels, sparsity):
-    """What a prune event allocates at its peak, in multiples of the kernels' bytes."""
+    """Return the memory of a prune event at its peak, in multiples of the kernels' bytes."""
     tracemalloc.start()
     prune_globally(kernels, sparsity)
     peak = tracemalloc.get_traced_memory()[1]

@@ -1,4 +1,4 @@
-"""What a training step costs, way by way, side by side in one run.
+"""Measures a training step in several ways, side by side in one run.
 
   python -m experiments.benchmark_training
   python -m experiments.benchmark_training --networks=conv2 --batch_sizes=60 --repeats=9
@@ -11,15 +11,15 @@ hand-written loop and to `kl.fit` in the same turn. Six tables:
   speed   `model.fit`, with steps_per_execution=100, `kl.fit`, the same with masks, a loop by hand.
           Goals: kl.fit at most 1.15 of the loop; LeNet in a third of fit's time; never over 1.03.
           Masks in kl.fit: 1.03 of kl.fit.
-  masks   what masks cost in `model.fit`, as constraints (goal: 1.03) and by a callback in Python.
-  gradients  what masks cost that also mask the gradients, before the optimizer sees them, beside
+  masks   the cost of masks in `model.fit`, as constraints (goal: 1.03) and by a callback in Python.
+  gradients  the cost of masks that also mask the gradients, before the optimizer sees them, beside
           masks of the weights alone (goal: 1.05 of these, in `fit` and in `kl.fit`) and beside no
-          masks (goal: 1.10 of `kl.fit`). Each ratio with its spread.
-  tfmot   what tfmot's masks cost on tf_keras, in a process of its own.
+          masks (goal: 1.10 of `kl.fit`). Each ratio has its spread.
+  tfmot   the cost of tfmot's masks on tf_keras, in a process of its own.
   rule    `kl.fit` forced to XLA and to TensorFlow's own kernels, for networks of all kinds; which
           of the two its rule chooses, and whether that is the faster.
-  memory  the peak of a process that trains one way, beside that of one with hardly any data: how
-          many times the data is held, counting the caller's own array.
+  memory  the peak of a process that trains one way, compared with a process that has hardly any
+          data: how many times the data is in memory, counting the caller's own array.
 """
 
 import gc
@@ -129,7 +129,7 @@ def main(argv):
 
 
 def step_times(ways, network, batch_size, length=None):
-    """Microseconds a step: for each way, named with how it was fused, a list over the repeats."""
+    """Return microseconds a step: a list over the repeats for each way, with how it was fused."""
     from experiments import ways_to_train
 
     steps, epochs = length or _length(network)
@@ -153,7 +153,7 @@ def step_times(ways, network, batch_size, length=None):
 
 
 def tfmot_step_times(network, batch_size):
-    """The same for tfmot, which needs tf_keras and so a process of its own."""
+    """Return microseconds a step for tfmot, which needs tf_keras and so a process of its own."""
     steps, epochs = _length(network)
     settings = {
         "network": network,
@@ -166,7 +166,7 @@ def tfmot_step_times(network, batch_size):
 
 
 def peak_memory(way, source, samples):
-    """The peak of this process, in bytes, after training LeNet one way.
+    """Return the peak memory of this process, in bytes, after training LeNet one way.
 
     `source`: "arrays", or "tf.data" for a set that computes its images and holds none.
     """
@@ -188,7 +188,7 @@ def peak_memory(way, source, samples):
 
 
 def machine():
-    """One line: processor, cores, load, versions."""
+    """Return one line: processor, cores, load, versions."""
     import keras
     import tensorflow as tf
 

@@ -1,7 +1,7 @@
-"""Pruning at the end of every epoch, beside iterative pruning with rewinding: as long, as sparse.
+"""Compares pruning at the end of every epoch with iterative pruning and rewinding.
 
-All methods train for the same number of epochs, in rounds of as many epochs each, and have pruned
-the same number of weights at the end of every round. They share the first round, which is dense.
+All methods train for the same number of epochs, in rounds of equal length, and have pruned the same
+number of weights at the end of every round. They share the first round, which is dense.
 """
 
 import dataclasses
@@ -22,14 +22,14 @@ REWINDING = "rewinding"
 
 
 @dataclasses.dataclass(frozen=True)
-class Comparison:
-    """What is compared.
+class MethodComparison:
+    """The methods that are compared, and how long they train.
 
     Args:
-        experiment: What is trained; its iterations are those of a round.
-        count: Rounds of pruning.
-        criteria: Names of what ranks the weights at every epoch.
-        epochs: Epochs of a round.
+        experiment: The experiment; its iterations are those of a round.
+        count: The number of rounds of pruning.
+        criteria: The names of criteria that rank the weights at every epoch.
+        epochs: The number of epochs in a round.
     """
 
     experiment: Experiment
@@ -38,22 +38,22 @@ class Comparison:
     epochs: int
 
     def __post_init__(self):
-        """Refuses a criterion that there is not, before anything is trained."""
+        """Refuses an unknown criterion, before anything is trained."""
         for name in self.criteria:
             lookup.get(criteria, name)
 
     @property
     def total(self):
-        """Epochs of every method."""
+        """The number of epochs that every method trains."""
         return self.epochs * (self.count + 1)
 
     @property
     def variants(self):
-        """The methods: none, every epoch by each criterion, and iterative with rewinding."""
+        """The methods: dense, pruning at every epoch by each criterion, and rewinding."""
         return [summary.DENSE, *self.criteria, REWINDING]
 
     def missing(self, run):
-        """The methods and seeds that a run has not finished, as `(variant, seed)`."""
+        """Return the methods and seeds that a run has not finished, as `(variant, seed)`."""
         return [
             (variant, seed)
             for seed in self.experiment.seeds
@@ -62,7 +62,7 @@ class Comparison:
         ]
 
     def pruning(self, variant, seed):
-        """The callback that prunes as a method does, or `None` for the dense network."""
+        """Make the callback that prunes as a method does, or `None` for the dense network."""
         if variant == summary.DENSE:
             return None
         every = variant != REWINDING
@@ -80,13 +80,13 @@ class Comparison:
         )
 
     def every_round(self, rate):
-        """The schedule, in epochs, that prunes at the end of every round."""
+        """Make the schedule, in epochs, that prunes at the end of every round."""
         return schedules.geometric(rate, every=self.epochs)
 
     def every_epoch(self, rate):
-        """The schedule that prunes at the end of every epoch but those of the first round.
+        """Make the schedule that prunes at the end of every epoch except in the first round.
 
-        A round's epochs prune together what `every_round` prunes at once before that round.
+        The epochs of a round together prune as many weights as `every_round` at once before it.
         """
         schedule = schedules.geometric(1 - (1 - rate) ** (1 / self.epochs), begin=self.epochs - 1)
         # Nothing trains after the last epoch, so nothing is pruned at its end.
@@ -97,7 +97,7 @@ def execute(comparison, run, progress):
     """Trains every method with every seed that the run has no results of.
 
     Args:
-        comparison: `Comparison`.
+        comparison: `MethodComparison`.
         run: `results.Run`.
         progress: `progress.Progress`.
     """
@@ -106,7 +106,7 @@ def execute(comparison, run, progress):
         model = training.make_model(experiment, seed)
         trainer = training.Trainer(model, training.split(experiment, seed), experiment, seed)
         prune = comparison.pruning(variant, seed)
-        rounds = Rounds(comparison, trainer, variant, prune, progress.advance)
+        rounds = RoundResults(comparison, trainer, variant, prune, progress.advance)
         fused = trainer.fit(comparison.total, [*filter(None, [prune]), rounds])
         for result in rounds.results:
             if run.find(variant, seed, result.index) is None:
@@ -115,17 +115,18 @@ def execute(comparison, run, progress):
                 progress.announce(result)
 
 
-class Rounds(keras.callbacks.Callback):
+class RoundResults(keras.callbacks.Callback):
     """Measures the network at the end of every round.
 
-    Its `results` are `results.Result` records; the way that `kl.fit` took is not known yet.
+    Its `results` are `results.Result` records, in which the way that `kl.fit` took is not known
+    yet.
 
     Args:
-        comparison: `Comparison`.
+        comparison: `MethodComparison`.
         trainer: The `Trainer` of the model.
         variant: The method.
-        prune: The callback that prunes, or `None`: then the end of training is the only round's.
-        report: Called with the number of iterations done since it was last called.
+        prune: The callback that prunes, or `None` if the whole training is one round.
+        report: A function that is called with the number of iterations since its last call.
     """
 
     def __init__(self, comparison, trainer, variant, prune, report):
@@ -147,7 +148,7 @@ class Rounds(keras.callbacks.Callback):
         """Evaluates on the validation examples; ends a round."""
         iterations = (epoch + 1) * self._trainer.experiment.steps
         loss, _ = self._trainer.evaluate("validation")
-        self._best = self._best.or_now(iterations, loss, self.model)
+        self._best = self._best.improved_by(iterations, loss, self.model)
         self._report(self._trainer.experiment.steps)
         if (epoch + 1) % self._epochs == 0:
             seconds = time.perf_counter() - self._begin

@@ -19,7 +19,7 @@ _LINES = ["-", ":", "-."]
 
 
 def accuracy(results, title, path):
-    """Test accuracy after training against the weights remaining."""
+    """Draw the test accuracy after training against the weights remaining."""
     figure, axes = _draw(results, "test_accuracy", title)
     axes.set_ylabel("Test accuracy")
     axes.yaxis.set_major_formatter(PercentFormatter(xmax=1))
@@ -28,7 +28,7 @@ def accuracy(results, title, path):
 
 
 def early_stopping(results, title, path):
-    """Iteration of minimum validation loss against the weights remaining."""
+    """Draw the iteration of minimum validation loss against the weights remaining."""
     figure, axes = _draw(results, "early_stopping_iteration", title)
     axes.set_ylabel("Early-stopping iteration")
     axes.yaxis.set_major_formatter("{x:,.0f}")

@@ -24,7 +24,7 @@ flags.DEFINE_enum(
 flags.DEFINE_string(
     "criterion",
     "large_final",
-    "What ranks the weights: a name of keras_lottery.criteria or keras_lottery.scorers.",
+    "Criterion that ranks the weights: a name of keras_lottery.criteria or keras_lottery.scorers.",
 )
 flags.DEFINE_integer(
     "scored_images",
@@ -33,10 +33,14 @@ flags.DEFINE_integer(
     lower_bound=1,
 )
 flags.DEFINE_string(
-    "restart_from", "rewind", "What survivors become: a name of keras_lottery.restart_from."
+    "restart_from",
+    "rewind",
+    "Action that says what survivors restart from: a name of keras_lottery.restart_from.",
 )
 flags.DEFINE_string(
-    "hold_at", "zero", "What pruned weights are held at: a name of keras_lottery.hold_at."
+    "hold_at",
+    "zero",
+    "Action that says where pruned weights are held: a name of keras_lottery.hold_at.",
 )
 flags.DEFINE_string(
     "rewind",
@@ -48,7 +52,7 @@ flags.DEFINE_string(
 flags.DEFINE_list(
     "controls",
     "reinit",
-    "What to compare the ticket with: reinit, random_mask, shuffle_layerwise.",
+    "Controls to compare the ticket with: reinit, random_mask, shuffle_layerwise.",
 )
 flags.DEFINE_list("control_rounds", [], "Rounds that have controls, as in 5,10,15. Default: all.")
 flags.DEFINE_float(
@@ -62,7 +66,7 @@ flags.DEFINE_bool("export", False, "Export the best ticket, trained, to TFLite a
 
 
 def tolerance(experiment):
-    """The difference in accuracy that counts as none, a fraction."""
+    """Return the difference in accuracy that counts as none, a fraction."""
     if FLAGS.within is not None:
         return FLAGS.within / 100
     return max(0.003, 1 / experiment.validation)
@@ -76,9 +80,9 @@ def main(argv):
     from experiments import search as searches
     from experiments.results import Run
 
-    with script.giving_up("find_ticket", ImportError, ValueError, FileNotFoundError):
+    with script.errors_on_one_line("find_ticket", ImportError, ValueError, FileNotFoundError):
         if FLAGS.export:
-            # What it lacks is better said now than after the training.
+            # A missing package is better named now than after the training.
             from keras_lottery.exporters import tflite
         experiment = settings.experiment()
         search = searches.Search(
@@ -97,7 +101,7 @@ def main(argv):
             controls=searches.controls(FLAGS.controls, FLAGS.control_rounds, FLAGS.rounds),
         )
         run = Run(
-            settings.folder("find_ticket"), settings.deciding(__name__) | experiment.recorded()
+            settings.folder("find_ticket"), settings.result_flags(__name__) | experiment.to_json()
         )
 
     title = experiment.title(f"{experiment.iterations:,} iterations")
@@ -112,7 +116,7 @@ def main(argv):
     )
     report.ticket(console, run, title, tolerance(experiment))
     if FLAGS.export:
-        with script.giving_up("find_ticket", kl.MaskError, ValueError, tflite.ExportError):
+        with script.errors_on_one_line("find_ticket", kl.MaskError, ValueError, tflite.ExportError):
             report.export(console, run, experiment, tolerance(experiment))
 
 

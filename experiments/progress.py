@@ -1,4 +1,4 @@
-"""What is shown while a run trains: a bar over all its iterations, a line for every network."""
+"""`Progress` shows a bar over all iterations of a run, and a line for every network."""
 
 from rich import progress
 
@@ -10,7 +10,7 @@ class Progress:
 
     Args:
         console: A `rich.console.Console`.
-        iterations: Iterations of the whole run that are still to do.
+        iterations: The number of iterations that the run has still to do.
     """
 
     def __init__(self, console, iterations):

@@ -18,10 +18,13 @@ flags.adopt_module_key_flags(settings)
 flags.DEFINE_list(
     "criteria",
     "large_final,least_change,movement",
-    "What ranks the weights at every epoch: names of keras_lottery.criteria.",
+    "Criteria that rank the weights at every epoch: names of keras_lottery.criteria.",
 )
 flags.DEFINE_integer(
-    "epochs", None, "Epochs of a round. Default: the iterations, in whole epochs.", lower_bound=1
+    "epochs",
+    None,
+    "Number of epochs in a round. Default: the iterations, in whole epochs.",
+    lower_bound=1,
 )
 
 
@@ -31,12 +34,12 @@ def main(argv):
     from experiments import each_epoch, report
     from experiments.results import Run
 
-    with script.giving_up("prune_each_epoch", ValueError, FileNotFoundError):
+    with script.errors_on_one_line("prune_each_epoch", ValueError, FileNotFoundError):
         experiment = settings.experiment()
         epochs = FLAGS.epochs or max(1, round(experiment.iterations / experiment.steps))
-        comparison = each_epoch.Comparison(experiment, FLAGS.rounds, FLAGS.criteria, epochs)
-        recorded = experiment.recorded() | {"epochs": epochs}
-        run = Run(settings.folder("prune_each_epoch"), settings.deciding(__name__) | recorded)
+        comparison = each_epoch.MethodComparison(experiment, FLAGS.rounds, FLAGS.criteria, epochs)
+        described = experiment.to_json() | {"epochs": epochs}
+        run = Run(settings.folder("prune_each_epoch"), settings.result_flags(__name__) | described)
 
     title = experiment.title(f"{epochs} epochs")
     script.train(

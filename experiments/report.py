@@ -1,4 +1,4 @@
-"""What a finished run leaves for its reader: a table, sentences, figures, and the best ticket."""
+"""Reports a finished run: a table, sentences, figures, and the best ticket."""
 
 import json
 
@@ -13,8 +13,8 @@ def ticket(console, run, title, tolerance):
     Args:
         console: A `rich.console.Console`.
         run: `results.Run`, finished.
-        title: What was run.
-        tolerance: Difference in accuracy that counts as none, a fraction.
+        title: The line that says what was run.
+        tolerance: The difference in accuracy that counts as none, a fraction.
     """
     figures.accuracy(run.results, title, run.file("accuracy.png"))
     figures.early_stopping(run.results, title, run.file("early_stopping.png"))
@@ -29,7 +29,7 @@ def ticket(console, run, title, tolerance):
 
 
 def comparison(console, run, title):
-    """The same for a comparison of methods of pruning, which have no early stopping."""
+    """Reports a comparison of methods of pruning, which have no early stopping."""
     figures.accuracy(run.results, title, run.file("accuracy.png"))
     console.print(f"\n{title}", summary.table(run.results, ["test_accuracy"]), sep="\n")
     console.print("test: accuracy at the end of the round; means over the seeds\n")
@@ -41,8 +41,9 @@ def comparison(console, run, title):
 def export(console, run, experiment, tolerance):
     """Puts the best ticket of a run in its folder: the ticket, the trained model, the TFLite file.
 
-    The best is the smallest within the tolerance of the dense network, or the most accurate where
-    none is; of its seeds, the most accurate. Validation examples decide, not test examples.
+    The best ticket is the smallest within the tolerance of the dense network, or the most accurate
+    if none is within it; of its seeds, the most accurate. Validation examples decide, not test
+    examples.
     """
     from keras_lottery.exporters import tflite
 

@@ -1,4 +1,4 @@
-"""A run's folder: `flags.json`, and `results.jsonl` with one line for every network trained.
+"""Reads and writes a run's folder: `flags.json`, and `results.jsonl` with a line for every network.
 
 A line is on the disk before the next training begins, so an interrupted run continues where it
 stopped.
@@ -23,11 +23,11 @@ class Network:
     """A network of a run.
 
     Args:
-        index: Round; 0 is the dense network.
-        variant: What it is: `"ticket"`, the name of a control, or a method.
-        seed: Seed of all networks that it is compared with.
-        sparsity: Fraction of all prunable weights that is pruned.
-        alive_counts: Weights left, by kernel.
+        index: The round; 0 is the dense network.
+        variant: Its kind: `"ticket"`, the name of a control, or a method.
+        seed: The seed, the same for all networks that it is compared with.
+        sparsity: The fraction of all prunable weights that is pruned.
+        alive_counts: The number of live weights, by kernel.
     """
 
     index: int
@@ -38,7 +38,7 @@ class Network:
 
     @property
     def remaining(self):
-        """Fraction of the prunable weights that is left."""
+        """The fraction of the prunable weights that is alive."""
         return 1.0 - self.sparsity
 
 
@@ -53,7 +53,7 @@ class Result(Network):
         early_stopping_iteration: The iteration of minimum validation loss, read off afterwards
             (Frankle & Carbin 2019); training itself always runs to the end.
         early_stopping_accuracy: Test accuracy at that iteration.
-        iterations: Iterations trained.
+        iterations: The number of iterations trained.
         seconds: Wall time of the training and its evaluations.
         fused: The way that `kl.fit` trained: `"xla"`, `"graph"` or `"plain"`.
     """
@@ -75,7 +75,7 @@ class Run:
     """The folder of one run, created or continued.
 
     Args:
-        folder: Where the run is, or will be, kept.
+        folder: The folder of the run, which may not exist yet.
         flags: The flags that decide the results, by name; JSON values.
 
     Raises:
@@ -91,7 +91,7 @@ class Run:
         self.results = _read(self._path)
 
     def find(self, variant, seed, index):
-        """The result of one network, or `None` if it has not been trained."""
+        """Return the result of one network, or `None` if it has not been trained."""
         for result in self.results:
             if (result.variant, result.seed, result.index) == (variant, seed, index):
                 return result
@@ -107,7 +107,7 @@ class Run:
         self.results.append(result)
 
     def file(self, *parts):
-        """A path inside the folder; the folders on the way are made."""
+        """Return a path inside the folder, and make the folders on the way."""
         path = self.folder.joinpath(*parts)
         path.parent.mkdir(parents=True, exist_ok=True)
         return path

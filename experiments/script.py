@@ -1,4 +1,4 @@
-"""What the scripts that train have in common: how they begin, how they train, how they give up."""
+"""The common part of the scripts that train: they begin, train, and end on one line at errors."""
 
 import contextlib
 import sys
@@ -10,14 +10,14 @@ from keras_lottery.commands import script
 
 
 def begin(argv):
-    """Refuses what is no flag, and imports TensorFlow; returns the console to print to."""
+    """Refuses arguments that are no flags, imports TensorFlow, and returns a console."""
     script.begin(argv)
     return Console(highlight=False, markup=False)
 
 
 @contextlib.contextmanager
-def giving_up(name, *errors):
-    """Ends the script of a name with one line, and no traceback, at one of these errors."""
+def errors_on_one_line(name, *errors):
+    """Ends a script with one line, and no traceback, at one of these errors."""
     try:
         yield
     except errors as error:
@@ -25,19 +25,19 @@ def giving_up(name, *errors):
 
 
 def train(name, console, run, title, iterations, execute):
-    """Trains what the run has no results of, under a bar.
+    """Trains the networks that the run has no results of, under a progress bar.
 
     Args:
-        name: Of the script.
+        name: The name of the script.
         console: A `rich.console.Console`.
         run: `results.Run`.
-        title: What is run.
-        iterations: How many there are to do.
-        execute: Does them; a function of a `Progress`.
+        title: The line that says what is run.
+        iterations: The number of iterations to do.
+        execute: A function of a `Progress` that does them.
     """
     console.print(f"{title}; results go to {run.folder}")
     try:
-        with giving_up(name, ValueError), Progress(console, iterations) as progress:
+        with errors_on_one_line(name, ValueError), Progress(console, iterations) as progress:
             execute(progress)
     except KeyboardInterrupt:
         sys.exit(f"Interrupted. The same command continues the run in {run.folder}.")

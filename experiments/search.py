@@ -1,4 +1,4 @@
-"""The search for a ticket: rounds of training and pruning, with controls beside them."""
+"""`Search` looks for a ticket in rounds of training and pruning, and trains controls with it."""
 
 import dataclasses
 from collections.abc import Callable, Mapping
@@ -16,17 +16,17 @@ CONTROLS = ("reinit", "random_mask", "shuffle_layerwise")
 
 @dataclasses.dataclass(frozen=True)
 class Search:
-    """What is searched for, and how.
+    """The settings of a search for a ticket.
 
     Args:
-        experiment: What is trained.
+        experiment: The experiment.
         scheme: `iterative` or `one_shot`.
-        count: Rounds of pruning.
+        count: The number of rounds of pruning.
         recipe: A `kl.Recipe`.
-        scored_images: How many training images a criterion that measures looks at, as many of each
+        scored_images: Number of training images that a scorer measures with, as many of each
             class.
         rewind: A policy of `kl.rewind`, or `None`.
-        controls: For each kind of control the rounds that have it.
+        controls: A dict from the name of a control to the rounds that have it.
     """
 
     experiment: Experiment
@@ -49,18 +49,18 @@ class Search:
 
     @property
     def rewound_to(self):
-        """Iterations that a rewound network has behind it."""
+        """The number of iterations that a rewound network has had already."""
         if self.rewind is None:
             return 0
         return self.rewind.at * (self.experiment.steps if self.rewind.unit == "epoch" else 1)
 
     def rounds(self, seed, count, rate):
-        """The rounds of `kl.rounds` with these settings.
+        """Return the rounds of `kl.rounds` with these settings.
 
         Args:
             seed: Seed of the model and of the random choices.
-            count: How often to prune.
-            rate: Function from a rate of the experiment to the one to prune at.
+            count: The number of prunings.
+            rate: A function from a rate of the experiment to the rate to prune at.
         """
         experiment = self.experiment
         return kl.rounds(
@@ -75,7 +75,7 @@ class Search:
         )
 
     def scored(self, seed):
-        """The first training images of each class, if the criterion measures with data."""
+        """Return the first training images of each class, if the criterion measures with data."""
         criterion = kl.scorers.resolve(self.recipe.criterion)
         if not (kl.scorers.is_scorer(criterion) and kl.scorers.needs_data(criterion)):
             return None
@@ -84,7 +84,7 @@ class Search:
         return kl.scorers.balanced(images, classes, per_class)
 
     def missing(self, run, seed):
-        """The networks of a seed that a run has no results of, as `(variant, seed, index)`."""
+        """Return the networks of a seed without results in a run, as `(variant, seed, index)`."""
         networks = [(summary.DENSE, seed, 0)]
         networks += [(TICKET, seed, index) for index in range(1, self.count + 1)]
         networks += [(kind, seed, i) for kind, chosen in self.controls.items() for i in chosen]
@@ -92,7 +92,7 @@ class Search:
 
 
 def iterative(search, seed):
-    """Prunes a fraction of what remains in every round."""
+    """Prunes a fraction of the live weights in every round."""
     return search.rounds(seed, search.count, lambda rate: rate)
 
 
@@ -183,29 +183,29 @@ class _Seed:
 
 
 def ticket_file(run, seed, index):
-    """Where the ticket of a round is kept."""
+    """Return the file of a round's ticket."""
     return run.file(f"seed-{seed}", f"round-{index:02}.ticket")
 
 
 def history_of(result):
-    """What a ticket says of its training: not how long it took, so that the same search leaves the
-    same tickets."""
+    """Return what a ticket says of its training: not the time that it took, so that the same search
+    leaves the same tickets."""
     return {name: value for name, value in vars(result).items() if name != "seconds"}
 
 
 def weights_file(run, seed, index):
-    """Where the trained weights of a round are kept."""
+    """Return the file of a round's trained weights."""
     return run.file(f"seed-{seed}", f"round-{index:02}.weights.h5")
 
 
 def rewind_policy(text):
-    """The policy that a flag names.
+    """Return the rewind policy that a flag names.
 
     Args:
         text: `start`, `step:N`, `epoch:N`, `learning_rate` or `none`.
 
     Raises:
-        ValueError: If it is none of them.
+        ValueError: If `text` is none of them.
 
     >>> rewind_policy("step:500").at
     500
@@ -223,12 +223,12 @@ def rewind_policy(text):
 
 
 def controls(kinds, rounds, count):
-    """The rounds that each kind of control is trained in.
+    """Return the rounds in which each kind of control is trained.
 
     Args:
-        kinds: Names of controls.
-        rounds: Rounds as strings; all of them if there are none.
-        count: How many rounds there are.
+        kinds: The names of controls.
+        rounds: Rounds as strings; an empty list stands for all.
+        count: The number of rounds.
 
     Raises:
         ValueError: If there is no such control or round.

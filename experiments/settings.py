@@ -1,4 +1,4 @@
-"""The flags that every experiment has, and what they and the network's preset describe together."""
+"""The flags of every experiment, and the `Experiment` that they and a preset describe."""
 
 import dataclasses
 import math
@@ -26,29 +26,29 @@ flags.DEFINE_bool(
 flags.DEFINE_integer(
     "examples",
     None,
-    "Use only so many training and test images.",
+    "Use at most this number of training and of test images.",
     lower_bound=10,
 )
 flags.DEFINE_string(
     "network",
     None,
-    "What to train: a file of experiments/networks. Its preset holds the paper's optimizer, batch "
-    "size, iterations and rates. Default: digits_mlp for digits, else lenet_300_100.",
+    "Network to train: a file of experiments/networks. Its preset holds the paper's optimizer, "
+    "batch size, iterations and rates. Default: digits_mlp for digits, else lenet_300_100.",
 )
-flags.DEFINE_integer("rounds", 15, "How often to prune.", lower_bound=1)
+flags.DEFINE_integer("rounds", 15, "Number of prunings.", lower_bound=1)
 flags.DEFINE_float(
     "rate",
     None,
-    "Fraction of the remaining weights that a round prunes. Layers with a rate of their own, such "
-    "as the output layer, are scaled along. Default: the preset's.",
+    "Fraction of the live weights that a round prunes. Layers with another rate, such as the "
+    "output layer, change theirs by the same factor. Default: the preset's.",
     lower_bound=0,
     upper_bound=1,
 )
 flags.DEFINE_string(
-    "scope", None, "Where the rate holds: a name of keras_lottery.scopes. Default: the preset's."
+    "scope", None, "Scope of the rate: a name of keras_lottery.scopes. Default: the preset's."
 )
-flags.DEFINE_integer("seed", 0, "The first seed, of the initial weights, the split and the order.")
-flags.DEFINE_integer("seeds", 1, "How many seeds to repeat everything with.", lower_bound=1)
+flags.DEFINE_integer("seed", 0, "First seed, for initial weights, split and order of the batches.")
+flags.DEFINE_integer("seeds", 1, "Number of seeds to repeat everything with.", lower_bound=1)
 flags.DEFINE_float(
     "scale", 1.0, "Multiplies the preset's iterations: 0.1 trains a tenth as long.", lower_bound=0
 )
@@ -57,26 +57,26 @@ flags.DEFINE_integer(
 )
 flags.DEFINE_integer("batch_size", None, "Images in a step. Default: the preset's.", lower_bound=1)
 flags.DEFINE_enum(
-    "fused", "auto", ["auto", "always", "never"], "Whether many training steps are one call."
+    "fused", "auto", ["auto", "always", "never"], "Whether one call runs many training steps."
 )
 flags.DEFINE_string(
     "output", None, "Folder of the run. Default: runs/ and the names of script, data and network."
 )
 
-# What may change when a run is continued: where things are, and what is said of them.
-_FREE = {"data_dir", "download", "output", "within", "export"}
+# Flags that may change when a run is continued: they say where things are, and what to report.
+FLAGS_WITHOUT_EFFECT_ON_RESULTS = {"data_dir", "download", "output", "within", "export"}
 
 
 @dataclasses.dataclass(frozen=True)
 class Experiment:
-    """What the flags describe: a network on a data set, and how it is trained and pruned.
+    """An experiment: a network on a data set, and how it is trained and pruned.
 
     Args:
         network: A module of `experiments.networks`.
         dataset: A record of `experiments.datasets`.
         iterations: Training steps of one network.
         batch_size: Examples in a step.
-        rate: Fraction of the remaining weights that a round prunes.
+        rate: Fraction of the live weights that a round prunes.
         overrides: Other rates, by pattern of the kernel's name.
         scope: Name of a function of `keras_lottery.scopes`.
         seeds: The seeds to repeat everything with.
@@ -99,10 +99,10 @@ class Experiment:
         return self.network.__name__.rpartition(".")[2]
 
     def title(self, length):
-        """One line that says what was run, for tables and figures.
+        """Return one line that says what was run, for tables and figures.
 
         Args:
-            length: How long a round is, in words.
+            length: The length of a round, in words.
         """
         images = f"{self.training_images:,} images of {self.dataset.name}"
         seeds = f"{len(self.seeds)} seeds" if len(self.seeds) > 1 else "1 seed"
@@ -110,21 +110,21 @@ class Experiment:
 
     @property
     def validation(self):
-        """How many training examples are set aside for validation."""
+        """The number of training examples that are set aside for validation."""
         return min(self.network.PRESET.validation, len(self.dataset.x_train) // 5)
 
     @property
     def training_images(self):
-        """How many are left to train on."""
+        """The number of examples that are left to train on."""
         return len(self.dataset.x_train) - self.validation
 
     @property
     def steps(self):
-        """Iterations of an epoch."""
+        """The number of iterations in an epoch."""
         return math.ceil(self.training_images / self.batch_size)
 
-    def recorded(self):
-        """What is left of the flags when the preset has filled them in, as JSON."""
+    def to_json(self):
+        """Return the settings that decide the results, flags and preset together, as JSON."""
         return {
             "network": self.name,
             "training_images": self.training_images,
@@ -138,11 +138,11 @@ class Experiment:
 
 
 def experiment():
-    """The `Experiment` of the flags, its data set loaded.
+    """Make the `Experiment` of the flags, and load its data set.
 
     Raises:
-        ValueError, FileNotFoundError: A flag names what there is not; the message lists
-            what there is.
+        ValueError, FileNotFoundError: A flag has a name that is not known; the message lists those
+            that are.
     """
     import keras
 
@@ -178,7 +178,7 @@ def experiment():
 
 
 def network_for(dataset):
-    """The network that a data set is tried on first.
+    """Return the network that a data set is tried on first.
 
     >>> network_for("digits"), network_for("mnist")
     ('digits_mlp', 'lenet_300_100')
@@ -187,13 +187,13 @@ def network_for(dataset):
 
 
 def folder(script):
-    """Where a script's run is kept."""
+    """Return the folder of a script's run."""
     network = FLAGS.network or network_for(FLAGS.dataset)
     return FLAGS.output or f"runs/{script}-{FLAGS.dataset}-{network}"
 
 
-def deciding(script):
-    """The flags of a script that decide its results, by name, as JSON.
+def result_flags(script):
+    """Return the flags of a script that decide its results, by name, as JSON.
 
     Args:
         script: The script's `__name__`.
@@ -201,5 +201,5 @@ def deciding(script):
     return {
         flag.name: flag.value
         for flag in FLAGS.get_key_flags_for_module(sys.modules[script])
-        if flag.name not in _FREE
+        if flag.name not in FLAGS_WITHOUT_EFFECT_ON_RESULTS
     }

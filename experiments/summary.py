@@ -1,4 +1,4 @@
-"""What a run found, over its seeds: points to draw, a table to read, sentences to quote."""
+"""Summarises a run over its seeds: points to draw, a table to read, sentences to quote."""
 
 import dataclasses
 import statistics
@@ -21,17 +21,17 @@ class Point:
 
 
 def variants(results):
-    """Names of what was trained beside the dense network, in order of appearance."""
+    """Return the names of the variants beside the dense network, in order of appearance."""
     return list(dict.fromkeys(r.variant for r in results if r.variant != DENSE))
 
 
 def points(results, variant, quantity):
-    """The points of a variant, from the densest to the sparsest.
+    """Return the points of a variant, from the densest to the sparsest.
 
     Args:
         results: `Result` records of one run.
         variant: One of `variants(results)`, or `DENSE`.
-        quantity: Name of a numeric field of `Result`.
+        quantity: The name of a numeric field of `Result`.
     """
     rounds = {}
     for result in results:
@@ -44,10 +44,10 @@ def points(results, variant, quantity):
 
 
 def smallest_within(results, variant, tolerance):
-    """The sparsest point whose *validation* accuracy is within `tolerance` of the dense one.
+    """Return the sparsest point whose validation accuracy is within `tolerance` of dense.
 
-    Chosen by validation, so that the test accuracy quoted beside it stays an honest estimate.
-    `None` where no round is within the tolerance.
+    Validation decides, so that the test accuracy that is quoted beside it stays an honest estimate.
+    The result is `None` if no round is within the tolerance.
     """
     [dense] = points(results, DENSE, "validation_accuracy")
     near = [
@@ -60,7 +60,7 @@ def smallest_within(results, variant, tolerance):
 
 
 def table(results, quantities):
-    """Means over the seeds: a row for each round, for each quantity a column of every variant.
+    """Return a table of means over the seeds: rounds are rows, quantities of variants columns.
 
     Args:
         results: `Result` records of one run.
@@ -88,7 +88,7 @@ def table(results, quantities):
 
 
 def findings(results, variant, tolerance):
-    """Sentences that say what the run found, whatever it is.
+    """Return sentences that say what the run found.
 
     Args:
         results: `Result` records of one run, its dense networks among them.
@@ -113,7 +113,7 @@ def findings(results, variant, tolerance):
 
 
 def comparison(results):
-    """Sentences that compare all variants in the last round, the most accurate first."""
+    """Return sentences that compare all variants in the last round, the most accurate first."""
     [dense] = points(results, DENSE, "test_accuracy")
     last = [points(results, name, "test_accuracy")[-1] for name in variants(results)]
     ranked = sorted(
@@ -130,7 +130,7 @@ def comparison(results):
 
 
 def percent(fraction):
-    """A fraction as a percentage with one decimal, or with two digits below one percent.
+    """Format a fraction as a percentage with one decimal, or two digits below one percent.
 
     >>> percent(0.98249), percent(0.03583), percent(0.00497)
     ('98.2', '3.6', '0.5')

@@ -19,7 +19,7 @@ _EVALUATED_AT_ONCE = 1000
 
 @dataclasses.dataclass(frozen=True)
 class Examples:
-    """What a network is trained, stopped and judged on: `(inputs, labels)` pairs of tensors."""
+    """The examples to train, stop and judge a network on: `(inputs, labels)` pairs of tensors."""
 
     train: tuple[tf.Tensor, tf.Tensor]
     validation: tuple[tf.Tensor, tf.Tensor]
@@ -27,7 +27,7 @@ class Examples:
 
 
 def split(experiment, seed):
-    """The examples of an experiment, some of the training ones set aside for validation.
+    """Split an experiment's examples, with some training examples set aside for validation.
 
     Args:
         experiment: `settings.Experiment`.
@@ -41,7 +41,7 @@ def split(experiment, seed):
 
 
 def make_model(experiment, seed):
-    """The network of an experiment, built and compiled; the seed decides its initial weights."""
+    """Make an experiment's network, built and compiled; the seed decides its initial weights."""
     dataset, network = experiment.dataset, experiment.network
     model = network.build(dataset.shape, dataset.classes, seed=seed)
     model.compile(
@@ -52,14 +52,14 @@ def make_model(experiment, seed):
 
 
 class Trainer:
-    """Trains one model as often as wanted; what is traced and compiled is so only once.
+    """Trains one model as often as wanted, and traces and compiles it only once.
 
     Args:
         model: A compiled `keras.Model`.
         examples: `Examples`.
         experiment: `settings.Experiment`.
-        seed: Seed of the order of the batches: the same for all networks that are compared.
-        report: Called with the number of iterations done since it was last called.
+        seed: Seed of the order of the batches, the same for all networks that are compared.
+        report: A function that is called with the number of iterations since its last call.
     """
 
     def __init__(self, model, examples, experiment, seed, report=lambda iterations: None):
@@ -71,7 +71,7 @@ class Trainer:
         self._evaluators = {}
 
     def evaluate(self, part):
-        """Mean loss and accuracy of the model as it is.
+        """Return mean loss and accuracy of the model as it is.
 
         Args:
             part: Which of the `Examples`: `"train"`, `"validation"` or `"test"`.
@@ -90,10 +90,10 @@ class Trainer:
         """Trains the model from its present weights to the last iteration, and measures it.
 
         Args:
-            network: `results.Network`: what the model is at present.
+            network: `results.Network`, which says what the model is at present.
             callbacks: Keras callbacks.
-            first: Iterations that the present weights have had already (late rewinding).
-            initial_epoch: Epoch whose batches come first.
+            first: The number of iterations that the present weights had already (late rewinding).
+            initial_epoch: The epoch whose batches come first.
 
         Returns:
             `results.Result`. The iterations in it include the first ones.
@@ -146,10 +146,10 @@ class Trainer:
         """Measures the model as it is, and as it was at its minimum validation loss.
 
         Args:
-            network: `results.Network`: what the model is at present.
+            network: `results.Network`, which says what the model is at present.
             best: `Best`.
-            iterations: How many it was trained.
-            seconds: How long that took.
+            iterations: The number of iterations that it was trained.
+            seconds: The time that they took.
             fused: The way that `kl.fit` took.
 
         Returns:
@@ -186,11 +186,11 @@ class Best:
     loss: float = math.inf
     weights: list[np.ndarray] = dataclasses.field(default_factory=list)
 
-    def or_now(self, iteration, loss, model):
-        """This, or the model's present state if its loss is lower.
+    def improved_by(self, iteration, loss, model):
+        """Return the checkpoint with the lower validation loss: this, or the model as it is.
 
         Raises:
-            ValueError: If the loss is not a number any more.
+            ValueError: If the loss is not finite.
         """
         if not math.isfinite(loss):
             raise ValueError(
@@ -204,10 +204,10 @@ class Checkpoints(keras.callbacks.Callback):
 
     Args:
         trainer: The `Trainer` of the model.
-        before: Iterations done before epoch 0 of this training.
-        last: Iteration to end at.
-        every: Iterations from one evaluation to the next.
-        report: Called with the number of iterations done since the last call.
+        before: The number of iterations before epoch 0 of this training.
+        last: The iteration to end at.
+        every: The number of iterations from one evaluation to the next.
+        report: A function that is called with the number of iterations since its last call.
     """
 
     def __init__(self, trainer, before, last, every, report):
@@ -220,12 +220,12 @@ class Checkpoints(keras.callbacks.Callback):
         self._report = report
 
     def next_event(self, step):
-        """The next step of this training after which there is something to do."""
+        """Return the next step of this training after which to evaluate."""
         iteration = self._before + step
         return min((iteration // self._every + 1) * self._every, self._last) - self._before
 
     def on_epoch_begin(self, epoch, logs=None):
-        """Counts from here."""
+        """Notes the iteration at which the epoch begins."""
         self._at_begin = self._before + epoch * self._trainer.experiment.steps
 
     def on_train_batch_end(self, batch, logs=None):
@@ -234,6 +234,6 @@ class Checkpoints(keras.callbacks.Callback):
         if iteration % self._every and iteration != self._last:
             return
         loss, _ = self._trainer.evaluate("validation")
-        self.best = self.best.or_now(iteration, loss, self.model)
+        self.best = self.best.improved_by(iteration, loss, self.model)
         self._report((iteration - 1) % self._every + 1)
         self.model.stop_training = iteration == self._last

@@ -46,7 +46,7 @@ def kl_fit_by_graph(model, x, y, batch_size, epochs):
 
 
 def chosen(model, x, y, batch_size):
-    """The way that `kl.fit` chooses for a long training of a model, and the reason it gives."""
+    """Return the way that `kl.fit` chooses for a long training of a model, and the reason."""
     stop = keras.callbacks.LambdaCallback(
         on_train_batch_end=lambda batch, logs: setattr(model, "stop_training", True)
     )

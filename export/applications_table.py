@@ -1,4 +1,4 @@
-"""Exports networks of keras.applications for every target, and writes what came of it as a table.
+"""Exports networks of keras.applications for every target, and writes a table of the results.
 
   python -m export.applications_table --output=docs/exporter_models.md
   python -m export.applications_table --models=MobileNetV2,DenseNet121 --targets=size_int8,micro
@@ -65,12 +65,12 @@ def network(name, side, samples):
     """A network of `keras.applications`, pruned, its normalisations adapted to the samples.
 
     Args:
-        name: Its name there.
-        side: Of its images.
+        name: Its name in `keras.applications`.
+        side: The height and width of its images.
         samples: Images as `images` returns them.
 
     Returns:
-        A `keras.Model`, and the samples as it takes them.
+        A `keras.Model`, and the samples in the form that it takes.
     """
     import keras
 
@@ -92,7 +92,7 @@ def network(name, side, samples):
 
 
 def row(name, column):
-    """The table's row for one network and target."""
+    """Return the table's row for one network and target."""
     from keras_lottery.exporters import tflite
 
     target, precision = TARGETS[column]
@@ -126,7 +126,7 @@ def row(name, column):
 
 
 def row_apart(name, column):
-    """The row of `row`, from a process of its own: what one takes in memory, the next has free."""
+    """Return the row of `row` from a process of its own, so that its memory is free afterwards."""
     command = [sys.executable, "-m", "export.applications_table", "--row", f"--models={name}"]
     done = subprocess.run([*command, f"--targets={column}"], capture_output=True, text=True)
     if done.returncode:
@@ -136,7 +136,7 @@ def row_apart(name, column):
 
 
 def document(rows, command):
-    """The table with what it is, and the command that writes it, as Markdown."""
+    """Return the table as Markdown, with an explanation and the command that writes it."""
     from keras_lottery.exporters import tables
 
     return (
@@ -184,5 +184,5 @@ if __name__ == "__main__":
     flags.DEFINE_list("models", list(SIDES), "Networks of keras.applications.")
     flags.DEFINE_list("targets", list(TARGETS), "Targets, with a precision where they take one.")
     flags.DEFINE_string("output", None, "A Markdown file to write the table to.")
-    flags.DEFINE_bool("row", False, "Print one row as JSON; what the script calls itself for.")
+    flags.DEFINE_bool("row", False, "Print one row as JSON, as the script asks itself to.")
     app.run(main)

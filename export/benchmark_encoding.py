@@ -4,7 +4,7 @@
   python -m export.benchmark_encoding --sparsity=0.5
 
 The model has three Dense kernels, 25 million weights in all. The time is that of the exporter's own
-pass over the flatbuffer; TensorFlow's conversion before it and the proof after it are not in it.
+pass over the flatbuffer, without TensorFlow's conversion before it and the proof after it.
 """
 
 import itertools
@@ -22,7 +22,7 @@ _WIDTHS = (2048, 2048, 4096, 3072)
 
 
 def dense_file(sparsity, widths=_WIDTHS):
-    """The flatbuffer of a chain of Dense layers with random weights, a fraction of them zero."""
+    """Make a flatbuffer of Dense layers with random weights, a fraction of them zero."""
     from ai_edge_litert import schema_py_generated as schema
 
     from keras_lottery.exporters.tflite.format import edit, flatbuffer
@@ -49,7 +49,7 @@ def dense_file(sparsity, widths=_WIDTHS):
 
 
 def measure(encode, precision, data):
-    """`(seconds, peak bytes allocated, bytes of the result)` of one encoding of a file."""
+    """Measure one encoding of a file: `(seconds, peak bytes allocated, bytes of the result)`."""
     from keras_lottery.exporters.tflite.format import flatbuffer
 
     def run():

@@ -4,9 +4,9 @@
   python -m export.benchmark_tflite --dataset=mnist --runtimes=XNNPACK *.tflite
   python -m export.benchmark_tflite --images=DIR a.tflite b.tflite
 
-Each file is loaded in a process of its own, whose growth is its memory, and timed in turns with the
-others, on one thread. A file that cannot be run is listed with the reason. DIR holds images of
-one's own: a folder for each class with its pictures or arrays in it, or x.npy and y.npy.
+Each file is loaded in a process of its own, whose growth is its memory. The files are timed in
+turns, on one thread. A file that does not run is listed with the reason. DIR holds your own images:
+a folder for each class with its pictures or arrays in it, or x.npy and y.npy.
 """
 
 from export import data_flags
@@ -14,7 +14,7 @@ from keras_lottery.commands import benchmark, command
 
 
 def add_arguments(parser):
-    """Defines what the command takes, and the data set.
+    """Defines the arguments of the command, and those of the data set.
 
     Args:
         parser: An `argparse.ArgumentParser`.
@@ -24,7 +24,7 @@ def add_arguments(parser):
 
 
 def load(arguments):
-    """The test images of the data set, or the images of one's own, or None.
+    """Load the test images of the data set, or the user's images; None if neither is named.
 
     Args:
         arguments: What a parser with `add_arguments` made of a command line.
@@ -33,7 +33,7 @@ def load(arguments):
         `(x, y)`, or None.
 
     Raises:
-        CommandError: There is a limit of images and no images.
+        CommandError: `--examples` is given without images.
         ValueError, OSError: There is no such data set, or a folder holds something else.
     """
     if arguments.dataset is None:

@@ -1,4 +1,4 @@
-"""Compares what is pruned as one: accuracy against bytes, and accuracy against latency.
+"""Compares granularities: accuracy against bytes, and accuracy against latency.
 
   python -m export.compare_granularities
   python -m export.compare_granularities --dataset=mnist --data_dir=DIR --network=lenet_300_100 \\
@@ -28,18 +28,18 @@ _LINES = {
 
 
 @dataclasses.dataclass(frozen=True)
-class Point:
-    """One trained network, exported.
+class ExportedNetwork:
+    """A trained network and its exported files.
 
     Attributes:
-        granularity: What was pruned as one, or `"dense"`.
-        round: How often it was pruned.
+        granularity: The granularity that it was pruned in, or `"dense"`.
+        round: The number of prunings.
         sparsity: The fraction of zeros.
-        accuracy: On the test images.
-        bytes: Of the file made for size.
-        gzipped: The same file after `gzip -9`.
-        latency: Of the file made for latency, the median in seconds; None until measured.
-        files: Target to the file's name.
+        accuracy: The accuracy on the test images.
+        bytes: The bytes of the file made for size.
+        gzipped: The bytes of the same file after `gzip -9`.
+        latency: The median time of the file made for latency, in seconds; None until measured.
+        files: A dict from target to the file's name.
     """
 
     granularity: str
@@ -53,17 +53,17 @@ class Point:
 
 
 @dataclasses.dataclass(frozen=True)
-class Experiment:
-    """What is trained, and how long.
+class Settings:
+    """The settings of the comparison: what is trained, and how long.
 
     Attributes:
         network: A module of `experiments.networks`.
         dataset: A `Dataset`.
-        epochs: Of each training.
-        rounds: How often to prune.
-        rate: The fraction of what remains that a round prunes.
+        epochs: The number of epochs of each training.
+        rounds: The number of prunings.
+        rate: The fraction of the live weights that a round prunes.
         precision: The lowest precision that a weight may be stored in.
-        seed: Of weights, order and ties.
+        seed: Seed of weights, order and ties.
     """
 
     network: object
@@ -84,37 +84,37 @@ class Experiment:
         )
 
 
-def search(granularity, experiment, folder, report):
+def search(granularity, settings, folder, report):
     """Prunes in rounds and exports every round's ticket, the dense network first.
 
     Args:
-        granularity: Of `keras_lottery.granularity`.
-        experiment: An `Experiment`.
-        folder: Where the files go.
-        report: Called with each `Point`.
+        granularity: A granularity of `keras_lottery.granularity`.
+        settings: The `Settings`.
+        folder: The folder to write the files to.
+        report: A function that is called with each `ExportedNetwork`.
 
     Returns:
-        A list of `Point`s, without latencies.
+        A list of `ExportedNetwork`s, without latencies.
     """
     import keras_lottery as kl
     from export import training
     from keras_lottery.exporters import tflite
 
-    network, dataset, epochs = experiment.network, experiment.dataset, experiment.epochs
+    network, dataset, epochs = settings.network, settings.dataset, settings.epochs
     preset = network.PRESET
     points = []
     for r in kl.rounds(
-        lambda: training.make_model(network, dataset, epochs, experiment.seed),
+        lambda: training.make_model(network, dataset, epochs, settings.seed),
         recipe=kl.Recipe(granularity=granularity, exclude=preset.exclude),
-        count=experiment.rounds,
-        rate=experiment.rate,
+        count=settings.rounds,
+        rate=settings.rate,
         overrides={
-            pattern: min(1.0, rate * experiment.rate / preset.rate)
+            pattern: min(1.0, rate * settings.rate / preset.rate)
             for pattern, rate in preset.overrides.items()
         },
-        seed=experiment.seed,
+        seed=settings.seed,
     ):
-        training.train(r.model, network, dataset, epochs, r.callbacks, experiment.seed)
+        training.train(r.model, network, dataset, epochs, r.callbacks, settings.seed)
         name = granularity.name if r.index else "dense"
         files, reports = {}, {}
         for target in TARGETS:
@@ -123,14 +123,14 @@ def search(granularity, experiment, folder, report):
                 r.model,
                 folder / files[target],
                 target=target,
-                precision=experiment.precision,
+                precision=settings.precision,
                 samples=dataset.x_test[:64],
                 overwrite=True,
             )
         size = reports["size"].inspection
         predicted = r.model.predict(dataset.x_test, batch_size=1000, verbose=0).argmax(axis=-1)
         points.append(
-            Point(
+            ExportedNetwork(
                 granularity=name,
                 round=r.index,
                 sparsity=r.sparsity,
@@ -146,15 +146,15 @@ def search(granularity, experiment, folder, report):
 
 
 def timed(points, folder, seconds):
-    """The points with latencies, all files timed in turns.
+    """Return the points with their latencies; all files are timed in turns.
 
     Args:
-        points: `Point`s.
-        folder: Where their files are.
-        seconds: How long to time, all files together.
+        points: `ExportedNetwork`s.
+        folder: The folder of their files.
+        seconds: The time to measure all files together.
 
     Returns:
-        A list of `Point`s.
+        A list of `ExportedNetwork`s.
     """
     from keras_lottery.exporters import tflite
 
@@ -167,12 +167,12 @@ def timed(points, folder, seconds):
 
 
 def draw(points, title, path):
-    """Draws accuracy against bytes, and accuracy against latency, sparsities at the points.
+    """Draws accuracy against bytes and against latency, with sparsities at the points.
 
     Args:
-        points: `Point`s with latencies.
-        title: Above the figure.
-        path: The image to write.
+        points: `ExportedNetwork`s with latencies.
+        title: The title of the figure.
+        path: The image file to write.
 
     Returns:
         The figure.
@@ -224,7 +224,7 @@ def _draw_series(axes, name, points, positions):
 
 
 def add_arguments(parser):
-    """Defines what the script takes.
+    """Defines the arguments of the script.
 
     Args:
         parser: An `argparse.ArgumentParser`.
@@ -234,21 +234,21 @@ def add_arguments(parser):
         "--examples",
         type=command.integer(1),
         metavar="N",
-        help="use only so many training and test images",
+        help="use at most this number of training and of test images",
     )
     parser.add_argument(
         "--network",
         default="digits_mlp",
-        help="what to train: a file of experiments/networks (digits_mlp)",
+        help="network to train: a file of experiments/networks (digits_mlp)",
     )
     parser.add_argument(
-        "--rounds", type=command.integer(1), default=6, help="how often to prune (6)"
+        "--rounds", type=command.integer(1), default=6, help="number of prunings (6)"
     )
     parser.add_argument(
         "--rate",
         type=command.number(0, 1),
         default=0.4,
-        help="fraction of what remains that a round prunes (0.4)",
+        help="fraction of the live weights that a round prunes (0.4)",
     )
     parser.add_argument(
         "--scale",
@@ -264,10 +264,13 @@ def add_arguments(parser):
         "kernel in int8",
     )
     parser.add_argument(
-        "--seconds", type=command.number(0), default=20.0, help="how long to time all files (20)"
+        "--seconds", type=command.number(0), default=20.0, help="seconds to time all files (20)"
     )
     parser.add_argument(
-        "--seed", type=int, default=0, help="of the weights, the order of the examples, and ties"
+        "--seed",
+        type=int,
+        default=0,
+        help="seed of weights, order of examples, and ties",
     )
     parser.add_argument(
         "--output", default="runs/compare_granularities", help="folder of the results"
@@ -297,7 +300,7 @@ def run(arguments):
         raise command.CommandError(str(error)) from error
     iterations = network.PRESET.iterations * arguments.scale
     epochs = max(1, round(iterations / training.steps(network, dataset)))
-    experiment = Experiment(
+    settings = Settings(
         network,
         dataset,
         epochs,
@@ -308,7 +311,7 @@ def run(arguments):
     )
     folder = Path(arguments.output)
     folder.mkdir(parents=True, exist_ok=True)
-    print(f"{experiment.title}; results go to {folder}")
+    print(f"{settings.title}; results go to {folder}")
 
     def report(point):
         print(
@@ -320,13 +323,13 @@ def run(arguments):
     kinds = [kl.granularity.weights(), kl.granularity.blocks(4), kl.granularity.blocks(16)]
     points = []
     for granularity in kinds:
-        found = search(granularity, experiment, folder, report)
+        found = search(granularity, settings, folder, report)
         # Every search begins with the same dense network; one point of it is enough.
         points += found[1:] if points else found
     points = timed(points, folder, arguments.seconds)
     content = [dataclasses.asdict(point) for point in points]
     (folder / "results.json").write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
-    draw(points, experiment.title, folder / "granularities.png")
+    draw(points, settings.title, folder / "granularities.png")
     print(f"Figure: {folder / 'granularities.png'}")
 
 

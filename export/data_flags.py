@@ -1,4 +1,4 @@
-"""The arguments by which a script of this folder is given a data set."""
+"""Defines the arguments that give a script of this folder a data set."""
 
 
 def add_arguments(parser, default=None):
@@ -25,7 +25,7 @@ def add_arguments(parser, default=None):
 
 
 def given(arguments):
-    """Those of `--data_dir` and `--download` that are given.
+    """Return which of `--data_dir` and `--download` are given.
 
     Args:
         arguments: What a parser with `add_arguments` made of a command line.
@@ -37,7 +37,7 @@ def given(arguments):
 
 
 def unfit(arguments):
-    """The option that does nothing without `--dataset`, on one line; empty if there is none.
+    """Return an error if an option needs `--dataset`, on one line; empty if none does.
 
     Args:
         arguments: What a parser with `add_arguments` made of a command line.
@@ -48,7 +48,7 @@ def unfit(arguments):
 
 
 def load(arguments):
-    """The `Dataset` that the arguments name, or None.
+    """Load the `Dataset` that the arguments name, or return None.
 
     Args:
         arguments: What a parser with `add_arguments` made of a command line.

@@ -6,8 +6,8 @@
       --output=F.tflite
 
 It is `keras-lottery export`, with tickets and with data sets by their names. A ticket holds weights
-from before their training. So it is trained first, on the data set, as long as the network's preset
-says or --epochs; or --weights brings what it was trained to.
+of before their training. So the script first trains it on the data set, for --epochs or as long as
+the network's preset says; or --weights brings its trained weights.
 Beside F.tflite this writes the report, as F.json and F.md. None of the three may be there already,
 unless --overwrite says so.
 """
@@ -20,18 +20,18 @@ _OF_TICKETS = ("network", "weights", "epochs", "seed")
 
 
 def trained_ticket(path, network, dataset, weights=None, epochs=None, seed=0):
-    """A network with a ticket's masks, trained.
+    """Make a network with a ticket's masks, and train it.
 
     Args:
         path: The ticket's file.
         network: Its architecture, a name of `experiments.networks`.
-        dataset: The `Dataset` that it is trained on, and that says the shape of its inputs.
+        dataset: The `Dataset` to train on, which also has the shape of the inputs.
         weights: A `.weights.h5` file of the trained network, instead of training it.
-        epochs: How long to train; as the network's preset says if None.
-        seed: Of the order of the examples.
+        epochs: The number of epochs to train; as the network's preset says if None.
+        seed: Seed of the order of the examples.
 
     Returns:
-        A `keras.Model`, masks detached, its pruned weights zero.
+        A `keras.Model` without masks, whose pruned weights are zero.
 
     Raises:
         ValueError, FileNotFoundError: There is no such network or file.
@@ -55,30 +55,30 @@ def trained_ticket(path, network, dataset, weights=None, epochs=None, seed=0):
 
 
 def add_arguments(parser):
-    """Defines what the command takes, the ticket, and the data set.
+    """Defines the arguments of the command, of the ticket, and of the data set.
 
     Args:
         parser: An `argparse.ArgumentParser`.
     """
     export.add_arguments(parser, model_required=False)
-    parser.add_argument("--ticket", metavar="T", help="a ticket's file")
-    parser.add_argument("--network", help="what --ticket is of: a file of experiments/networks")
-    parser.add_argument("--weights", metavar="W.weights.h5", help="the trained weights of --ticket")
+    parser.add_argument("--ticket", metavar="T", help="file of a ticket")
+    parser.add_argument("--network", help="network of --ticket: a file of experiments/networks")
+    parser.add_argument("--weights", metavar="W.weights.h5", help="trained weights of --ticket")
     parser.add_argument(
         "--epochs",
         type=command.integer(0),
         metavar="N",
-        help="how long to train --ticket (the network's preset)",
+        help="number of epochs to train --ticket (as in the network's preset)",
     )
     parser.add_argument(
-        "--seed", type=int, metavar="N", help="of the order of the examples in it (0)"
+        "--seed", type=int, metavar="N", help="seed of the order of its training examples (0)"
     )
     data_flags.add_arguments(parser)
     parser.add_argument(
         "--examples",
         type=command.integer(1),
         metavar="N",
-        help="use only so many training and test images of --dataset",
+        help="use at most this number of training and of test images of --dataset",
     )
 
 
@@ -100,9 +100,9 @@ def check(arguments):
 def _unfit(arguments):
     """What is wrong with the source of the model, on one line; empty if nothing is."""
     if (arguments.model is None) == (arguments.ticket is None):
-        return "give --model=M.keras or --ticket=T, one of them."
+        return "give either --model=M.keras or --ticket=T."
     if arguments.ticket and (arguments.network is None or arguments.dataset is None):
-        return "--ticket needs --network, what it is of, and --dataset."
+        return "--ticket needs its --network, and --dataset."
     for option in _OF_TICKETS:
         if arguments.model and getattr(arguments, option) is not None:
             return f"--{option} is for --ticket; a --model comes trained."
@@ -114,7 +114,7 @@ def _unfit(arguments):
 
 
 def load(arguments):
-    """The model and the real inputs that the arguments name, or make by training.
+    """Load the model and the real inputs that the arguments name; train a ticket.
 
     Args:
         arguments: What a parser with `add_arguments` made of a command line.
@@ -141,7 +141,7 @@ def load(arguments):
 
 
 def run(arguments):
-    """Writes the file and its report, and prints it.
+    """Writes the file and its report, and prints the report.
 
     Args:
         arguments: What a parser with `add_arguments` made of a command line.

@@ -1,4 +1,4 @@
-"""Reports on .tflite files, whoever made them; in a clone what `keras-lottery inspect` is.
+"""Reports on .tflite files, whoever made them, as `keras-lottery inspect` does.
 
   python -m export.inspect_tflite model.tflite
   python -m export.inspect_tflite --format=json a.tflite b.tflite

@@ -3,9 +3,9 @@
   python -m export.size_table
   python -m export.size_table --networks=lenet_300_100 --sparsity=0.9
 
-Each network has its initial weights, the smallest of every layer pruned. TensorFlow's converter is
-asked for every kind of sparse file, each is tried in LiteRT with its defaults, and the smallest
-whose outputs are right counts.
+Each network has its initial weights, the smallest of every layer pruned. TensorFlow's converter
+makes every kind of sparse file; each is tried in LiteRT with its defaults, and the smallest file
+with right outputs counts.
 """
 
 import gzip
@@ -36,7 +36,7 @@ HEADER = ("network", "file", "bytes", "gzipped", "of dense", "")
 
 
 def pruned_network(name, sparsity, seed=0):
-    """A network of `experiments.networks` with the smallest initial weights of each layer zero."""
+    """Make a network of `experiments.networks` whose smallest weights in each layer are zero."""
     from experiments import networks
     from keras_lottery import Lottery, strip
 
@@ -46,15 +46,15 @@ def pruned_network(name, sparsity, seed=0):
 
 
 def stock_files(model, samples, expected):
-    """What TensorFlow's converter makes of a model: mode to the bytes, or to why they are no use.
+    """Convert a model with TensorFlow in every mode, and check that the files work.
 
     Args:
         model: A built `keras.Model`.
         samples: Inputs to compare on.
-        expected: What Keras answers.
+        expected: The outputs of Keras.
 
     Returns:
-        A dict from mode to bytes or str.
+        A dict from mode to the file's bytes, or to a str that says why it does not work.
     """
     files = {}
     for mode in stock.SPARSE_MODES:
@@ -64,7 +64,7 @@ def stock_files(model, samples, expected):
 
 
 def tfmot_file(model):
-    """The bytes that TensorFlow Model Optimization's route ends in, or why there are none.
+    """Return the bytes of TensorFlow Model Optimization's file, or why there are none.
 
     Args:
         model: A built `keras.Sequential`.
@@ -90,12 +90,12 @@ def tfmot_file(model):
 
 
 def rows(name, sparsity, tfmot):
-    """The table's rows for one network.
+    """Return the table's rows for one network.
 
     Args:
-        name: Of the network.
+        name: The network's name.
         sparsity: The fraction of each layer to prune.
-        tfmot: Whether to take TensorFlow Model Optimization's route as well.
+        tfmot: Whether to try TensorFlow Model Optimization as well.
 
     Returns:
         A list of tuples of text, the cells under `HEADER`.
@@ -174,5 +174,5 @@ if __name__ == "__main__":
     flags.DEFINE_float(
         "sparsity", 0.95, "Fraction of each layer to prune.", lower_bound=0, upper_bound=1
     )
-    flags.DEFINE_bool("tfmot", True, "Take TensorFlow Model Optimization's route as well.")
+    flags.DEFINE_bool("tfmot", True, "Try TensorFlow Model Optimization as well.")
     app.run(main)

@@ -1,12 +1,12 @@
-"""Prints time and memory of what the runtime computes sparsely, beside the same network dense.
+"""Prints time and memory of networks that the runtime computes sparsely, and of dense ones.
 
   python -m export.speed_table
   python -m export.speed_table --seconds=30
 
 Each network has its initial weights, 95 % of every kernel pruned by magnitude, one by one or in
 blocks. Its dense float32 file and the exported one are timed in turns in LiteRT with XNNPACK, on
-one thread, each in a process whose growth is its memory. On no processor with AVX does XNNPACK
-compute convolutions sparsely: `export.web.benchmark_mobilenet` times these in a browser.
+one thread, each in a process whose growth is its memory. XNNPACK computes no convolution sparsely
+on processors with AVX: `export.web.benchmark_mobilenet` times these in a browser.
 """
 
 import sys
@@ -40,14 +40,14 @@ HEADER = (
 
 @dataclass(frozen=True)
 class Case:
-    """A network, how it is pruned and exported, and what has to come of it.
+    """A network, the way it is pruned and exported, and the goals.
 
     Attributes:
-        network: A function that builds it; its name is in the table.
-        block: How many inputs are pruned as one.
-        options: For `tflite.export`.
-        faster: Times faster than dense, the goal set by the project.
-        less: Times less memory than dense, likewise.
+        network: A function that builds the network; its name is in the table.
+        block: The number of inputs that are pruned as one.
+        options: Arguments of `tflite.export`.
+        faster: The project's goal for speed, as a multiple of the dense network's.
+        less: The project's goal for memory, in times less than the dense network.
     """
 
     network: Callable
@@ -108,7 +108,7 @@ def write_files(case, folder):
 
 
 def rows(case, seconds):
-    """The two rows of a case, cells of text."""
+    """Return the two rows of a case, lists of text."""
     from keras_lottery.exporters import tables, tflite
 
     with tempfile.TemporaryDirectory() as folder:
@@ -149,5 +149,5 @@ def main(argv):
 
 
 if __name__ == "__main__":
-    flags.DEFINE_float("seconds", 10.0, "How long to time each network.", lower_bound=0)
+    flags.DEFINE_float("seconds", 10.0, "Seconds to time each network.", lower_bound=0)
     app.run(main)

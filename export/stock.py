@@ -19,7 +19,7 @@ def convert(model, mode, samples=None, sparse=True):
         sparse: Whether to ask for `Optimize.EXPERIMENTAL_SPARSITY`.
 
     Returns:
-        The file's bytes. Whether a runtime can load them is another matter.
+        The file's bytes. A runtime may not be able to load them.
     """
     import tensorflow as tf
 

@@ -1,4 +1,4 @@
-"""A script: the .tflite file that TensorFlow Model Optimization's documented route ends in.
+"""A script that writes the .tflite file of TensorFlow Model Optimization's documented route.
 
     tfmot_route.py NETWORK.json WEIGHTS.npz OUTPUT.tflite
 

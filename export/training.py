@@ -1,4 +1,4 @@
-"""Networks trained as their presets say, whole epochs and without an evaluation in between."""
+"""Trains networks as their presets say, in whole epochs and without evaluations in between."""
 
 import math
 
@@ -8,7 +8,7 @@ from keras_lottery.training import fit
 
 
 def steps(network, dataset):
-    """How many iterations an epoch has.
+    """Return the number of iterations in an epoch.
 
     Args:
         network: A module of `experiments.networks`.
@@ -18,13 +18,13 @@ def steps(network, dataset):
 
 
 def make_model(network, dataset, epochs, seed=0):
-    """The network for a data set, built and compiled.
+    """Make the network for a data set, built and compiled.
 
     Args:
         network: A module of `experiments.networks`.
         dataset: A `Dataset`.
-        epochs: How long the optimizer's schedule is to last.
-        seed: Of the initial weights.
+        epochs: The length of the optimizer's schedule.
+        seed: Seed of the initial weights.
 
     Returns:
         A `keras.Model`.
@@ -41,12 +41,12 @@ def train(model, network, dataset, epochs, callbacks=(), seed=0):
     """Trains a model in place.
 
     Args:
-        model: What `make_model` made.
+        model: A model that `make_model` made.
         network: A module of `experiments.networks`.
         dataset: A `Dataset`.
-        epochs: How long.
+        epochs: The number of epochs.
         callbacks: Keras callbacks.
-        seed: Of the order of the examples.
+        seed: Seed of the order of the examples.
     """
     fit(
         model,

@@ -23,7 +23,7 @@ class Dataset:
         y_train: Their classes, int64 [n].
         x_test: Test images, likewise.
         y_test: Their classes.
-        classes: How many classes there are.
+        classes: The number of classes.
         name: The set's name.
     """
 
@@ -41,7 +41,7 @@ class Dataset:
 
 
 def names() -> list[str]:
-    """The sets that need no download.
+    """Return the names of the sets that need no download.
 
     >>> names()
     ['digits']
@@ -57,9 +57,9 @@ def load(
 
     Args:
         name: One of `names()`, or the name of an image classification set in TensorFlow Datasets.
-        data_dir: Where TensorFlow Datasets keeps its files; its own default if `None`.
+        data_dir: The folder of TensorFlow Datasets; its own default if `None`.
         download: Whether TensorFlow Datasets may fetch what is not in `data_dir`.
-        limit: The most images to take, of the training and of the test set.
+        limit: The largest number of images to take, of the training and of the test set.
 
     Returns:
         A `Dataset`.
@@ -89,11 +89,11 @@ def split_validation(dataset: Dataset, count: int, seed: int) -> tuple[Dataset, 
 
     Args:
         dataset: The data set to take them from.
-        count: How many.
-        seed: Which ones: they are drawn at random.
+        count: The number of examples.
+        seed: Seed of the random choice.
 
     Returns:
-        The data set without them, and `(x, y)`, ready to be a `validation_data`.
+        The data set without them, and the examples as `(x, y)`, ready to be a `validation_data`.
 
     Raises:
         ValueError: If `count` leaves no training example, or is not positive.
@@ -114,8 +114,8 @@ def split_validation(dataset: Dataset, count: int, seed: int) -> tuple[Dataset, 
 def standardize(dataset: Dataset) -> Dataset:
     """Shift and scale every channel to mean 0 and standard deviation 1 over the training images.
 
-    One mean and one deviation a channel, not a pixel: a pixel that is black in every training image
-    has no deviation to divide by.
+    A channel has one mean and one deviation, not each pixel: a pixel that is black in every
+    training image has no deviation to divide by.
     """
     mean = dataset.x_train.mean((0, 1, 2), dtype=np.float64).astype(np.float32)
     deviation = dataset.x_train.std((0, 1, 2), dtype=np.float64).astype(np.float32)

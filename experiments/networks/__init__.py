@@ -23,11 +23,11 @@ class Preset:
         optimizer: A function from the number of iterations to a fresh optimizer.
         batch_size: Examples an iteration.
         iterations: Training steps a round.
-        rate: The fraction of what remains that every round prunes.
+        rate: The fraction of the live weights that every round prunes.
         overrides: Other rates by a regular expression on the kernel's name.
-        scope: Where the rates hold: "layerwise" or "globally".
+        scope: The scope of the rates: "layerwise" or "globally".
         exclude: A regular expression on the names of kernels that are never pruned, or `None`.
-        validation: How many training examples to set aside.
+        validation: The number of training examples to set aside.
         evaluate_every: Iterations between two evaluations.
     """
 
@@ -43,13 +43,13 @@ class Preset:
 
 
 def names() -> list[str]:
-    """The networks there are: the files of this folder that do not begin with `_`."""
+    """Return the networks' names: the files of this folder that do not begin with `_`."""
     modules = (module.name for module in pkgutil.iter_modules(__path__))
     return sorted(name for name in modules if not name.startswith("_"))
 
 
 def get(name: str) -> ModuleType:
-    """The module of a network, with its `build` and its `PRESET`.
+    """Return the module of a network, with its `build` and its `PRESET`.
 
     Raises:
         ValueError: If there is no such network, listing those there are.
@@ -60,19 +60,19 @@ def get(name: str) -> ModuleType:
 
 
 def glorot(seed: int, layer: str) -> keras.initializers.Initializer:
-    """Gaussian Glorot, with noise of its own for every layer's name and every seed."""
+    """Make a Gaussian Glorot initializer, with its own noise for every layer's name and seed."""
     return keras.initializers.GlorotNormal(seed=zlib.crc32(f"{seed}/{layer}".encode()))
 
 
 def adam(learning_rate: float) -> Callable[[int], keras.optimizers.Optimizer]:
-    """A `Preset.optimizer`: Adam with a constant learning rate."""
+    """Make a `Preset.optimizer`: Adam with a constant learning rate."""
     return lambda iterations: keras.optimizers.Adam(learning_rate)
 
 
 def momentum(
     peak: float, warm_up: float, drops: tuple[float, ...]
 ) -> Callable[[int], keras.optimizers.Optimizer]:
-    """A `Preset.optimizer`: SGD with momentum 0.9 and a learning rate in steps.
+    """Make a `Preset.optimizer`: SGD with momentum 0.9 and a learning rate in steps.
 
     Args:
         peak: The highest learning rate.

@@ -1,4 +1,4 @@
-"""What Conv-2, Conv-4 and Conv-6 share."""
+"""The common part of Conv-2, Conv-4 and Conv-6."""
 
 import keras
 from keras import layers

@@ -1,4 +1,4 @@
-"""Two small hidden layers for the 8x8 digits: a ticket in seconds. Ours, not a paper's."""
+"""Two small hidden layers for the 8x8 digits: a ticket in seconds. It is from no paper."""
 
 import keras
 from keras import layers

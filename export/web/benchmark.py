@@ -23,16 +23,16 @@ PATIENCE = 30
 
 @dataclasses.dataclass(frozen=True)
 class Timing:
-    """How one file did: medians and quartiles in milliseconds.
+    """The time of one file: median and quartiles in milliseconds.
 
     Attributes:
         path: The file.
-        median: Milliseconds an inference.
+        median: The median of an inference, in milliseconds.
         low: The lower quartile.
         high: The upper quartile.
         speedup: The first file's median over this one's.
-        difference: Largest difference between its outputs and the first file's, as a fraction of
-            the latter's largest.
+        difference: The largest difference between its outputs and the first file's, as a fraction
+            of the first file's largest output.
     """
 
     path: Path
@@ -47,9 +47,9 @@ def benchmark(paths, rounds=51, block_ms=2.0):
     """Times float32 models with one input and one output against each other.
 
     Args:
-        paths: The files; the first one is what the others are compared with.
-        rounds: Measurements of each file.
-        block_ms: Least length of a measurement, in milliseconds: short, so that most are not
+        paths: The files. The others are compared with the first.
+        rounds: The number of measurements of each file.
+        block_ms: The least length of a measurement, in milliseconds: short, so that most are not
             interrupted, and long for the browser's clock of 5 microseconds.
 
     Returns:
@@ -119,7 +119,7 @@ def _timing(path, found, first):
 
 
 def table(timings):
-    """The timings as lines of text."""
+    """Return the timings as lines of text."""
     width = max(len(timing.path.name) for timing in timings)
     head = f"{'file':{width}} {'bytes':>12} {'ms':>9} {'quartiles':>17} {'speed':>7} {'differs':>9}"
     lines = [
@@ -133,7 +133,7 @@ def table(timings):
 def main(arguments):
     """Times the files named on the command line."""
     if len(arguments) < 2:
-        raise app.UsageError("name one or more .tflite files, the one to compare with first")
+        raise app.UsageError("name .tflite files; the first is what the others are compared with")
     try:
         print(table(benchmark(arguments[1:], FLAGS.rounds, FLAGS.block_ms)))
     except (OSError, RuntimeError, ValueError) as error:
@@ -142,6 +142,6 @@ def main(arguments):
 
 FLAGS = flags.FLAGS
 if __name__ == "__main__":
-    flags.DEFINE_integer("rounds", 51, "Measurements of each file.", lower_bound=1)
+    flags.DEFINE_integer("rounds", 51, "Number of measurements of each file.", lower_bound=1)
     flags.DEFINE_float("block_ms", 2.0, "Milliseconds of one measurement.", lower_bound=1.0)
     app.run(main)

@@ -1,8 +1,8 @@
-"""XNNPACK's sparse 1x1 convolutions where they run: `python -m export.web.benchmark_mobilenet`.
+"""Times XNNPACK's sparse 1x1 convolutions: `python -m export.web.benchmark_mobilenet`.
 
 Makes MobileNet-V1 of full width for 224x224 pixels, random weights, with most of its 1x1 weights
 pruned by magnitude, and times the file of `tflite.export` against the plain dense one of the same
-network in a headless Chromium. What is computed does not depend on the values, only on the zeros.
+network in a headless Chromium. The time depends on the zeros alone, not on the other values.
 """
 
 from pathlib import Path
@@ -23,7 +23,7 @@ def write_files(folder, sparsity, shape=SHAPE, width=1.0):
         folder: An existing folder.
         sparsity: The fraction of each 1x1 kernel to prune, in [0, 1].
         shape: Height, width and channels of an image.
-        width: Of the network, 1 as published.
+        width: The width of the network, 1 as published.
 
     Returns:
         Both paths.
@@ -70,5 +70,5 @@ FLAGS = flags.FLAGS
 if __name__ == "__main__":
     flags.DEFINE_float("sparsity", 0.9, "Fraction of each 1x1 kernel to prune.", 0.0, 1.0)
     flags.DEFINE_string("output", "runs/mobilenet", "Folder for the two files.")
-    flags.DEFINE_integer("rounds", 51, "Measurements of each file.", lower_bound=1)
+    flags.DEFINE_integer("rounds", 51, "Number of measurements of each file.", lower_bound=1)
     app.run(main)

@@ -21,7 +21,7 @@ SWITCHES = (
 
 
 def missing():
-    """What this machine lacks to open a browser, as a sentence; None when it lacks nothing."""
+    """Say in a sentence what this machine lacks to open a browser; None if it lacks nothing."""
     for program in ("chromium", "chromedriver"):
         if shutil.which(program) is None:
             return f"{program} is not installed (Debian: chromium, chromium-driver)"
@@ -34,7 +34,7 @@ def missing():
 
 @contextlib.contextmanager
 def open_browser():
-    """A Selenium driver of a fresh headless Chromium with an empty profile, closed at the end.
+    """Open a fresh headless Chromium with an empty profile as a Selenium driver, closed at the end.
 
     Its `get_log("performance")` holds the network requests, `get_log("browser")` the console.
 

@@ -40,7 +40,7 @@ def build(models, output):
 
     Args:
         models: Folder with `metadata.json` and the files it names.
-        output: Folder to make; what an earlier build left there is replaced.
+        output: The folder to make; it replaces an earlier build.
 
     Raises:
         FileNotFoundError: A model is missing, or LiteRT.js is not installed.
@@ -65,7 +65,7 @@ def build(models, output):
 
 
 def read_metadata(models):
-    """What `metadata.json` says of the models beside it, whoever wrote it.
+    """Read and check what `metadata.json` says of the models beside it, whoever wrote it.
 
     Raises:
         FileNotFoundError: The file, or one that it names, is missing.
@@ -129,7 +129,7 @@ def copy_runtime(folder):
 
 
 def pack_mask(mask, height, width):
-    """The metadata's record of the first layer's mask, one tile per unit.
+    """Make the metadata's record of the first layer's mask, with one tile per unit.
 
     Args:
         mask: Boolean array, units on its last axis, `height * width` weights each.

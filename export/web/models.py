@@ -1,4 +1,4 @@
-"""The page's models: LeNet-300-100 three times, from the same initial weights.
+"""Makes the page's models: LeNet-300-100 three times, from the same initial weights.
 
 A winning ticket of 5 % of the weights, found by iterative magnitude pruning and stored in the
 fewest bytes; a ticket of 1x4 blocks, which the runtime computes sparsely; and the dense network.
@@ -28,11 +28,11 @@ EXAMPLES = 20
 
 @dataclasses.dataclass(frozen=True)
 class Effort:
-    """How long to train, in iterations; rounded up to whole epochs.
+    """The length of training, in iterations; rounded up to whole epochs.
 
     Attributes:
-        between: From one pruning to the next.
-        last: Of the dense network, and of a ticket after its last pruning.
+        between: The iterations from one pruning to the next.
+        last: The iterations of the dense network, and of a ticket after its last pruning.
     """
 
     between: int = 500
@@ -40,12 +40,12 @@ class Effort:
 
 
 def load(data_dir=None, limit=None):
-    """The digits to train on, as MNIST has them.
+    """Load the digits to train on, as MNIST has them.
 
     Args:
         data_dir: The folder of TensorFlow Datasets that holds MNIST; None for scikit-learn's
             digits.
-        limit: The most training and test images to take.
+        limit: The largest number of training and of test images to take.
 
     Returns:
         A `Dataset` of images [n, 28, 28, 1], its name as the page shall say it.
@@ -61,8 +61,8 @@ def write_models(folder, dataset, effort=Effort(), seed=0):
 
     Args:
         folder: Folder to make; files of an earlier run are replaced.
-        dataset: What `load` gave.
-        effort: How long to train.
+        dataset: The data set that `load` returned.
+        effort: The length of training.
         seed: Seed of the initial weights and of the order of the batches.
     """
     folder = Path(folder)

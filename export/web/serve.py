@@ -32,7 +32,7 @@ HEADERS = {
 
 
 class PageHandler(SimpleHTTPRequestHandler):
-    """The plain files of one folder with isolation headers; `name.gz` for `name` if accepted."""
+    """Serves the plain files of one folder with isolation headers; `name.gz` if accepted."""
 
     extensions_map = SimpleHTTPRequestHandler.extensions_map | {
         ".js": "text/javascript",
@@ -105,7 +105,7 @@ class PageServer(ThreadingHTTPServer):
 
 
 def accepts_gzip(header):
-    """Whether an `Accept-Encoding` header takes gzip.
+    """Return whether an `Accept-Encoding` header accepts gzip.
 
     >>> accepts_gzip("br, gzip;q=0.5"), accepts_gzip("gzip;q=0, *"), accepts_gzip("*")
     (True, False, True)
@@ -119,7 +119,7 @@ def accepts_gzip(header):
 
 
 def make_server(folder, host="localhost", port=0):
-    """A server for `folder`, not yet running; port 0 takes a free one (`server.server_port`).
+    """Make a server for `folder`, not yet running; port 0 takes a free one (`server.server_port`).
 
     Raises:
         FileNotFoundError: `folder` has no page.

@@ -1,7 +1,7 @@
-"""scikit-learn's digits of 8x8 pixels as MNIST would have them, where MNIST itself is not at hand.
+"""Makes MNIST-like images of scikit-learn's 8x8 digits, where MNIST itself is not at hand.
 
-They are few, and squeezed into a square; so each is written anew many times, a little rotated,
-slanted, stretched and with another pen, or a network trained on them reads nobody else's hand.
+The digits are few, and squeezed into a square. So each is drawn anew many times, a little rotated,
+slanted, stretched and with another pen; else a network trained on them reads nobody else's hand.
 """
 
 import dataclasses
@@ -17,10 +17,10 @@ COPIES = 10
 
 
 def load(limit=None, seed=0):
-    """The digits as a `Dataset` of images [n, 28, 28, 1]; the training images COPIES times.
+    """Load the digits as a `Dataset` of images [n, 28, 28, 1], the training images COPIES times.
 
     Args:
-        limit: The most images to take before copying, of the training and of the test set.
+        limit: The largest number of images to take before copying, of the training and test set.
         seed: Seed of the distortions.
     """
     dataset = datasets.load("digits", limit=limit)
@@ -37,7 +37,7 @@ def load(limit=None, seed=0):
 
 
 def to_mnist(ink):
-    """An image of a digit by MNIST's convention, exactly as the page's `mnist.js` does it.
+    """Convert a digit's image to MNIST's convention, exactly as the page's `mnist.js` does.
 
     Args:
         ink: Array [height, width], 0 (paper) to 1 (ink), not empty.

@@ -15,7 +15,7 @@ from keras_lottery.commands import script
 
 
 def main(argv):
-    """Trains with the flags' settings and says what came of it."""
+    """Trains with the flags' settings and prints the results."""
     script.begin(argv)
     from export.web import models
 
@@ -35,5 +35,5 @@ FLAGS = flags.FLAGS
 if __name__ == "__main__":
     flags.DEFINE_string("data_dir", None, "TensorFlow Datasets' folder with MNIST in it.")
     flags.DEFINE_string("output", str(build.HERE / "build"), "Folder to make.")
-    flags.DEFINE_integer("limit", None, "The most training and test images.", lower_bound=1)
+    flags.DEFINE_integer("limit", None, "Most training, and most test images.", lower_bound=1)
     app.run(main)

@@ -74,7 +74,7 @@ def test_random_pruning_differs_from_seed_to_seed():
         scope="layerwise",
         network=types.SimpleNamespace(PRESET=types.SimpleNamespace(exclude=None)),
     )
-    comparison = each_epoch.Comparison(experiment, 1, ["random"], epochs=1)
+    comparison = each_epoch.MethodComparison(experiment, 1, ["random"], epochs=1)
     masks = []
     for seed in (0, 1, 1):
         model = keras.Sequential([keras.Input((8,)), keras.layers.Dense(10, name="fc1")])
@@ -105,7 +105,7 @@ def test_the_dense_network_counts_the_kernels_that_are_pruned(run, tmp_path, mon
 
 @pytest.mark.parametrize("epochs", [1, 3, 7])
 def test_both_schedules_meet_at_the_end_of_every_round(epochs):
-    comparison = each_epoch.Comparison(None, 4, [], epochs)
+    comparison = each_epoch.MethodComparison(None, 4, [], epochs)
     every_round, every_epoch = comparison.every_round(0.2), comparison.every_epoch(0.2)
     for index in range(5):
         trained = epochs * (index + 1) - 1  # epochs before the last one of the round

@@ -71,7 +71,7 @@ def small_network():
 @pytest.mark.long
 def test_granularities_are_compared(tmp_path):
     digits = datasets.load("digits", limit=200)
-    experiment = compare_granularities.Experiment(
+    experiment = compare_granularities.Settings(
         networks.get("digits_mlp"),
         digits,
         epochs=1,
@@ -97,7 +97,9 @@ def test_granularities_are_compared(tmp_path):
 
 def test_a_figures_lines_go_up_and_right_only_and_points_tell_their_sparsity(tmp_path):
     points = [
-        compare_granularities.Point("weights()", r, zeros, accuracy, size, size, latency, {})
+        compare_granularities.ExportedNetwork(
+            "weights()", r, zeros, accuracy, size, size, latency, {}
+        )
         for r, zeros, accuracy, size, latency in [
             (1, 0.5, 0.95, 900, 3e-6),
             (2, 0.75, 0.93, 700, 5e-6),

@@ -23,11 +23,11 @@ def sentence(source: Source, integers: bytes) -> str:
     Returns:
         A sentence that names the layer; "" if no tensor can be compared.
     """
-    ours, theirs = _tensors(integers, source), _tensors(source.dense_data, source)
+    integer_outputs, float_outputs = _tensors(integers, source), _tensors(source.dense_data, source)
     errors = {
-        name: _error(ours[name], theirs[name])
-        for name in ours.keys() & theirs.keys()
-        if theirs[name].dtype.kind == "f" and np.ptp(theirs[name]) > 0
+        name: _error(integer_outputs[name], float_outputs[name])
+        for name in integer_outputs.keys() & float_outputs.keys()
+        if float_outputs[name].dtype.kind == "f" and np.ptp(float_outputs[name]) > 0
     }
     file = flatbuffer.read(integers)
     main = file.subgraphs[0]

@@ -96,8 +96,8 @@ def prove(built: Built, source: Source, target: str) -> Proof:
     if target == "micro" and micro.is_installed():
         results |= verify.answers(built.data, inputs, [interpreter.MICRO])
     if built.dense_integers is not None:
-        dense = verify.answers(built.dense_integers, inputs, list(results))
-        verify.check_equal(results, dense, source.outputs)
+        dense_answers = verify.answers(built.dense_integers, inputs, list(results))
+        verify.check_equal(results, dense_answers, source.outputs)
     tolerance = TOLERANCES[built.precision]
     try:
         errors = comparison.errors(results, expected, tolerance.output, tolerance.step)

@@ -71,12 +71,12 @@ def check_weights(source: Source, file: schema.ModelT) -> None:
         ExportError: A kernel is not in the file, a pruned weight is alive there, or another weight
             is further from its value than its type explains.
     """
-    dense = flatbuffer.read(source.dense_data)
-    expected = {levels.name(tensor): tensor for _, _, tensor in flatbuffer.constants(dense)}
+    dense_file = flatbuffer.read(source.dense_data)
+    expected = {levels.name(tensor): tensor for _, _, tensor in flatbuffer.constants(dense_file)}
     found = {levels.name(tensor): place for *place, tensor in flatbuffer.constants(file)}
     for name, kernel in source.kernels.items():
         if name not in source.orders or name not in found:
-            if _may_be_missing(kernel, source, found, dense):
+            if _may_be_missing(kernel, source, found, dense_file):
                 continue
             raise ExportError(
                 f"{name!r} has pruned weights and is no constant of the file: TensorFlow merges, "
@@ -85,7 +85,7 @@ def check_weights(source: Source, file: schema.ModelT) -> None:
         pruned = kernel == 0
         if name in source.masks:
             pruned &= ~source.masks[name]
-        wanted = flatbuffer.values(dense, expected[name]).reshape(-1)
+        wanted = flatbuffer.values(dense_file, expected[name]).reshape(-1)
         got, rounding = _real_values(file, *found[name])
         alive = np.count_nonzero(got[source.in_file_order(name, pruned)])
         if alive:
@@ -156,15 +156,15 @@ def check_equal(
 
 
 def _may_be_missing(
-    kernel: np.ndarray, source: Source, found: Collection[str], dense: schema.ModelT
+    kernel: np.ndarray, source: Source, found: Collection[str], dense_file: schema.ModelT
 ) -> bool:
     """Whether a file without a kernel can be right."""
     # The converter may merge a kernel without zeros.
     if kernel.all():
         return True
     unknown = [
-        flatbuffer.values(dense, tensor)
-        for _, _, tensor in flatbuffer.constants(dense)
+        flatbuffer.values(dense_file, tensor)
+        for _, _, tensor in flatbuffer.constants(dense_file)
         if levels.size(tensor) == kernel.size
         and len(levels.shape(tensor)) > 1
         and levels.name(tensor) not in source.orders

@@ -155,26 +155,26 @@ def prepare(
     else:
         samples = examples.made_up(called_with, _MADE_UP)
     values = {name: v.numpy() for name, v in variables.candidates(model).items()}
-    dense = flatbuffer.read(convert.convert(model, called_with))
-    found = _find(values, masks, dense)
+    dense_file = flatbuffer.read(convert.convert(model, called_with))
+    found = _find(values, masks, dense_file)
     unused = _unused(model, called_with, [name for name in values if name not in found])
     for name in unused:
         del values[name]
         masks.pop(name, None)
     layers = names.of_layers(model)
     files = _file_names([*values, *unused], names.of_variables(model, layers))
-    for subgraph in dense.subgraphs:
+    for subgraph in dense_file.subgraphs:
         for tensor in subgraph.tensors:
             tensor.name = levels.name(tensor).encode()
     # The converter's names of other constants go by how often TensorFlow opened a scope.
-    for number, (_, _, tensor) in enumerate(flatbuffer.constants(dense)):
+    for number, (_, _, tensor) in enumerate(flatbuffer.constants(dense_file)):
         tensor.name = edit.UNNAMED + str(number).encode()
     for name, (tensor, _) in found.items():
         tensor.name = files[name].encode()
     inputs = [tensor.name for tensor in keras.tree.flatten(called_with)]
     outputs = names.distinct(_output_names(model, samples, layers))
-    _name_ends(dense.subgraphs[0], inputs, outputs)
-    signatures.sign(dense, inputs, outputs)
+    _name_ends(dense_file.subgraphs[0], inputs, outputs)
+    signatures.sign(dense_file, inputs, outputs)
     return Source(
         model=model,
         signature=called_with,
@@ -182,7 +182,7 @@ def prepare(
         real=real,
         kernels={files[name]: value for name, value in values.items()},
         masks={files[name]: mask for name, mask in masks.items()},
-        dense_data=flatbuffer.write(dense),
+        dense_data=flatbuffer.write(dense_file),
         orders={files[name]: order for name, (_, order) in found.items()},
         outputs=tuple(outputs),
         layers=layers,
@@ -199,13 +199,13 @@ def _file_names(kernels: Iterable[str], chosen: Mapping[str, str]) -> dict[str, 
 
 
 def _find(
-    values: dict[str, np.ndarray], masks: dict[str, np.ndarray], dense: schema.ModelT
+    values: dict[str, np.ndarray], masks: dict[str, np.ndarray], dense_file: schema.ModelT
 ) -> dict[str, tuple[schema.TensorT, matching.Order]]:
     """Matches kernels with constants; a kernel used in pieces becomes a kernel for each piece."""
-    found = matching.find(values, dense)
+    found = matching.find(values, dense_file)
     for name in [name for name in values if name not in found]:
         taken = [tensor for tensor, _ in found.values()]
-        pieces = matching.pieces_of(values[name], dense, taken)
+        pieces = matching.pieces_of(values[name], dense_file, taken)
         if not pieces:
             continue
         starts = np.cumsum([piece.shape[-1] for piece, _, _ in pieces])[:-1]

@@ -28,9 +28,9 @@ class _Place:
     precisions: tuple[str, ...] = _ALL
 
 
-# XNNPACK does not compute CONV_3D and GATHER, but takes over the first of a DENSIFY and a
-# DEQUANTIZE before them, whose output they then miss: so no DEQUANTIZE there. GATHER can look up
-# rows of int8, which are dequantized after it.
+# XNNPACK runs neither CONV_3D nor GATHER. But if a DENSIFY and a DEQUANTIZE stand before them,
+# XNNPACK takes over the first of the two, and its output is then missing: so no DEQUANTIZE stands
+# there. GATHER can look up rows of int8, which are dequantized after it.
 OPERATORS = {
     "FULLY_CONNECTED": _Place(1, 0, 2),
     "CONV_2D": _Place(1, 0, 2),

@@ -59,8 +59,8 @@ def quantized(source: Source, kind: str = "float32") -> schema.ModelT:
     """
     if not source.real:
         raise ValueError("This target quantises activations: pass `samples`, real inputs.")
-    dense = flatbuffer.read(source.dense_data)
-    check_loops(source, dense)
+    dense_file = flatbuffer.read(source.dense_data)
+    check_loops(source, dense_file)
     import tensorflow as tf
 
     def configure(converter: Any) -> None:
@@ -70,14 +70,14 @@ def quantized(source: Source, kind: str = "float32") -> schema.ModelT:
         converter.inference_input_type = converter.inference_output_type = tf.as_dtype(kind)
 
     file = flatbuffer.read(convert.convert(source.model, source.signature, configure))
-    _name(file, dense)
-    _check_tables(file, dense)
+    _name(file, dense_file)
+    _check_tables(file, dense_file)
     return file
 
 
-def check_loops(source: Source, dense: schema.ModelT) -> None:
+def check_loops(source: Source, dense_file: schema.ModelT) -> None:
     """Raises `ExportError` if a model has a loop."""
-    if len(dense.subgraphs) > 1:
+    if len(dense_file.subgraphs) > 1:
         # TensorFlow's calibration ends the whole process at a loop.
         raise ExportError(
             f"TensorFlow cannot quantise {source.model.name!r}, which has a loop: build its "
@@ -154,12 +154,12 @@ def choose(weight: Weight) -> SmallestEncoding:
         values = values.reshape(dense_as_conv.kernel_shape(values.shape))
         cost += sum(dense_as_conv.cost(op, len(values), _BIAS_BYTES) for op in connected)
     plan = encoding.cheapest(values, itemsize=1)
-    dense, sparse = values.nbytes, plan.bytes + cost
+    dense_bytes, sparse = values.nbytes, plan.bytes + cost
     said = forms.described(plan.bytes, sparse)
-    if sparse >= dense:
-        reason = f"{dense:,} bytes, against {said} stored sparsely"
-        return SmallestEncoding(weight.values, None, dense, reason)
-    reason = f"{said}, against {dense:,} bytes stored densely"
+    if sparse >= dense_bytes:
+        reason = f"{dense_bytes:,} bytes, against {said} stored sparsely"
+        return SmallestEncoding(weight.values, None, dense_bytes, reason)
+    reason = f"{said}, against {dense_bytes:,} bytes stored densely"
     if connected:
         reason += "; as a convolution, which alone XNNPACK unpacks from int8"
     return SmallestEncoding(values, plan, sparse, reason)
@@ -178,19 +178,22 @@ def _batches(samples: Any, size: int) -> Iterator[list[np.ndarray]]:
         yield [array[chosen] for array in arrays]
 
 
-def _name(file: schema.ModelT, dense: schema.ModelT) -> None:
+def _name(file: schema.ModelT, dense_file: schema.ModelT) -> None:
     """Gives inputs, outputs and constants the names that they have in the float32 file."""
     for subgraph in file.subgraphs:
         for tensor in subgraph.tensors:
             tensor.name = levels.name(tensor).encode()
-    ours, theirs = file.subgraphs[0], dense.subgraphs[0]
-    for ends, named in ((ours.inputs, theirs.inputs), (ours.outputs, theirs.outputs)):
+    own_graph, dense_graph = file.subgraphs[0], dense_file.subgraphs[0]
+    for ends, named in (
+        (own_graph.inputs, dense_graph.inputs),
+        (own_graph.outputs, dense_graph.outputs),
+    ):
         for end, other in zip(ends, named, strict=True):
-            ours.tensors[end].name = theirs.tensors[other].name
-    signatures.sign_like(file, dense)
+            own_graph.tensors[end].name = dense_graph.tensors[other].name
+    signatures.sign_like(file, dense_file)
     floats = [
-        (levels.name(tensor), flatbuffer.values(dense, tensor))
-        for _, _, tensor in flatbuffer.constants(dense)
+        (levels.name(tensor), flatbuffer.values(dense_file, tensor))
+        for _, _, tensor in flatbuffer.constants(dense_file)
         if tensor.type == schema.TensorType.FLOAT32
     ]
     for _, _, tensor in flatbuffer.constants(file):
@@ -209,10 +212,10 @@ def _name(file: schema.ModelT, dense: schema.ModelT) -> None:
                 break
 
 
-def _check_tables(file: schema.ModelT, dense: schema.ModelT) -> None:
+def _check_tables(file: schema.ModelT, dense_file: schema.ModelT) -> None:
     """Raises `ExportError` if TensorFlow clipped rows of a table that no sample looks up."""
     kept = {levels.name(tensor) for _, _, tensor in flatbuffer.constants(file)}
-    for weight in rewritable.find(dense):
+    for weight in rewritable.find(dense_file):
         name = levels.name(weight.tensor)
         if name not in kept and {kind for kind, _ in weight.operators} == {"GATHER"}:
             raise ExportError(

@@ -165,8 +165,8 @@ def _best(
 
 def _gain(weight: Weight, form: _SparseForm) -> float:
     """How many times as fast as a dense kernel a form is."""
-    dense = DENSE_NANOSECONDS * weight.values.size
-    return dense / (form.nanoseconds + _CALL_NANOSECONDS)
+    dense_nanoseconds = DENSE_NANOSECONDS * weight.values.size
+    return dense_nanoseconds / (form.nanoseconds + _CALL_NANOSECONDS)
 
 
 def _saved(weight: Weight, form: _SparseForm) -> float:

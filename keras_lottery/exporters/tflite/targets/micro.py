@@ -137,15 +137,20 @@ def encode(file: schema.ModelT) -> dict[str, str]:
     size.finish(file)
     reasons = {}
     for weight in rewritable.find(file, schema.TensorType.INT8):
-        name, dense, cost = levels.name(weight.tensor), weight.values.nbytes, bitmask.cost(weight)
+        name, cost = levels.name(weight.tensor), bitmask.cost(weight)
+        dense_bytes = weight.values.nbytes
         if np.any(weight.tensor.quantization.zeroPoint):
             # The runtime would fill the gaps with the integer zero.
-            reasons[name] = f"{dense:,} bytes; its zero is not stored as zero"
-        elif cost < dense:
+            reasons[name] = f"{dense_bytes:,} bytes; its zero is not stored as zero"
+        elif cost < dense_bytes:
             bitmask.write(file, weight)
-            reasons[name] = f"{_described(weight, cost)}, against {dense:,} bytes stored densely"
+            reasons[name] = (
+                f"{_described(weight, cost)}, against {dense_bytes:,} bytes stored densely"
+            )
         else:
-            reasons[name] = f"{dense:,} bytes, against {_described(weight, cost)} as a bitmask"
+            reasons[name] = (
+                f"{dense_bytes:,} bytes, against {_described(weight, cost)} as a bitmask"
+            )
     edit.share_buffers(file)
     return reasons
 

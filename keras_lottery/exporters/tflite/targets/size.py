@@ -194,11 +194,11 @@ def smallest(possible: Iterable[forms.Form]) -> forms.Form:
 
 
 def _reason(best: forms.Form, possible: Sequence[forms.Form], rewriting: int = 0) -> str:
-    dense = best.plan is None
-    rival = smallest([form for form in possible if (form.plan is None) != dense])
-    ours = forms.described(best.stored_bytes, best.bytes + rewriting)
+    is_dense = best.plan is None
+    rival = smallest([form for form in possible if (form.plan is None) != is_dense])
+    chosen = forms.described(best.stored_bytes, best.bytes + rewriting)
     other = forms.described(rival.stored_bytes, rival.bytes)
-    return f"{ours}, against {other} stored {'sparsely' if dense else 'densely'}"
+    return f"{chosen}, against {other} stored {'sparsely' if is_dense else 'densely'}"
 
 
 def _convolution_shape(weight: Weight) -> tuple[int, ...] | None:
