@@ -276,7 +276,7 @@ def _plain_name(way):
 
 
 def _print_verdict(network, batch_size, times):
-    """Which way the rule chooses, and whether it is the faster one, give or take a tenth."""
+    """Return the rule's choice, and whether it is the faster way, give or take a tenth."""
     from experiments import ways_to_train
 
     chosen, reason = ways_to_train.chosen(_model(network), *_data(network, batch_size), batch_size)

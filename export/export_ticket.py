@@ -98,7 +98,7 @@ def check(arguments):
 
 
 def _unfit(arguments):
-    """What is wrong with the source of the model, on one line; empty if nothing is."""
+    """Return what is wrong with the source of the model, on one line; empty if nothing is."""
     if (arguments.model is None) == (arguments.ticket is None):
         return "give either --model=M.keras or --ticket=T."
     if arguments.ticket and (arguments.network is None or arguments.dataset is None):

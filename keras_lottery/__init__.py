@@ -29,5 +29,5 @@ def __getattr__(name: str) -> Any:
 
 
 def __dir__() -> list[str]:
-    """What is public, loaded or not."""
+    """Return the public names, loaded or not."""
     return sorted(["__doc__", "__version__", *__getattr__("__all__")])

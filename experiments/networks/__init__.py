@@ -17,7 +17,7 @@ import keras
 
 @dataclass(frozen=True)
 class Preset:
-    """How a network is trained and pruned.
+    """The paper's way to train and prune a network.
 
     Attributes:
         optimizer: A function from the number of iterations to a fresh optimizer.

@@ -113,7 +113,7 @@ def _schedule(rate, between):
 
 
 def _describe(model, path, dataset):
-    """What the page says of a model: its accuracy is that of the file."""
+    """Return what the page says of a model; the accuracy is that of the file."""
     [logits] = tflite.run(path, dataset.x_test)
     kernels = [kernel.numpy() for kernel in variables.prunable(model).values()]
     alive = sum(np.count_nonzero(kernel) for kernel in kernels)

@@ -22,7 +22,7 @@ from keras_lottery.core.made import Made, maker
 
 @dataclass(frozen=True, eq=False, repr=False)
 class Granularity(Made):
-    """How weights form pieces. Made by the functions of this module.
+    """A way in which weights form pieces; the functions of this module make it.
 
     Args:
         name: The call that made it, such as `"blocks(4)"`.

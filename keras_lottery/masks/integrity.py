@@ -189,7 +189,7 @@ def refuse_adafactor(
 def _adafactors(
     optimizers: Iterable[keras.optimizers.Optimizer],
 ) -> list[keras.optimizers.Optimizer]:
-    """Those that divide zero by zero where gradients of a row and a column are zero."""
+    """Find optimizers that divide 0 by 0 where gradients of a row and a column are zero."""
     return [
         part
         for optimizer in optimizers

@@ -44,7 +44,7 @@ class Rewind:
             )
 
     def __str__(self) -> str:
-        """What goes back to where, as tickets record it."""
+        """Say what goes back to which point, as tickets record it."""
         return f"{self.restore.__name__.lstrip('_')} to {self.unit} {self.at}"
 
 

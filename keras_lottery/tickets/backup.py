@@ -139,7 +139,7 @@ def _saved_states(path: str) -> dict[pathlib.Path, tuple]:
 
 
 def _digest(lottery: Lottery) -> str:
-    """Of the kernels, in their order, and of the optimizer's iterations."""
+    """Return a digest of the kernels, in their order, and of the optimizer's iterations."""
     digest = hashlib.sha256()
     kernels = variables.named(lottery.model)
     for name in lottery.names:

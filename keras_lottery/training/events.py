@@ -107,5 +107,5 @@ def _is_of_ones_own(hook: Any) -> bool:
 
 
 def _is_frequency(value: Any) -> TypeGuard[int]:
-    """Whether it is a number of batches: not "epoch", nor `False`, which is never."""
+    """Return whether it is a number of batches: not "epoch", nor `False`, which is never."""
     return isinstance(value, int) and value > 0
