@@ -94,7 +94,7 @@ def test_weights_that_violate_a_tickets_masks_are_refused_on_one_line(run, tmp_p
         (["--output=F.tflite", "--model=M", "--epochs=3"], "--epochs is for --ticket"),
         (["--output=F.tflite", "--model=M", "--network=lenet"], "--network is for --ticket"),
         (["--output=F.tflite"], "--model=M.keras or --ticket=T"),
-        (["--output=F.tflite", "--model=M", "--ticket=T"], "one of them"),
+        (["--output=F.tflite", "--model=M", "--ticket=T"], "give either --model"),
         (["--output=F.tflite", "--ticket=T"], "--network"),
         (["--output=F.tflite", "--model=M", "--seed=0"], "--seed is for --ticket"),
         (

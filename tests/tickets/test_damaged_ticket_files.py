@@ -75,7 +75,7 @@ def foreign_files(folder):
         "other": "a safetensors file, but not a ticket",
         "array": "not a JSON object",
         "deep": "no JSON in its header",
-        "later": "format version 2; this keras_lottery reads 1",
+        "later": "its format version is 2; this keras_lottery reads 1",
     }
 
 
