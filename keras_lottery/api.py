@@ -5,6 +5,7 @@ from keras_lottery.core import criteria, granularity, hold_at, restart_from, sch
 from keras_lottery.core.recipe import Recipe
 from keras_lottery.masks.lottery import Lottery
 from keras_lottery.masks.masking import MaskError
+from keras_lottery.masks.shrink import ShrinkReport, shrink, shrink_report
 from keras_lottery.masks.strip import strip
 from keras_lottery.masks.tfmot import import_tfmot
 from keras_lottery.search import rewind, scored
@@ -25,6 +26,7 @@ __all__ = [
     "Recipe",
     "Rewire",
     "Round",
+    "ShrinkReport",
     "Ticket",
     "TicketError",
     "criteria",
@@ -42,5 +44,7 @@ __all__ = [
     "scopes",
     "scored",
     "scorers",
+    "shrink",
+    "shrink_report",
     "strip",
 ]

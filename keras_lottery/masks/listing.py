@@ -36,10 +36,10 @@ def table(masks: Mapping[str, np.ndarray], left_dense: Mapping[str, tuple[str, i
     ]
     rows.append(("total", "", *_numbers(masks.values())))
     header = ("kernel", "shape", "alive", "weights", "sparsity")
-    lines = _aligned([header, *rows], left=2)
+    lines = aligned([header, *rows], left=2)
     if left_dense:
         dense = [(name, reason, f"{size:,}") for name, (reason, size) in left_dense.items()]
-        lines += ["", *_aligned([("left dense", "reason", "weights"), *dense], left=2)]
+        lines += ["", *aligned([("left dense", "reason", "weights"), *dense], left=2)]
     return "\n".join(lines)
 
 
@@ -53,7 +53,7 @@ def _total(masks: Iterable[np.ndarray]) -> tuple[int, int]:
     return sum(int(np.count_nonzero(m)) for m in masks), sum(mask.size for mask in masks)
 
 
-def _aligned(rows: list[tuple[str, ...]], left: int) -> list[str]:
+def aligned(rows: list[tuple[str, ...]], left: int) -> list[str]:
     """Lines of the rows, whose first `left` columns are words and the others numbers."""
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     return [

@@ -4,6 +4,7 @@ Each is behind a function or name of this module. When Keras moves one, its own 
 `tests/model/test_keras_internals.py` fails first and says which one.
 """
 
+import contextlib
 import functools
 import gc
 from collections.abc import Callable, Iterator
@@ -132,6 +133,34 @@ def operation_of(tensor: Any) -> Any:
     """The layer or operation that computes a symbolic tensor; `None` if Keras does not say."""
     history = getattr(tensor, "_keras_history", None)
     return None if history is None else history.operation
+
+
+def graph_of(model: keras.Model) -> Any:
+    """The graph of calls that a Sequential or functional model runs; `None` if it has none."""
+    graph = getattr(model, "_functional", model)
+    return graph if hasattr(graph, "_nodes_by_depth") else None
+
+
+def calls_of(model: keras.Model) -> list[Any]:
+    """The calls in a model's graph, each after those whose outputs it takes.
+
+    A call has an `operation` (most often a layer), `arguments`, `input_tensors` and
+    `output_tensors`.
+    """
+    by_depth = graph_of(model)._nodes_by_depth
+    return [call for depth in sorted(by_depth, reverse=True) for call in by_depth[depth]]
+
+
+def outputs_of(model: keras.Model) -> list[Any]:
+    """The symbolic outputs of a Sequential or functional model, flat."""
+    return list(graph_of(model).outputs)
+
+
+def lambdas_allowed() -> contextlib.AbstractContextManager[Any]:
+    """A scope in which Keras makes lambdas from the configuration of a layer that we trust."""
+    from keras.src.saving import serialization_lib
+
+    return serialization_lib.SafeModeScope(safe_mode=False)
 
 
 def build_for(model: keras.Model, batch: Any) -> None:

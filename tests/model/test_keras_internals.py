@@ -279,3 +279,29 @@ def test_the_inputs_as_a_call_takes_them():
         pass
 
     assert keras_internals.inputs_of(Own()) is None
+
+
+def test_the_calls_in_a_graph():
+    given = keras.Input((3,), name="given")
+    first = keras.layers.Dense(3, name="first")(given)
+    model = keras.Model(given, keras.layers.Add(name="sum")([given, first]))
+    has(model, "_nodes_by_depth")
+    calls = keras_internals.calls_of(model)
+    assert [call.operation.name for call in calls] == ["given", "first", "sum"]
+    assert calls[2].input_tensors[0] is given and calls[2].input_tensors[1] is first
+    assert calls[1].output_tensors == [first] and not calls[0].input_tensors
+    assert len(calls[1].arguments.args) == 1 and not calls[1].arguments.kwargs
+    assert keras_internals.outputs_of(model) == calls[2].output_tensors
+    has(dense(), "_functional")
+    assert [call.operation.name for call in keras_internals.calls_of(dense())][1:] == ["fc"]
+    assert keras_internals.graph_of(keras.Sequential([keras.layers.Dense(2)])) is None
+
+
+def test_lambdas_are_allowed_in_a_scope():
+    layer = keras.layers.Lambda(lambda x: 2 * x, output_shape=(1,), name="twice")
+    config = layer.get_config()
+    with keras_internals.lambdas_allowed():
+        copy = keras.layers.Lambda.from_config(dict(config))
+    assert copy(np.ones((1, 1))) == 2
+    with pytest.raises(ValueError, match="disallowed by default"):
+        keras.layers.Lambda.from_config(dict(config))

@@ -1,0 +1,47 @@
+"""Which layers shrinking understands: a rule for each class, and none for its subclasses."""
+
+from collections.abc import Callable
+
+from keras import layers
+
+from keras_lottery.masks.shrink import kernels, passing
+from keras_lottery.masks.shrink.step import Call, LeftAsItIs, Step
+from keras_lottery.masks.shrink.units import Units
+
+_UNCHANGED = (
+    "ActivityRegularization AlphaDropout AveragePooling1D AveragePooling2D AveragePooling3D "
+    "Cropping1D Cropping2D Cropping3D Dropout GaussianDropout GaussianNoise "
+    "GlobalAveragePooling1D GlobalAveragePooling2D GlobalAveragePooling3D "
+    "GlobalMaxPooling1D GlobalMaxPooling2D GlobalMaxPooling3D Identity "
+    "MaxPooling1D MaxPooling2D MaxPooling3D SpatialDropout1D SpatialDropout2D SpatialDropout3D "
+    "UpSampling1D UpSampling2D UpSampling3D"
+)
+_RULES: dict[Callable[[Call, Units], Step], str] = {
+    kernels.dense: "Dense",
+    kernels.convolution: "Conv1D Conv2D Conv3D",
+    passing.unchanged: _UNCHANGED,
+    passing.by_unit: "Activation ELU LeakyReLU ReLU",
+    passing.over_units: "Softmax",
+    passing.batch_normalization: "BatchNormalization",
+    passing.prelu: "PReLU",
+    passing.zero_padding: "ZeroPadding1D ZeroPadding2D ZeroPadding3D",
+    passing.repeated: "Flatten Reshape",
+    passing.depthwise: "DepthwiseConv1D DepthwiseConv2D",
+    passing.merged: "Add Average Maximum Minimum Multiply Subtract",
+    passing.concatenated: "Concatenate",
+}
+_BY_CLASS = {
+    getattr(layers, name): rule for rule, names in _RULES.items() for name in names.split()
+}
+
+
+def step_of(call: Call, units: Units) -> Step:
+    """Return what shrinking knows of a call.
+
+    Raises:
+        LeftAsItIs: If that is nothing; the message says why.
+    """
+    rule = _BY_CLASS.get(type(call.layer))
+    if rule is None:
+        raise LeftAsItIs(f"{type(call.layer).__name__} is none of the layers that shrink knows")
+    return rule(call, units)

@@ -1,0 +1,117 @@
+"""What shrinking knows of a call of a layer: the units it takes and gives, and how it is cut."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import keras
+import numpy as np
+
+from keras_lottery.masks.shrink import activations
+from keras_lottery.masks.shrink.reading import Reading
+from keras_lottery.masks.shrink.units import Channels, Keeps
+from keras_lottery.model.arrays import array
+
+# The axes of a variable along which units are, and which.
+Axes = tuple[tuple[int, np.ndarray], ...]
+
+
+class LeftAsItIs(Exception):
+    """A layer is left as it is; the message says why, to be read after "because "."""
+
+
+@dataclass(frozen=True, eq=False)
+class Call:
+    """A call of a layer within a model.
+
+    Args:
+        layer: The layer.
+        inputs: The last axis of each of its inputs.
+        input_shapes: Their shapes, with that of the batch.
+        output_shape: The shape of what it computes.
+    """
+
+    layer: keras.Layer
+    inputs: list[Channels]
+    input_shapes: list[tuple[int | None, ...]]
+    output_shape: tuple[int | None, ...]
+
+    @property
+    def positions(self) -> int | None:
+        """The number of positions of the output in a sample; `None` if it is not fixed."""
+        sizes = [size for size in self.output_shape[1:-1] if size is not None]
+        return math.prod(sizes) if len(sizes) == len(self.output_shape) - 2 else None
+
+    def of_constants(self) -> np.ndarray:
+        """What a layer that acts on each unit alone computes from the constants of its inputs."""
+        constants = [one.constant for one in self.inputs]
+        rank, dtype = len(self.output_shape), self.layer.compute_dtype
+        # Not by calling the layer: that would leave losses of an activity regularizer in it.
+        return activations.at(self.layer.call, constants, rank, dtype)
+
+
+def _the_same(count: int) -> dict[str, Any]:
+    return {}
+
+
+@dataclass(frozen=True, eq=False)
+class Step:
+    """A call of a layer that shrinking understands.
+
+    Args:
+        layer: The layer.
+        output: The last axis of what it computes.
+        axes: For each of its variables, by attribute, the axes to cut: pairs of an axis and the
+            units along it.
+        resized: A function from the number of outputs that stay to the entries of the layer's
+            configuration that change.
+        reading: How a layer that makes units of its own reads its inputs; `None` for a layer that
+            passes the units on.
+        positions: At how many positions of a sample its kernel is applied; `None` if it has no
+            kernel, or their number is not fixed.
+        whole: Why all its units stay, to be read after "because "; empty if they need not.
+        at_borders: The units that are constant before it and, since zeros are put around them, are
+            not any more after it.
+    """
+
+    layer: keras.Layer
+    output: Channels
+    axes: Mapping[str, Axes] = field(default_factory=dict)
+    resized: Callable[[int], dict[str, Any]] = _the_same
+    reading: Reading | None = None
+    positions: int | None = None
+    whole: str = ""
+    at_borders: np.ndarray = field(default_factory=lambda: np.zeros(0, int))
+
+    def config(self, keeps: Keeps) -> dict[str, Any]:
+        """The entries of the layer's configuration that change."""
+        config = self.resized(int(np.count_nonzero(keeps(self.output.units))))
+        if self.reading is not None and self.reading.needs_bias(keeps):
+            config["use_bias"] = True
+        return config
+
+    def values(self, keeps: Keeps) -> dict[str, np.ndarray]:
+        """The values of the layer's variables without the units that go, by attribute."""
+        if self.reading is None:
+            values = {name: array(getattr(self.layer, name)) for name in self.axes}
+        else:
+            values = self.reading.folded(keeps)
+        return {name: self._cut(name, value, keeps) for name, value in values.items()}
+
+    def sizes(self, keeps: Keeps) -> dict[str, tuple[int, int]]:
+        """How many values its variables have before and afterwards, by attribute."""
+        shapes = {name: getattr(self.layer, name).shape for name in self.axes}
+        before = {name: int(np.prod(shape)) for name, shape in shapes.items()}
+        after = {
+            name: self._cut(name, np.broadcast_to(np.int8(0), shape), keeps).size
+            for name, shape in shapes.items()
+        }
+        return {name: (before[name], after[name]) for name in shapes}
+
+    def _cut(self, name: str, value: np.ndarray, keeps: Keeps) -> np.ndarray:
+        for axis, units in self.axes.get(name, ((-1, self.output.units),)):  # a new bias
+            value = np.compress(keeps(units), value, axis)
+        return value

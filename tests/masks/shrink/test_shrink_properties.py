@@ -1,0 +1,61 @@
+"""Random small networks: exactly the units go that are on no path of live weights."""
+
+import keras
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from keras import layers
+from shrinking import assert_shrinks, randomise
+
+import keras_lottery as kl
+
+
+def on_a_path(masks):
+    """For each layer, which units some path of live weights from input to output goes through.
+
+    Counts paths, in both directions: nothing of how `shrink` does it.
+    """
+    forward = [np.ones(masks[0].shape[0])]
+    for mask in masks:
+        forward.append(forward[-1] @ mask)
+    backward = [np.ones(masks[-1].shape[1])]
+    for mask in reversed(masks):
+        backward.insert(0, mask @ backward[0])
+    return [a * b > 0 for a, b in zip(forward, backward, strict=True)][1:-1]
+
+
+def check(model, masks, names):
+    """Shrink a chain, and compare its units with those on a path."""
+    alive = [int(units.sum()) for units in on_a_path(masks)]
+    if not alive[0]:  # nothing passes at all
+        with pytest.raises(ValueError, match="is alive"):
+            kl.shrink(model)
+    else:
+        assert_shrinks(model, **dict(zip(names, alive, strict=True)))
+
+
+def masks_of(model, kind):
+    kernels = [layer.kernel for layer in model.layers if isinstance(layer, kind)]
+    arrays = [np.array(keras.ops.convert_to_numpy(kernel)) != 0 for kernel in kernels]
+    return [array.any(axis=tuple(range(array.ndim - 2))).astype(float) for array in arrays]
+
+
+@given(
+    widths=st.lists(st.integers(1, 7), min_size=1, max_size=4),
+    activation=st.sampled_from(["relu", "tanh", "gelu", "linear"]),
+    normalised=st.booleans(),
+    sparsity=st.floats(0, 0.9),
+    seed=st.integers(0, 99),
+)
+@settings(max_examples=40, deadline=None, derandomize=True)
+def test_chains_of_dense_layers(widths, activation, normalised, sparsity, seed):
+    names = [f"fc{index}" for index in range(len(widths))]
+    stack = [keras.Input((4,))]
+    for name, width in zip(names, widths, strict=True):
+        stack.append(layers.Dense(width, activation, name=name))
+        stack += [layers.BatchNormalization()] * normalised
+        stack.append(layers.Dropout(0.1))
+    stack.append(layers.Dense(3, name="output"))
+    model = randomise(keras.Sequential(stack), sparsity, seed)
+    check(model, masks_of(model, layers.Dense), names)
