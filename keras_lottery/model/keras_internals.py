@@ -156,6 +156,13 @@ def outputs_of(model: keras.Model) -> list[Any]:
     return list(graph_of(model).outputs)
 
 
+def arithmetic() -> dict[str, type]:
+    """The operations that Keras notes for `x + y` and the like, by the name of their layer."""
+    from keras.src.ops import numpy as operations
+
+    return {name: getattr(operations, name) for name in ("Add", "Subtract", "Multiply")}
+
+
 def lambdas_allowed() -> contextlib.AbstractContextManager[Any]:
     """A scope in which Keras makes lambdas from the configuration of a layer that we trust."""
     from keras.src.saving import serialization_lib

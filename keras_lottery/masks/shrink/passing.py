@@ -9,6 +9,7 @@ from keras_lottery.masks.shrink import activations
 from keras_lottery.masks.shrink.kernels import pads, refuse_channels_first, refuse_other_kernels
 from keras_lottery.masks.shrink.step import Axes, Call, LeftAsItIs, Step
 from keras_lottery.masks.shrink.units import Channels, Units
+from keras_lottery.model import keras_internals
 from keras_lottery.model.arrays import array
 
 
@@ -125,7 +126,7 @@ def merged(call: Call, units: Units) -> Step:
     for other in others:
         units.tie(first.units, other.units)
     constant = call.of_constants()
-    if isinstance(call.layer, keras.layers.Multiply):
+    if isinstance(call.layer, keras.layers.Multiply | keras_internals.arithmetic()["Multiply"]):
         zero = np.any([each.constant == 0 for each in call.inputs], axis=0)
         constant = np.where(zero, 0, constant)
     return Step(call.layer, Channels(first.units, constant))

@@ -7,6 +7,7 @@ from keras import layers
 from keras_lottery.masks.shrink import kernels, passing
 from keras_lottery.masks.shrink.step import Call, LeftAsItIs, Step
 from keras_lottery.masks.shrink.units import Units
+from keras_lottery.model import keras_internals
 
 _UNCHANGED = (
     "ActivityRegularization AlphaDropout AveragePooling1D AveragePooling2D AveragePooling3D "
@@ -33,6 +34,7 @@ _RULES: dict[Callable[[Call, Units], Step], str] = {
 _BY_CLASS = {
     getattr(layers, name): rule for rule, names in _RULES.items() for name in names.split()
 }
+_BY_CLASS.update(dict.fromkeys(keras_internals.arithmetic().values(), passing.merged))
 
 
 def step_of(call: Call, units: Units) -> Step:

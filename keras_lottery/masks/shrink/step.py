@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -28,7 +29,7 @@ class Call:
     """A call of a layer within a model.
 
     Args:
-        layer: The layer.
+        layer: The layer, or an operation such as that of `x + y`.
         inputs: The last axis of each of its inputs.
         input_shapes: Their shapes, with that of the batch.
         output_shape: The shape of what it computes.
@@ -48,9 +49,15 @@ class Call:
     def of_constants(self) -> np.ndarray:
         """What a layer that acts on each unit alone computes from the constants of its inputs."""
         constants = [one.constant for one in self.inputs]
-        rank, dtype = len(self.output_shape), self.layer.compute_dtype
         # Not by calling the layer: that would leave losses of an activity regularizer in it.
-        return activations.at(self.layer.call, constants, rank, dtype)
+        function, dtype = self.layer.call, getattr(self.layer, "compute_dtype", "float32")
+        if not isinstance(self.layer, keras.Layer):  # `x + y` takes the tensors one by one
+            function = functools.partial(_spread, function)
+        return activations.at(function, constants, len(self.output_shape), dtype)
+
+
+def _spread(function: Callable[..., Any], tensors: list[Any]) -> Any:
+    return function(*tensors)
 
 
 def _the_same(count: int) -> dict[str, Any]:

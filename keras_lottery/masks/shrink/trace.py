@@ -74,7 +74,7 @@ def _understood(call: Any, inputs: list[Channels | None], times: int) -> Call:
         raise LeftAsItIs("it is a model of its own, which can be shrunk by itself")
     if times > 1 and (getattr(layer, "weights", []) or isinstance(layer, keras.layers.Reshape)):
         raise LeftAsItIs(f"it is called {times} times")
-    if _has_further_arguments(call.arguments):
+    if _has_further_arguments(call):
         raise LeftAsItIs("it is called with more arguments than its inputs")
     known = [one for one in inputs if one is not None]
     if len(known) < len(inputs):
@@ -83,15 +83,14 @@ def _understood(call: Any, inputs: list[Channels | None], times: int) -> Call:
     return Call(layer, known, shapes, tuple(call.output_tensors[0].shape))
 
 
-def _has_further_arguments(arguments: Any) -> bool:
+def _has_further_arguments(call: Any) -> bool:
     """Return whether a call has arguments that change what the layer computes.
 
     Keras itself notes `training=False` and `mask=None`.
     """
-    further = [
-        value for value in arguments.kwargs.values() if value is not None and value is not False
-    ]
-    return len(arguments.args) > 1 or bool(further)
+    named = call.arguments.kwargs.values()
+    further = [value for value in named if value is not None and value is not False]
+    return len(keras.tree.flatten(call.arguments.args)) > len(call.input_tensors) or bool(further)
 
 
 def _pin(channels: list[Channels | None], units: Units) -> None:

@@ -59,3 +59,27 @@ def test_chains_of_dense_layers(widths, activation, normalised, sparsity, seed):
     stack.append(layers.Dense(3, name="output"))
     model = randomise(keras.Sequential(stack), sparsity, seed)
     check(model, masks_of(model, layers.Dense), names)
+
+
+@given(
+    filters=st.lists(st.integers(1, 5), min_size=1, max_size=3),
+    padding=st.sampled_from(["same", "valid"]),
+    pooling=st.booleans(),
+    sparsity=st.floats(0.3, 0.95),
+    seed=st.integers(0, 99),
+)
+@settings(max_examples=25, deadline=None, derandomize=True)
+def test_chains_of_convolutions(filters, padding, pooling, sparsity, seed):
+    """Biases below zero, so that constants end at the ReLU, and no border keeps them."""
+    names = [f"conv{index}" for index in range(len(filters))]
+    stack = [keras.Input((8, 8, 2))]
+    for name, count in zip(names, filters, strict=True):
+        stack.append(layers.Conv2D(count, 2, padding=padding, activation="relu", name=name))
+    stack += [layers.MaxPooling2D()] * pooling
+    stack += [layers.GlobalAveragePooling2D(), layers.Dense(3, name="output")]
+    model = randomise(keras.Sequential(stack), sparsity, seed)
+    masks = masks_of(model, (layers.Conv2D, layers.Dense))
+    for name in names:
+        bias = model.get_layer(name).bias
+        bias.assign(-abs(keras.ops.convert_to_numpy(bias)))
+    check(model, masks, names)
