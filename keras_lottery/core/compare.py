@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -183,6 +184,66 @@ def compare(first: Mapping[str, Mask], second: Mapping[str, Mask]) -> Comparison
         variance=math.fsum(line.variance for line in kernels),
     )
     return Comparison(kernels, overall)
+
+
+@dataclass(frozen=True)
+class SignAgreement:
+    """How many of the weights that two tickets keep have the same sign.
+
+    Attributes:
+        name: The kernel's name, or "overall".
+        both: Weights both masks keep.
+        alike: Those of them whose values have the same sign, where 0 has a sign of its own.
+    """
+
+    name: str
+    both: int
+    alike: int
+
+    @property
+    def share(self) -> float:
+        """`alike / both`; chance would give a half. 1 if there are none."""
+        return self.alike / self.both if self.both else 1.0
+
+    @property
+    def z(self) -> float:
+        """Standard deviations above the half that signs at random would share."""
+        return (self.alike - self.both / 2) / math.sqrt(self.both / 4) if self.both else 0.0
+
+
+def compare_signs(
+    first: Mapping[str, Mask],
+    second: Mapping[str, Mask],
+    values: Mapping[str, npt.NDArray[Any]],
+    others: Mapping[str, npt.NDArray[Any]],
+) -> tuple[SignAgreement, ...]:
+    """Compare the signs of the weights that two tickets both keep.
+
+    Args:
+        first: Mask dict A.
+        second: Mask dict B, of the same kernels and shapes.
+        values: The values that come with A, by name.
+        others: Those that come with B.
+
+    Returns:
+        A `SignAgreement` of each kernel, in the first dict's order, and the last of all together.
+
+    Raises:
+        MaskMismatchError: As from `compare`.
+
+    >>> all_alive = {"a": np.array([True, True])}
+    >>> values = {"a": np.array([1.0, -2.0])}
+    >>> compare_signs(all_alive, all_alive, values, {"a": np.array([3.0, 4.0])})[-1].share
+    0.5
+    """
+    _check_same_kernels(first, second)
+    lines = []
+    for name in first:
+        both = first[name] & second[name]
+        alike = np.sign(values[name][both]) == np.sign(others[name][both])
+        lines.append(SignAgreement(name, int(both.sum()), int(np.count_nonzero(alike))))
+    overall = SignAgreement("overall", sum(o.both for o in lines), sum(o.alike for o in lines))
+    return (*lines, overall)
 
 
 def _overlap(name: str, first: Mask, second: Mask) -> Overlap:

@@ -53,6 +53,18 @@ def reinit_same_sign(kernel: Kernel) -> Array:
     return np.copysign(reinit(kernel), kernel.initial)
 
 
+def trained_signs(kernel: Kernel) -> Array:
+    """Draws weights anew and gives them the sign that training has given them.
+
+    A mask and the signs of a trained network can be enough for a new draw to match it (Gadhikar &
+    Burkholz 2024, "Masks, Signs, and Learning Rate Rewinding", https://arxiv.org/abs/2402.19262).
+
+    >>> np.sign(trained_signs(Kernel.of([0.5, -2.0], initial=[-1.0, -1.0])))
+    array([ 1., -1.], dtype=float32)
+    """
+    return np.copysign(reinit(kernel), kernel.current).astype(kernel.initial.dtype)
+
+
 def reshuffle(kernel: Kernel) -> Array:
     """Permutes the initial values of the live weights among themselves.
 

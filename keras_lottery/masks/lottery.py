@@ -240,6 +240,18 @@ class Lottery(MaskedKernels):
         """
         self._state.search = {**record, "data": self._state.search.get("data")}
 
+    @property
+    def sign_flips(self) -> dict[str, float]:
+        """By kernel, the share of live weights whose sign is another than at the rewind point."""
+        return {
+            record.name: float(
+                np.mean((np.sign(record.current) != np.sign(record.initial))[record.mask])
+            )
+            if record.mask.any()
+            else 0.0
+            for record in self.records()
+        }
+
     # Rewinding.
 
     def save_rewind_point(self, step: int = 0) -> None:

@@ -13,9 +13,11 @@ import keras
 import numpy as np
 
 from keras_lottery.core import compare, pairing
+from keras_lottery.core.compare import SignAgreement, compare_signs
 from keras_lottery.core.recipe import Recipe
 from keras_lottery.masks.lottery import Lottery
 from keras_lottery.model import assignment, variables
+from keras_lottery.model.arrays import read_only
 from keras_lottery.tickets import file as ticket_file
 from keras_lottery.tickets import metadata as provenance
 from keras_lottery.tickets.file import TicketError
@@ -83,6 +85,7 @@ class Ticket:
         lottery: Lottery,
         rounds: int | None = None,
         history: Sequence[Any] | None = None,
+        trained_signs: bool = False,
     ) -> Ticket:
         """Make a ticket of the present masks and rewind point of a `Lottery`.
 
@@ -90,6 +93,8 @@ class Ticket:
             lottery: The owner of the masks and of the rewind point.
             rounds: The number of prunings, for the record.
             history: JSON-able results of the training, for the record.
+            trained_signs: Whether live weights get the sign that they have now, after training,
+                with the magnitude of the rewind point.
 
         Returns:
             A `Ticket`, whose arrays are read-only: the values are not copied. Its metadata say how
@@ -108,7 +113,14 @@ class Ticket:
             name: np.where(masks[name], value, held[name]) if name in held else value
             for name, value in point.values.items()
         }
-        return cls(_read_only(masks), _read_only(values), provenance.of(lottery, rounds, history))
+        metadata = provenance.of(lottery, rounds, history)
+        if trained_signs:
+            metadata["signs"] = "trained"
+            for record in lottery.records():
+                start = values[record.name]
+                signed = np.copysign(start, record.current).astype(start.dtype)
+                values[record.name] = np.where(record.mask, signed, start)
+        return cls(read_only(masks), read_only(values), metadata)
 
     @property
     def sparsity(self) -> float:
@@ -270,10 +282,33 @@ class Ticket:
         """
         return self._with(compare.compare, other)
 
+    def compare_signs(self, other: Ticket) -> tuple[SignAgreement, ...]:
+        """How many of the weights that both tickets keep start with the same sign.
+
+        Args:
+            other: A ticket of the same architecture, where Keras may have numbered the layers anew.
+
+        Returns:
+            A `SignAgreement` of each kernel, and the last of all together.
+
+        Raises:
+            TicketError: As from `compare`.
+        """
+        names = self._names_of(other)
+        values = {names[name]: other.values[name] for name in other.masks}
+        return self._with(lambda *masks: compare_signs(*masks, self.values, values), other)
+
+    def _names_of(self, other: Ticket) -> dict[str, str]:
+        """The names that another ticket's variables have here."""
+        try:
+            return pairing.paired(_shapes(other.values), _shapes(self.values), "this ticket")
+        except ValueError as error:
+            raise TicketError(f"the tickets do not fit each other: {error}") from error
+
     def _with(self, function: Callable[..., Any], other: Ticket) -> Any:
         """Apply a function of two mask dicts to these two tickets."""
+        names = self._names_of(other)
         try:
-            names = pairing.paired(_shapes(other.values), _shapes(self.values), "this ticket")
             return function(self.masks, {names[name]: mask for name, mask in other.masks.items()})
         except ValueError as error:
             raise TicketError(f"the tickets do not fit each other: {error}") from error
@@ -304,14 +339,6 @@ class Ticket:
 
 def _shapes(values: Mapping[str, np.ndarray]) -> dict[str, tuple[int, ...]]:
     return {name: value.shape for name, value in values.items()}
-
-
-def _read_only(arrays: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
-    """Views that cannot be written to."""
-    views = {name: array.view() for name, array in arrays.items()}
-    for view in views.values():
-        view.flags.writeable = False
-    return views
 
 
 @contextlib.contextmanager

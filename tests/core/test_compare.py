@@ -111,3 +111,17 @@ def test_masks_of_different_architectures(function):
         function(FIRST, {**SECOND, "fc2/kernel": np.ones(5, bool)})
     with pytest.raises(compare.MaskMismatchError, match=r"'fc2/kernel' has dtype float64"):
         function(FIRST, {**SECOND, "fc2/kernel": np.ones(4)})
+
+
+def test_signs_are_compared_where_both_keep_a_weight():
+    """Of three that both keep two agree; a zero agrees with a zero alone."""
+    first = {"k": np.array([1, 1, 1, 1, 0], bool)}
+    second = {"k": np.array([1, 1, 1, 0, 1], bool)}
+    values = {"k": np.array([1.0, -2.0, 0.0, 4.0, 5.0])}
+    others = {"k": np.array([9.0, -0.1, 3.0, -4.0, -5.0])}
+    line, overall = compare.compare_signs(first, second, values, others)
+    assert (line.name, line.both, line.alike) == ("k", 3, 2)
+    assert overall.share == pytest.approx(2 / 3)
+    assert overall.z == pytest.approx(0.5 / 0.75**0.5)
+    nothing = compare.compare_signs({"k": ~first["k"]}, {"k": ~second["k"]}, values, others)[-1]
+    assert (nothing.both, nothing.share, nothing.z) == (0, 1.0, 0.0)

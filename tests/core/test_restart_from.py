@@ -52,6 +52,14 @@ def test_signs_are_kept(action):
     np.testing.assert_array_equal(np.sign(action(kernel())), np.sign(kernel().initial))
 
 
+def test_trained_signs_are_those_of_now_on_a_new_draw():
+    record = kernel()
+    values = kept.trained_signs(record)
+    np.testing.assert_array_equal(np.sign(values), np.sign(record.current))
+    assert np.mean(np.abs(values) == np.abs(record.initial)) < 0.1
+    assert values.dtype == record.initial.dtype
+
+
 @pytest.mark.parametrize("action", [kept.reinit, kept.reshuffle, kept.constant_random_sign])
 def test_signs_are_lost(action):
     agree = np.sign(action(kernel())) == np.sign(kernel().initial)
