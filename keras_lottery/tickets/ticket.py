@@ -296,7 +296,7 @@ class Ticket:
         """
         names = self._names_of(other)
         values = {names[name]: other.values[name] for name in other.masks}
-        return self._with(lambda *masks: compare_signs(*masks, self.values, values), other)
+        return self._with(lambda one, two: compare_signs(one, two, self.values, values), other)
 
     def _names_of(self, other: Ticket) -> dict[str, str]:
         """The names that another ticket's variables have here."""
