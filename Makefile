@@ -16,7 +16,7 @@ help:
 	@echo "make test-lowest the tests with the lowest versions that setup.cfg allows (an environment of its own)"
 	@echo "make test-newest the same with the newest; PYTHON=python3.13 chooses the Python"
 	@echo "make dist        build and check what goes to PyPI, and try the wheel in a fresh environment"
-	@echo "make models      networks of keras.applications for every target; takes hours"
+	@echo "make models      networks of keras.applications for every target; takes an hour"
 	@echo "make lint        ruff and mypy"
 	@echo "make format      what ruff can mend by itself"
 	@echo "make web         build and serve the page that runs a ticket in a phone's browser (needs npm)"
