@@ -142,7 +142,8 @@ def document(rows, command):
     return (
         "# Networks of keras.applications, exported\n\n"
         f"Written by `{command}`; `make models` writes\nthat of all networks that the script "
-        "knows, which takes about an hour on 2 cores of an AMD EPYC.\n\nEach network has random weights, 90 % of every kernel zero, "
+        "knows, which takes about an hour on 2 cores of an AMD EPYC.\n\n"
+        "Each network has random weights, 90 % of every kernel zero, "
         "ten classes, and normalisation statistics from\nbatches of images (scikit-learn's digits, "
         "enlarged). A row with bytes was proven; a row without says which layer\ncannot, and why. "
         "The worst error is a fraction of the largest output.\n\n"
