@@ -15,7 +15,7 @@ from keras_lottery.exporters.tables import printable
 from keras_lottery.exporters.tflite.contents import Contents
 from keras_lottery.exporters.tflite.format import flatbuffer, levels
 from keras_lottery.exporters.tflite.format.graph import Graph
-from keras_lottery.exporters.tflite.runtimes import xnnpack
+from keras_lottery.exporters.tflite.runtimes import roles, xnnpack
 from keras_lottery.exporters.tflite.runtimes.defects import Defect
 
 _EFFECTS = {
@@ -56,7 +56,7 @@ def openings(file: schema.ModelT, contents: Contents) -> list[schema.OperatorT]:
         operator
         for graph, stretch, _ in _torn(file, contents)
         for operator in stretch
-        if xnnpack.fits(graph, operator)[0]
+        if roles.fits(graph, operator)[0]
     ]
 
 
@@ -69,7 +69,7 @@ def _torn(
     graph = Graph(file, file.subgraphs[0])
     if not any(graph.name(operator) == "DENSIFY" for operator in graph.subgraph.operators):
         return
-    if not any(xnnpack.ends(graph, operator) for operator in graph.subgraph.operators):
+    if not any(roles.ends(graph, operator) for operator in graph.subgraph.operators):
         return
     held = _held(graph)
     for stretch in _stretches(graph, held):
@@ -85,7 +85,7 @@ def _held(graph: Graph) -> dict[int, schema.OperatorT]:
     for operator in graph.subgraph.operators:
         if graph.producer.get(graph.output(operator)) is not operator:
             continue
-        opens, fits = xnnpack.fits(graph, operator)
+        opens, fits = roles.fits(graph, operator)
         if fits and (opens or _sources(graph, operator, held) is not None):
             held[id(operator)] = operator
     return held
@@ -95,7 +95,7 @@ def _sources(
     graph: Graph, operator: schema.OperatorT, held: Mapping[int, schema.OperatorT]
 ) -> list[schema.OperatorT] | None:
     """The operators whose outputs it reads; None if one of them is not held channels first."""
-    found = [graph.producer.get(index) for index in xnnpack.activations(graph, operator)]
+    found = [graph.producer.get(index) for index in roles.activations(graph, operator)]
     sources = [operator for operator in found if operator is not None and id(operator) in held]
     return sources if sources and len(sources) == len(found) else None
 
@@ -116,10 +116,10 @@ def _stretches(
     for operator in graph.subgraph.operators:
         if graph.producer.get(graph.output(operator)) is not operator:
             continue
-        opens, fits = xnnpack.fits(graph, operator)
+        opens, fits = roles.fits(graph, operator)
         if not fits or opens:
             continue
-        inputs = xnnpack.activations(graph, operator)
+        inputs = roles.activations(graph, operator)
         sources = [graph.producer.get(index) for index in inputs]
         if id(operator) not in held:
             # One input is held, another is not: that forbids the whole.
@@ -144,17 +144,17 @@ def _cause(
 ) -> str | None:
     name, index = graph.name(operator), graph.output(operator)
     readers = xnnpack.readers(graph, index)
-    if not xnnpack.ends(graph, operator) and not any(id(reader) in held for reader in readers):
+    if not roles.ends(graph, operator) and not any(id(reader) in held for reader in readers):
         by = " and ".join(dict.fromkeys(graph.name(reader) for reader in readers))
         return (
             "XNNPACK writes this feature map channels first where it computes 1x1 convolutions "
             f"sparsely, and {by or 'the caller'} reads it channels last."
         )
     if name in ("ADD", "MUL"):
-        shapes = {levels.shape(graph.tensor(i)) for i in xnnpack.activations(graph, operator)}
+        shapes = {levels.shape(graph.tensor(i)) for i in roles.activations(graph, operator)}
         if len(shapes) > 1 and any(shape[1:3] == (1, 1) for shape in shapes):
             return f"{name} of a feature map and a number for each channel, held channels first."
-    if name in xnnpack.REDUCTIONS:
+    if name in roles.REDUCTIONS:
         axes = graph.tensor(graph.input(operator, 1))
         if levels.size(axes) == 1 and int(flatbuffer.values(graph.file, axes).flat[0]) in (1, 2):
             return f"{name} over one of height and width alone, held channels first."
