@@ -93,8 +93,7 @@ class Ticket:
             lottery: The owner of the masks and of the rewind point.
             rounds: The number of prunings, for the record.
             history: JSON-able results of the training, for the record.
-            trained_signs: Whether live weights get the sign that they have now, after training,
-                with the magnitude of the rewind point.
+            trained_signs: Whether live weights get the sign that training has given them.
 
         Returns:
             A `Ticket`, whose arrays are read-only: the values are not copied. Its metadata say how
