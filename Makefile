@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 RUN := $(BIN)/python -m
 
-.PHONY: help ticket test test-long test-keras test-torch test-micro test-lowest test-newest dist models arm64 test-arm64 lint format web test-web clean
+.PHONY: help ticket test test-long test-keras test-torch test-hub test-micro test-lowest test-newest dist models arm64 test-arm64 lint format web test-web clean
 
 help:
 	@echo "make ticket      find a winning ticket on embedded data, export it, verify it, draw the figure"
@@ -12,6 +12,7 @@ help:
 	@echo "make test-long   the checks that take minutes"
 	@echo "make test-keras  Keras' own tests of callbacks, trainers and models, with kl.fit for model.fit"
 	@echo "make test-torch  the tests of the torch backend (installs torch)"
+	@echo "make test-hub    backbones of KerasHub, exported (an environment of its own)"
 	@echo "make test-micro  the target micro, run in TensorFlow Lite Micro (installs a pre-release)"
 	@echo "make test-lowest the tests with the lowest versions that setup.cfg allows (an environment of its own)"
 	@echo "make test-newest the same with the newest; PYTHON=python3.13 chooses the Python"
@@ -92,6 +93,12 @@ test-torch:
 	test -d $(VENV)-torch || $(PYTHON) -m venv $(VENV)-torch
 	$(VENV)-torch/bin/pip install --quiet --editable . pytest hypothesis torch==2.13.0
 	KERAS_BACKEND=torch $(VENV)-torch/bin/python -m pytest -q -m "not long" tests/backends tests/training
+
+# KerasHub has one too: it brings packages for text that nothing else here needs.
+test-hub:
+	test -d $(VENV)-hub || $(PYTHON) -m venv $(VENV)-hub
+	$(VENV)-hub/bin/pip install --quiet --editable '.[tflite]' pytest keras-hub
+	$(VENV)-hub/bin/python -m pytest -q -s -m long tests/exporters/tflite/test_keras_hub.py
 
 test-micro: $(VENV)/test.done
 	$(BIN)/pip install --quiet --editable '.[micro]'
