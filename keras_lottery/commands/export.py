@@ -88,6 +88,9 @@ def add_arguments(parser: argparse.ArgumentParser, model_required: bool = True) 
     )
     parser.add_argument("--overwrite", action="store_true", help="replace files that exist already")
     parser.add_argument(
+        "--shrink", action="store_true", help="remove dead units first, with the same answers"
+    )
+    parser.add_argument(
         "--measure", action="store_true", help="measure time and memory on this machine as well"
     )
 
@@ -195,6 +198,7 @@ def run(
             compare=arguments.compare or COMPARED,
             measure=arguments.measure,
             overwrite=arguments.overwrite,
+            shrink=arguments.shrink,
         )
         output.with_suffix(".json").write_text(report.to_json(), encoding="utf-8")
         output.with_suffix(".md").write_text(report.to_markdown(), encoding="utf-8")

@@ -36,6 +36,14 @@ def test_integers_are_calibrated_on_inputs_of_ones_own(run, folder):
     assert "Of 20 samples 5 are compared" in (folder / "F.md").read_text()
 
 
+def test_dead_units_are_removed_first(run, folder):
+    output = folder / "S.tflite"
+    code, _, _ = run("export", f"--model={folder / 'M.keras'}", f"--output={output}", "--shrink")
+    assert code == 0
+    assert json.loads(output.with_suffix(".json").read_text())["shrunk"]["units"]
+    assert "## Dead units removed before" in output.with_suffix(".md").read_text()
+
+
 @pytest.mark.parametrize("taken", ["F.tflite", "F.json", "F.md"])
 def test_an_existing_file_is_kept(run, tmp_path, taken):
     (tmp_path / taken).write_bytes(b"mine")

@@ -1,5 +1,6 @@
 """`export(model, path) -> Report`: writes a pruned Keras model as a proven `.tflite` file."""
 
+import dataclasses
 import functools
 from collections.abc import Mapping
 from os import PathLike
@@ -11,9 +12,13 @@ import keras
 from keras_lottery.core import atomic_file
 from keras_lottery.exporters.tflite import notes, proof, report, targets
 from keras_lottery.exporters.tflite.conversion.source import COMPARED, prepare
+from keras_lottery.exporters.tflite.errors import ExportError
 from keras_lottery.exporters.tflite.report import Report
 from keras_lottery.exporters.tflite.runtimes import measure as measuring
 from keras_lottery.exporters.tflite.targets import auto, replacement, size
+from keras_lottery.masks import shrink as shrinking
+from keras_lottery.masks.masking import MaskError
+from keras_lottery.masks.shrink import ShrinkReport
 from keras_lottery.masks.strip import refuse_denser
 
 # The default weighing of the target `auto`.
@@ -34,6 +39,7 @@ def export(
     measure: bool = False,
     overwrite: bool = False,
     at_least: float = 0.0,
+    shrink: bool = False,
 ) -> Report:
     """Exports a pruned Keras model to TFLite, opens the file again and proves it.
 
@@ -80,6 +86,8 @@ def export(
         overwrite: Whether to replace a file that is already at `path`.
         at_least: The sparsity, in [0, 1], that all kernels together must have, as for `strip`: by
             their masks, or without masks by their zeros.
+        shrink: Whether to remove dead units first, as `keras_lottery.shrink` does. The file must
+            still give the answers of the model that was not shrunk.
 
     Returns:
         A `Report`; `print` it.
@@ -101,8 +109,8 @@ def export(
         FileExistsError: There is a file at `path`, and `overwrite` is false.
         FileNotFoundError: The folder of `path` is missing.
         OSError: `path` is a folder, or cannot be written.
-        ValueError: An argument is none of its choices, `samples` do not fit the model, or the model
-            is denser than `at_least`.
+        ValueError: An argument is none of its choices, `samples` do not fit the model, the model is
+            denser than `at_least`, or it cannot be shrunk.
     """
     path = Path(path)
     precision = _resolve(target, precision, weigh, measure)
@@ -110,7 +118,10 @@ def export(
     for name, count in (("calibrate", calibrate), ("compare", compare), ("batch", batch)):
         _check_count(name, count)
     _check_path(path, overwrite)
-    source = prepare(model, samples, batch=batch, calibrate=calibrate, compare=compare)
+    shrunk = _shrunk(model) if shrink else None
+    exported = shrunk[0] if shrunk else model
+    source = prepare(exported, samples, batch=batch, calibrate=calibrate, compare=compare)
+    source = dataclasses.replace(source, judge=model)
     if target == "auto":
         built, proven = auto.best(source, precision, weigh or _ALIKE)
     else:
@@ -126,10 +137,19 @@ def export(
         dense_int8_data=built.dense_integers or size.dense_int8(source.dense_data),
         reasons=built.reasons,
         proof=proven,
+        shrunk=shrunk[1] if shrunk else None,
         notes=(*built.notes, *notes.collect(target, source, built, proven)),
     )
     atomic_file.write(path, built.data)
     return made.measured(measuring.measure([path])) if measure else made
+
+
+def _shrunk(model: keras.Model) -> tuple[keras.Model, ShrinkReport]:
+    """A model without its dead units, and the report on what went."""
+    try:
+        return shrinking.shrink(model), shrinking.shrink_report(model)
+    except MaskError as error:
+        raise ExportError(str(error)) from error
 
 
 def _resolve(

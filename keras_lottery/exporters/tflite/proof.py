@@ -148,7 +148,8 @@ def _are_alike(answer: interpreter.Outputs | str, whole: interpreter.Outputs) ->
 
 def _expected(source: Source, samples: Any) -> list[tuple[str, np.ndarray]]:
     """`(name, array)` for each output of the model in Keras."""
-    expected = list(zip(source.outputs, reference.answers(source.model, samples), strict=True))
+    answers = reference.answers(source.judge or source.model, samples)
+    expected = list(zip(source.outputs, answers, strict=True))
     for name, wanted in expected:
         if not np.isfinite(wanted).all():
             kind = "the samples" if source.real else "made-up inputs; pass `samples`, real ones"

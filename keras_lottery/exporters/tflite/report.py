@@ -17,6 +17,7 @@ from keras_lottery.exporters.tflite.runtimes import xnnpack
 from keras_lottery.exporters.tflite.runtimes.defects import Defect
 from keras_lottery.exporters.tflite.runtimes.interpreter import MICRO
 from keras_lottery.exporters.tflite.runtimes.measure import Measurement
+from keras_lottery.masks.shrink import ShrinkReport
 
 # The reason for a weight for which an export chose no form.
 _LEFT_DENSE = "left dense: not every operator that reads it can read unpacked weights"
@@ -51,6 +52,8 @@ class Report:
         proof: The comparison with the Keras model.
         measurements: Time and memory on this machine, if they were measured.
         notes: Sentences that the user should read.
+        shrunk: What went with the dead units, if the export removed them. All sizes are of the
+            network without them.
     """
 
     path: str
@@ -63,6 +66,7 @@ class Report:
     proof: Proof | None = None
     measurements: Sequence[Measurement] = ()
     notes: Sequence[str] = ()
+    shrunk: ShrinkReport | None = None
 
     def __str__(self) -> str:
         return _render(self, tables.text, "", str)
@@ -131,6 +135,7 @@ def build(
     reasons: Mapping[str, str] | None = None,
     proof: Proof | None = None,
     notes: Sequence[str] = (),
+    shrunk: ShrinkReport | None = None,
 ) -> Report:
     """Builds the report on the bytes of a `.tflite` file.
 
@@ -145,6 +150,7 @@ def build(
             for.
         proof: See there.
         notes: See there.
+        shrunk: See there.
 
     Returns:
         A `Report` without measurements; see `Report.measured`.
@@ -165,6 +171,7 @@ def build(
         reasons=reasons or {},
         proof=proof,
         notes=tuple(notes),
+        shrunk=shrunk,
     )
 
 
@@ -184,6 +191,7 @@ def _render(
     reasons = [f"{printable(name)}: {why}" for name, why in report.reasons.items()]
     sections = [
         ("Size", table(("", "bytes", "gzipped", "of dense"), _size_rows(report))),
+        ("Dead units removed before", _shrunk(report, table, words)),
         ("Weights", table(*_weight_table(report))),
         ("Why stored so", words("\n".join(f"- {reason}" for reason in reasons))),
         (
@@ -209,6 +217,21 @@ def _title(report: Report) -> str:
         f"{printable(report.path) or 'This file'}{f' ({asked})' if asked else ''}: "
         f"{inspected.sparsity:.1%} of the values in {count} weights are zero{unknown}"
     )
+
+
+def _shrunk(
+    report: Report,
+    table: Callable[[Sequence[str], Sequence[Sequence[str]]], str],
+    words: Callable[[str], str],
+) -> str:
+    if report.shrunk is None:
+        return ""
+    rows = [
+        (name, tables.number(before), tables.number(after))
+        for name, (before, after) in report.shrunk.rows().items()
+    ]
+    notes = words("\n".join(f"- {note}" for note in report.shrunk.notes))
+    return "\n\n".join(filter(None, [table(("", "before", "after"), rows), notes]))
 
 
 def _size_rows(report: Report) -> list[tuple[str, ...]]:

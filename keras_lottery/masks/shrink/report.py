@@ -32,12 +32,16 @@ class ShrinkReport:
     multiplications: tuple[int, int] | None
     notes: tuple[str, ...]
 
-    def __str__(self) -> str:
-        rows = {**{f"units of {name}": pair for name, pair in self.units.items()}}
+    def rows(self) -> dict[str, tuple[int, int]]:
+        """All numbers before and afterwards, by what they count."""
+        rows = {f"units of {name}": pair for name, pair in self.units.items()}
         rows["weights"] = self.weights
         if self.multiplications is not None:
             rows["multiplications"] = self.multiplications
-        cells = [(name, f"{before:,}", f"{after:,}") for name, (before, after) in rows.items()]
+        return rows
+
+    def __str__(self) -> str:
+        cells = [(name, f"{had:,}", f"{has:,}") for name, (had, has) in self.rows().items()]
         return "\n".join([*listing.aligned([("", "before", "after"), *cells], left=1), *self.notes])
 
 
@@ -84,9 +88,10 @@ def _notes(plan: Plan) -> Iterator[str]:
             yield f"The units that {name!r} gives all stay, because {step.whole}."
         staying = int(np.count_nonzero(plan.keeps(step.at_borders)))
         if staying:
+            many = staying > 1
             yield (
-                f"{staying} constant unit{'s stay' if staying > 1 else ' stays'} before {name!r}, "
-                "which puts zeros around them."
+                f"{staying} constant unit{'s stay' if many else ' stays'} before {name!r}, which "
+                f"puts zeros around {'them' if many else 'it'}."
             )
     for name in plan.spared:
         yield f"{name!r} keeps one unit though none is needed: a layer has at least one."

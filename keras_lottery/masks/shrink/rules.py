@@ -21,7 +21,7 @@ _RULES: dict[Callable[[Call, Units], Step], str] = {
     kernels.dense: "Dense",
     kernels.convolution: "Conv1D Conv2D Conv3D",
     passing.unchanged: _UNCHANGED,
-    passing.by_unit: "Activation ELU LeakyReLU ReLU",
+    passing.by_unit: "Activation ELU LeakyReLU ReLU Rescaling",
     passing.over_units: "Softmax",
     passing.batch_normalization: "BatchNormalization",
     passing.prelu: "PReLU",

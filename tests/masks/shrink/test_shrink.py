@@ -98,6 +98,7 @@ def test_constants_go_through_what_is_between():
             layers.LeakyReLU(),
             layers.Dropout(0.5),
             layers.PReLU(),
+            layers.Rescaling(2.0, offset=0.5),
             layers.Activation("gelu"),
             layers.GaussianNoise(0.1),
             layers.Dense(3, "softmax", name="output"),

@@ -117,7 +117,7 @@ def test_at_a_border_one_constant_unit_carries_the_others(convolution, shape):
     np.testing.assert_allclose(
         after[..., 1, :], before[..., 2, :] + before[..., 0, :] / 8, rtol=1e-6
     )
-    expected = "1 constant unit stays before 'output', which puts zeros around them."
+    expected = "1 constant unit stays before 'output', which puts zeros around it."
     assert kl.shrink_report(model).notes == (expected,)
 
 

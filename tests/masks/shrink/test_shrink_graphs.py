@@ -155,6 +155,11 @@ def left_between(layer, shape=(4,)):
             "LayerNormalization is none of the layers that shrink knows",
         ),
         (
+            lambda: layers.Conv1DTranspose(4, 2, name="odd"),
+            (5, 4),
+            "Conv1DTranspose is none of the layers that shrink knows",
+        ),
+        (
             lambda: layers.LSTM(4, name="odd"),
             (5, 4),
             "LSTM is none of the layers that shrink knows",

@@ -55,6 +55,8 @@ class Source:
         calibrate: How many samples calibrate activations; `None` for `CALIBRATED`, or for all if
             an input may be an index into a table.
         compare: How many samples are compared with Keras.
+        judge: The model whose answers the file must give, if it is not `model`: the one that was
+            shrunk to it.
     """
 
     model: keras.Model
@@ -70,6 +72,7 @@ class Source:
     unused: tuple[str, ...] = ()
     calibrate: int | None = None
     compare: int = COMPARED
+    judge: keras.Model | None = None
 
     @property
     def batch(self) -> int:
