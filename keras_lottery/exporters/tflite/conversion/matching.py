@@ -42,8 +42,8 @@ def find(
     constants = _floats(file)
     found: dict[str, tuple[schema.TensorT, Order]] = {}
     # Of several constants that a weight may be, take an equal one first, then the one with the
-    # fewest zeros of its own.
-    for match in (_equal_order, order_of):
+    # fewest zeros of its own; last what only zeros tell.
+    for match in (_equal_order, order_of, _order_by_zeros):
         pairs = [
             (np.count_nonzero(weight) - np.count_nonzero(constant), name, number, order)
             for name, weight in weights.items()
@@ -145,6 +145,17 @@ def _equal_order(constant: np.ndarray, weight: np.ndarray) -> Order | None:
         ):
             return order
     return None
+
+
+def _order_by_zeros(constant: np.ndarray, weight: np.ndarray) -> Order | None:
+    """As `order_of`, of a kernel with one input that a normalisation scaled value by value."""
+    alive = weight.reshape(-1) != 0
+    is_vector = max(weight.shape) == weight.size
+    # Biases and normalisation weights are of rank 1.
+    if constant.ndim < 2 or not is_vector or not alive.any() or alive.all():
+        return None
+    same = np.array_equal(constant.reshape(-1) != 0, alive)
+    return tuple(range(weight.ndim)) if same else None
 
 
 def _proportional(constant: np.ndarray, turned: np.ndarray) -> bool:

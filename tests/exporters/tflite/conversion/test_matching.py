@@ -75,3 +75,35 @@ def test_gates_that_are_equal_or_zero_are_one_piece():
     source = prepare(model)
     pieces = {name for name in source.orders if name.startswith("lstm/lstm_cell/kernel")}
     assert pieces == {"lstm/lstm_cell/kernel[0]", "lstm/lstm_cell/kernel[2]"}
+
+
+def test_a_kernel_of_one_input_that_a_normalisation_scales_value_by_value():
+    """A factor for each value makes it any vector: its zeros tell which one."""
+    keras.utils.set_random_seed(0)
+    stack = [
+        keras.Input((4, 4, 1)),
+        keras.layers.Conv2D(3, 1, use_bias=False, name="first"),
+        keras.layers.BatchNormalization(
+            gamma_initializer=keras.initializers.RandomNormal(seed=1), name="norm"
+        ),
+        keras.layers.Conv2D(2, 1, use_bias=False, name="second"),
+    ]
+    model = keras.Sequential(stack)
+    model.get_layer("first").kernel.assign([[[[0.0, -0.5, 0.25]]]])
+    model.get_layer("norm").moving_variance.assign([2.0, 3.0, 4.0])
+    assert "first/kernel" in prepare(model).orders
+
+
+@pytest.mark.parametrize(
+    "constant, weight",
+    [
+        ([[0.0, 2.0, 3.0]], [[1.0, 0.0, 2.0]]),
+        ([[0.0, 2.0, 0.0]], [[0.0, 1.0, 2.0]]),
+        ([0.0, 2.0, 3.0], [[0.0, 1.0, 2.0]]),
+        ([[1.0, 2.0, 3.0]], [[3.0, 1.0, 2.0]]),
+        ([[0.0, 2.0], [3.0, 4.0]], [[0.0, 1.0], [2.0, 5.0]]),
+    ],
+    ids=["other zeros", "more zeros", "a bias", "no zeros", "no vector"],
+)
+def test_zeros_alone_do_not_tell(constant, weight):
+    assert matching._order_by_zeros(np.array(constant), np.array(weight)) is None
