@@ -114,6 +114,8 @@ def blocks(width: int) -> Granularity:
 def units() -> Granularity:
     """Whole units or filters: all the weights that lead to one index of the last axis.
 
+    `keras_lottery.shrink` then takes them out, with their biases and normalisation.
+
     The last axis of a depthwise kernel is its multiplier, which is most often 1: the whole
     kernel is one unit then, so exclude such kernels.
 

@@ -23,7 +23,8 @@ def shrink(model: keras.Model) -> keras.Model:
     moving statistics), activations, pooling, Flatten, Dropout, depthwise convolutions, additions
     and concatenations they are followed, in Sequential and functional models. What is added stays
     where either side needs it. Inputs and outputs of the model stay. Every other layer is left as
-    it is, with the units that it takes and gives; `shrink_report` says which and why.
+    it is, with the units that it takes and gives; `shrink_report` says which and why. A model
+    inside the model is shrunk for itself.
 
     Where a convolution pads with zeros, no bias is equal to a constant unit, since the constant is
     not in the padding. One such unit stays and takes over the weights of the others.

@@ -66,7 +66,7 @@ def at(
         keras.ops.cast(np.where(known, constant, 0).reshape(shape), dtype) for constant in constants
     ]
     result = function(given[0] if len(given) == 1 else given)
-    result = keras.ops.convert_to_numpy(keras.ops.cast(result, "float32"))
-    by_position = result.reshape(-1, known.size).astype(np.float64)
+    by_position = keras.ops.convert_to_numpy(result)
+    by_position = by_position.reshape(-1, known.size).astype(np.float64)
     same = (by_position == by_position[0]).all(axis=0) & np.isfinite(by_position[0])
     return np.where(known & same, by_position[0], np.nan)

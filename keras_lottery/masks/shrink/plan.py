@@ -21,11 +21,14 @@ class Plan:
         trace: What is known of the model's calls.
         keeps: Which units stay.
         spared: The layers that keep a unit although none is needed, since a layer has at least one.
+        nested: For each model inside the model, by name: the model, how often it is called, and its
+            own plan.
     """
 
     trace: Trace
     keeps: Kept
     spared: list[str]
+    nested: dict[str, tuple[keras.Model, int, Plan]]
 
 
 def plan(model: keras.Model) -> Plan:
@@ -46,20 +49,29 @@ def plan(model: keras.Model) -> Plan:
             f"`model` must be a built keras.Sequential or a functional model, whose layers Keras "
             f"knows the order of; received {model!r}."
         )
-    found = trace(model)
+    planned = _planned(trace(model))
+    if planned.spared and planned.trace.is_constant:
+        names = ", ".join(map(repr, planned.spared))
+        raise ValueError(
+            f"No unit of {names} is alive, so that `model` {model.name!r} has the same outputs for "
+            "every input: too much of it is pruned."
+        )
+    return planned
+
+
+def _planned(found: Trace) -> Plan:
+    """The plan for a model or one inside a model, which may answer the same to everything."""
+    nested = {
+        name: (model, times, _planned(trace(model)))
+        for name, (model, times) in found.nested.items()
+    }
     keeps, spared = found.units.kept_by_pins(), list[str]()
     readings = [step for step in reversed(found.steps) if step.reading is not None]
     while True:
         _keep_what_is_needed(keeps, readings)
         empty = [step for step in readings if not keeps(step.output.units).any()]
         if not empty:
-            return Plan(found, keeps, spared[::-1])
-        if found.is_constant:
-            names = ", ".join(repr(step.layer.name) for step in reversed(empty))
-            raise ValueError(
-                f"No unit of {names} is alive, so that `model` {model.name!r} has the same outputs "
-                "for every input: too much of it is pruned."
-            )
+            return Plan(found, keeps, spared[::-1], nested)
         for step in empty:
             # Keeping a constant one does not keep others before it.
             keeps.add(step.output.units[[int(np.argmax(step.output.is_constant))]])

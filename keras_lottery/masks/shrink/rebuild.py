@@ -32,16 +32,22 @@ def rebuilt(model: keras.Model, plan: Plan) -> keras.Model:
         ValueError: If Keras cannot copy a layer.
     """
     steps = {id(step.layer): step for step in plan.trace.steps}
+    inner = {id(nested): own for nested, _, own in plan.nested.values()}
 
     def smaller(layer: keras.Layer) -> keras.Layer:
+        if id(layer) in inner:
+            return rebuilt(layer, inner[id(layer)])
         step = steps.get(id(layer))
         return _copy(layer) if step is None else _resized(step, plan)
 
     copy = _cloned(model, smaller)
-    named = variables.named(copy)
-    names = {id(variable): name for name, variable in named.items()}
+    if not copy.variables:
+        return copy
+    names = {id(variable): name for name, variable in variables.named(copy).items()}
     values: dict[str, np.ndarray] = {}
-    for old, new in _paired(model, copy):
+    for old, new in zip(model.layers, copy.layers, strict=True):
+        if id(old) in inner:
+            continue
         step = steps.get(id(old))
         cut = {} if step is None else step.values(plan.keeps)
         values.update({names[id(getattr(new, name))]: value for name, value in cut.items()})
@@ -96,8 +102,6 @@ def _config_of(layer: keras.Layer) -> dict[str, Any]:
 
 def _copy(layer: keras.Layer) -> keras.Layer:
     """A layer with the same configuration and new variables."""
-    if isinstance(layer, keras.Model) and keras_internals.graph_of(layer) is not None:
-        return _cloned(layer, _copy)
     functions = {
         value.__name__: value
         for value in vars(layer).values()
@@ -111,10 +115,6 @@ def _copy(layer: keras.Layer) -> keras.Layer:
             f"Keras cannot copy the layer {layer.name!r} ({type(layer).__name__}), and so "
             f"`model` cannot be shrunk: {error}"
         ) from error
-
-
-def _paired(model: keras.Model, copy: keras.Model) -> list[tuple[keras.Layer, keras.Layer]]:
-    return list(zip(model.layers, copy.layers, strict=True))
 
 
 def _values(old: keras.Layer, new: keras.Layer, names: Mapping[int, str]) -> dict[str, np.ndarray]:

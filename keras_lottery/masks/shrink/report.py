@@ -10,7 +10,6 @@ import numpy as np
 
 from keras_lottery.masks import listing
 from keras_lottery.masks.shrink.plan import Plan
-from keras_lottery.masks.shrink.step import Step
 
 
 @dataclass(frozen=True)
@@ -46,44 +45,43 @@ class ShrinkReport:
 
 
 def report_of(model: keras.Model, plan: Plan) -> ShrinkReport:
-    """Make the report on a plan for a model."""
-    steps = plan.trace.steps
-    sizes = [step.sizes(plan.keeps) for step in steps]
+    """Make the report on a plan for a model; layers in a model inside it are `inner/layer`."""
+    units: dict[str, tuple[int, int]] = {}
+    notes: list[str] = []
     total = sum(int(np.prod(weight.shape)) for weight in model.weights)
-    gone = sum(before - after for cut in sizes for before, after in cut.values())
-    new = sum(
-        int(np.count_nonzero(plan.keeps(step.output.units)))
-        for step in steps
-        if step.reading is not None and step.reading.needs_bias(plan.keeps)
-    )
-    return ShrinkReport(
-        units={
-            step.layer.name: (len(step.output), int(plan.keeps(step.output.units).sum()))
-            for step in steps
-            if step.reading is not None
-        },
-        weights=(total, total - gone + new),
-        multiplications=_multiplications(steps, plan),
-        notes=tuple(_notes(plan)),
-    )
+    left, multiplications = total, np.zeros(2, int)
+    sized = True
+    for inside, times, level in _levels(plan):
+        notes.extend(_notes(inside, level))
+        for step in level.trace.steps:
+            sizes = step.sizes(level.keeps)
+            left -= sum(before - after for before, after in sizes.values())
+            if step.reading is not None:
+                staying = int(np.count_nonzero(level.keeps(step.output.units)))
+                units[inside + step.layer.name] = (len(step.output), staying)
+                left += staying * step.reading.needs_bias(level.keeps)
+            if "kernel" in sizes:
+                sized &= step.positions is not None
+                multiplications += times * (step.positions or 0) * np.array(sizes["kernel"])
+    before, after = multiplications.tolist()
+    return ShrinkReport(units, (total, left), (before, after) if sized else None, tuple(notes))
 
 
-def _multiplications(steps: list[Step], plan: Plan) -> tuple[int, int] | None:
-    with_kernel = [step for step in steps if "kernel" in step.axes]
-    if any(step.positions is None for step in with_kernel):
-        return None
-    pairs = [
-        (step.positions or 0) * np.array(step.sizes(plan.keeps)["kernel"]) for step in with_kernel
-    ]
-    before, after = np.sum(pairs, axis=0, dtype=int) if pairs else (0, 0)
-    return int(before), int(after)
+def _levels(plan: Plan, inside: str = "", times: int = 1) -> Iterator[tuple[str, int, Plan]]:
+    """A plan and those of the models inside: where each is, how often it is called, the plan."""
+    yield inside, times, plan
+    for name, (_, calls, inner) in plan.nested.items():
+        yield from _levels(inner, f"{inside}{name}/", times * calls)
 
 
-def _notes(plan: Plan) -> Iterator[str]:
+def _notes(inside: str, plan: Plan) -> Iterator[str]:
     for name, reason in plan.trace.left.items():
-        yield f"{name!r} is left as it is, because {reason}."
+        if name in plan.nested:
+            yield f"The units that '{inside}{name}' takes and gives all stay, because {reason}."
+        else:
+            yield f"'{inside}{name}' is left as it is, because {reason}."
     for step in plan.trace.steps:
-        name = step.layer.name
+        name = inside + step.layer.name
         if step.whole and not any(step.output is output for output in plan.trace.outputs):
             yield f"The units that {name!r} gives all stay, because {step.whole}."
         staying = int(np.count_nonzero(plan.keeps(step.at_borders)))
@@ -94,4 +92,4 @@ def _notes(plan: Plan) -> Iterator[str]:
                 f"puts zeros around {'them' if many else 'it'}."
             )
     for name in plan.spared:
-        yield f"{name!r} keeps one unit though none is needed: a layer has at least one."
+        yield f"'{inside}{name}' keeps one unit though none is needed: a layer has at least one."

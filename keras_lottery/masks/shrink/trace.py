@@ -22,12 +22,15 @@ class Trace:
     Args:
         steps: The calls that are understood, in order.
         left: For each layer that is not, by name, the reason.
+        nested: The models among these that can be traced themselves, and how often each is called,
+            by name.
         units: All units of the model.
         outputs: The last axis of each of the model's outputs; `None` where its length is not fixed.
     """
 
     steps: list[Step]
     left: dict[str, str]
+    nested: dict[str, tuple[keras.Model, int]]
     units: Units
     outputs: list[Channels | None]
 
@@ -64,14 +67,20 @@ def trace(model: keras.Model) -> Trace:
             channels[id(call.output_tensors[0])] = step.output
     outputs = [channels[id(tensor)] for tensor in keras_internals.outputs_of(model)]
     _pin(outputs, units)
-    return Trace(steps, left, units, outputs)
+    models = [call.operation for call in calls if isinstance(call.operation, keras.Model)]
+    nested = {
+        one.name: (one, times[id(one)])
+        for one in models
+        if keras_internals.graph_of(one) is not None
+    }
+    return Trace(steps, left, nested, units, outputs)
 
 
 def _understood(call: Any, inputs: list[Channels | None], times: int) -> Call:
     """A call, if nothing stands against it whatever its layer is."""
     layer = call.operation
     if isinstance(layer, keras.Model):
-        raise LeftAsItIs("it is a model of its own, which can be shrunk by itself")
+        raise LeftAsItIs("it is a model of its own")
     if times > 1 and (getattr(layer, "weights", []) or isinstance(layer, keras.layers.Reshape)):
         raise LeftAsItIs(f"it is called {times} times")
     if _has_further_arguments(call):

@@ -48,4 +48,8 @@ def assert_shrinks(model, tolerance=1e-5, **units):
     report = kl.shrink_report(model)
     assert {name: report.units[name][1] for name in units} == units
     assert report.weights[1] == sum(int(np.prod(weight.shape)) for weight in small.weights)
+    again = kl.shrink_report(small)
+    assert {name: left for name, (_, left) in report.units.items()} == {
+        name: left for name, (_, left) in again.units.items()
+    }, "shrinking once more removes more"
     return small

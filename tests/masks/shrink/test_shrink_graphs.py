@@ -185,11 +185,6 @@ def left_between(layer, shape=(4,)):
             "it takes the last axis apart",
         ),
         (
-            lambda: keras.Sequential([keras.Input((4,)), layers.Dense(3)], name="odd"),
-            (4,),
-            "it is a model of its own, which can be shrunk by itself",
-        ),
-        (
             lambda: layers.Activation(keras.ops.square, name="odd"),
             (4,),
             "its activation 'square' may act on several units together",
@@ -215,6 +210,34 @@ def test_softmax_needs_all_units(layer):
     assert_shrinks(model, before=4, after=3)
     assert notes(model) == [
         "The units that 'odd' gives all stay, because it acts on all units together."
+    ]
+
+
+def test_models_inside_a_model_shrink_each_for_itself():
+    """The inner one is called twice, and a model inside it has no weights at all."""
+    inner = keras.Sequential(
+        [
+            keras.Input((4,)),
+            keras.Sequential([keras.Input((4,)), layers.Rescaling(2.0)], name="scale"),
+            layers.Dense(5, "relu", name="fc"),
+            layers.Dense(4, "relu", name="last"),
+        ],
+        name="inner",
+    )
+    given = keras.Input((3,))
+    hidden = inner(inner(layers.Dense(4, name="before")(given)))
+    model = randomise(keras.Model(given, layers.Dense(2, name="output")(hidden)), 0)
+    silence(inner.get_layer("fc"), outputs=[1, 2])
+    silence(inner.get_layer("last"), outputs=[0])
+    silence(model.get_layer("before"), outputs=[0])
+    small = assert_shrinks(model, before=4, output=2)
+    assert small.get_layer("inner").get_layer("fc").units == 3
+    report = kl.shrink_report(model)
+    assert report.units["inner/fc"] == (5, 3) and report.units["inner/last"] == (4, 4)
+    assert report.multiplications == (12 + 2 * (20 + 20) + 8, 12 + 2 * (12 + 12) + 8)
+    assert notes(model) == [
+        f"The units that {name!r} takes and gives all stay, because it is a model of its own."
+        for name in ("inner", "inner/scale")
     ]
 
 

@@ -83,3 +83,60 @@ def test_chains_of_convolutions(filters, padding, pooling, sparsity, seed):
         bias = model.get_layer(name).bias
         bias.assign(-abs(keras.ops.convert_to_numpy(bias)))
     check(model, masks, names)
+
+
+def random_graph(rng):
+    """A functional model of random layers over random earlier tensors, with random weights."""
+    given = keras.Input((5, 5, 2))
+    tensors = [given]
+    for _ in range(rng.integers(2, 8)):
+        x = tensors[rng.integers(len(tensors))]
+        alike = [y for y in tensors if y.shape == x.shape]
+        other = alike[rng.integers(len(alike))]
+        beside = [y for y in tensors if y.shape[:-1] == x.shape[:-1]]
+        padding = str(rng.choice(["same", "valid"]))
+        makers = [
+            lambda x=x: layers.Conv2D(int(rng.integers(1, 6)), 1, use_bias=bool(rng.integers(2)))(
+                x
+            ),
+            lambda x=x, p=padding: layers.Conv2D(4, 2, padding=p, activation="relu")(x),
+            lambda x=x, p=padding: layers.DepthwiseConv2D(2, padding=p, activation="relu")(x),
+            lambda x=x: layers.BatchNormalization()(x),
+            lambda x=x: layers.Activation("gelu")(x),
+            lambda x=x: layers.ReLU()(x),
+            lambda x=x: layers.AveragePooling2D(2, strides=1, padding="same")(x),
+            lambda x=x: layers.ZeroPadding2D(1)(x),
+            lambda x=x, y=other: layers.Add()([x, y]),
+            lambda x=x, y=other: layers.Multiply()([x, y]),
+            lambda x=x, y=other: layers.Maximum()([x, y]),
+            lambda x=x, ys=beside: layers.Concatenate()([x, ys[rng.integers(len(ys))]]),
+            lambda x=x: layers.Softmax()(x),
+        ]
+        pick = makers[rng.integers(len(makers))]
+        if min(x.shape[1:3]) > 1:
+            tensors.append(pick())
+    last = layers.Flatten() if rng.integers(2) else layers.GlobalAveragePooling2D()
+    outputs = [layers.Dense(3, "softmax")(layers.Dense(5, "relu")(last(tensors[-1])))]
+    if rng.integers(2):
+        outputs.append(tensors[rng.integers(1, len(tensors))])
+    model = keras.Model(given, outputs)
+    return randomise(model, rng.uniform(0.2, 0.95), int(rng.integers(1000)))
+
+
+def assert_answers_alike(seed):
+    model = random_graph(np.random.default_rng(seed))
+    try:
+        assert_shrinks(model)
+    except ValueError as error:
+        assert "has the same outputs for every input" in str(error)
+
+
+@pytest.mark.parametrize("seed", range(15))
+def test_graphs_of_random_layers(seed):
+    assert_answers_alike(seed)
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("seed", range(15, 400))
+def test_many_graphs_of_random_layers(seed):
+    assert_answers_alike(seed)
