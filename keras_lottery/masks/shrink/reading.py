@@ -50,7 +50,7 @@ class Reading:
     def constants(self) -> np.ndarray:
         """The value of each output before its activation; NaN where it varies."""
         varying = ~self.source.is_constant | (self._arriving & self.pads)
-        values = self._weighted(~varying)
+        values = self._weighted(self._arriving & ~varying)
         if self.bias is not None:
             values = values + self.bias.astype(np.float64)
         return np.where(self._linked[varying].any(axis=0), np.nan, values)
@@ -89,8 +89,10 @@ class Reading:
 
     def _weighted(self, inputs: np.ndarray) -> np.ndarray:
         """The sum of some constant inputs, each times its weights, for each output."""
+        positions = tuple(range(self.kernel.ndim - 2))
         with np.errstate(invalid="ignore"):  # weights may be infinite
-            return self.source.constant[inputs] @ self._summed[inputs]
+            weights = self.kernel[..., inputs, :].sum(axis=positions, dtype=np.float64)
+            return self.source.constant[inputs] @ weights
 
     def _carried(self, keeps: Keeps) -> np.ndarray:
         going = self._arriving & ~keeps(self.source.units)
@@ -100,8 +102,3 @@ class Reading:
         kernel = self.kernel.astype(np.float64)
         kernel[..., self._carrier, :] += np.einsum("i,...io->...o", shares, kernel[..., going, :])
         return kernel.astype(self.kernel.dtype)
-
-    @cached_property
-    def _summed(self) -> np.ndarray:
-        """The kernel summed over positions: (inputs, outputs)."""
-        return self.kernel.sum(axis=tuple(range(self.kernel.ndim - 2)), dtype=np.float64)

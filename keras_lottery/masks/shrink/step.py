@@ -110,13 +110,14 @@ class Step:
 
     def sizes(self, keeps: Keeps) -> dict[str, tuple[int, int]]:
         """How many values its variables have before and afterwards, by attribute."""
-        shapes = {name: getattr(self.layer, name).shape for name in self.axes}
-        before = {name: int(np.prod(shape)) for name, shape in shapes.items()}
-        after = {
-            name: self._cut(name, np.broadcast_to(np.int8(0), shape), keeps).size
-            for name, shape in shapes.items()
-        }
-        return {name: (before[name], after[name]) for name in shapes}
+        sizes = {}
+        for name, axes in self.axes.items():
+            before = list(getattr(self.layer, name).shape)
+            after = before.copy()
+            for axis, units in axes:
+                after[axis] = int(np.count_nonzero(keeps(units)))
+            sizes[name] = (math.prod(before), math.prod(after))
+        return sizes
 
     def _cut(self, name: str, value: np.ndarray, keeps: Keeps) -> np.ndarray:
         for axis, units in self.axes.get(name, ((-1, self.output.units),)):  # a new bias

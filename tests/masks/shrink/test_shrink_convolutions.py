@@ -198,7 +198,8 @@ def test_images_of_any_size():
     silence(model.layers[0], outputs=[1])
     small = kl.shrink(model)
     x = np.random.default_rng(0).normal(size=(2, 9, 7, 2)).astype("float32")
-    np.testing.assert_allclose(model(x), small(x), rtol=0, atol=1e-5)
+    before, after = (keras.ops.convert_to_numpy(one(x)) for one in (model, small))
+    np.testing.assert_allclose(after, before, rtol=0, atol=1e-5)
     assert kl.shrink_report(model).multiplications is None
     assert kl.shrink_report(model).units["a"] == (4, 3)
 
