@@ -20,7 +20,9 @@ def convolution(call: Call, units: Units) -> Step:
     refuse_channels_first(call.layer)
     if call.layer.groups != 1:
         raise LeftAsItIs(f"it convolves in {call.layer.groups} groups")
-    return _kernel(call, units, zeros_around=pads(call.layer), size="filters")
+    return _kernel(
+        call, units, zeros_around=pads(call.layer) or call.inputs[0].bordered, size="filters"
+    )
 
 
 def pads(layer: keras.Layer) -> bool:

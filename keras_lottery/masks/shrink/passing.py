@@ -71,12 +71,9 @@ def prelu(call: Call, units: Units) -> Step:
 
 
 def zero_padding(call: Call, units: Units) -> Step:
-    """Zeros around an image: of the constants, only zero is one afterwards."""
+    """Zeros around an image."""
     refuse_channels_first(call.layer)
-    source = call.inputs[0]
-    constant = np.where(source.constant == 0, 0, np.nan)
-    lost = source.units[source.is_constant & (source.constant != 0)]
-    return Step(call.layer, Channels(source.units, constant), at_borders=lost)
+    return Step(call.layer, dataclasses.replace(call.inputs[0], bordered=True))
 
 
 def repeated(call: Call, units: Units) -> Step:
@@ -102,7 +99,7 @@ def depthwise(call: Call, units: Units) -> Step:
     kernel = array(layer.kernel).astype(np.float64)
     positions = tuple(range(kernel.ndim - 2))
     arriving = source.constant[:, None]
-    if pads(layer):
+    if pads(layer) or source.bordered:
         arriving = np.where(arriving == 0, 0, np.nan)
     linked = (kernel != 0).any(axis=positions)
     constant = np.where(linked, arriving * kernel.sum(axis=positions), 0).ravel()

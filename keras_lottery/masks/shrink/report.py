@@ -88,8 +88,8 @@ def _notes(inside: str, plan: Plan) -> Iterator[str]:
         if staying:
             many = staying > 1
             yield (
-                f"{staying} constant unit{'s stay' if many else ' stays'} before {name!r}, which "
-                f"puts zeros around {'them' if many else 'it'}."
+                f"{staying} constant unit{'s stay' if many else ' stays'} before {name!r}, with "
+                f"zeros around {'them' if many else 'it'}."
             )
     for name in plan.spared:
         yield f"'{inside}{name}' keeps one unit though none is needed: a layer has at least one."

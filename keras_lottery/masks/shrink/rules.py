@@ -1,7 +1,9 @@
 """Which layers shrinking understands: a rule for each class, and none for its subclasses."""
 
+import dataclasses
 from collections.abc import Callable
 
+import numpy as np
 from keras import layers
 
 from keras_lottery.masks.shrink import kernels, passing
@@ -36,6 +38,9 @@ _BY_CLASS = {
 }
 _BY_CLASS.update(dict.fromkeys(keras_internals.arithmetic().values(), passing.merged))
 
+# The others see constants only where they are at the borders, too.
+_KNOW_BORDERS = (kernels.convolution, passing.depthwise, passing.zero_padding)
+
 
 def step_of(call: Call, units: Units) -> Step:
     """Return what shrinking knows of a call.
@@ -46,4 +51,8 @@ def step_of(call: Call, units: Units) -> Step:
     rule = _BY_CLASS.get(type(call.layer))
     if rule is None:
         raise LeftAsItIs(f"{type(call.layer).__name__} is none of the layers that shrink knows")
-    return rule(call, units)
+    if rule in _KNOW_BORDERS:
+        return rule(call, units)
+    step = rule(dataclasses.replace(call, inputs=[one.everywhere() for one in call.inputs]), units)
+    lost = np.concatenate([step.at_borders, *(one.at_borders for one in call.inputs)])
+    return dataclasses.replace(step, at_borders=lost)

@@ -24,15 +24,29 @@ class Channels:
             Flatten.
         constant: The value at each index that is the same for every input of the model and at every
             position; NaN where there is none.
+        bordered: Whether zeros are around the positions where the constants are, as after
+            ZeroPadding2D.
     """
 
     units: np.ndarray
     constant: np.ndarray
+    bordered: bool = False
 
     @property
     def is_constant(self) -> np.ndarray:
         """Where there is such a value."""
         return np.isfinite(self.constant)
+
+    @property
+    def at_borders(self) -> np.ndarray:
+        """The units whose constants are not at the borders."""
+        return self.units[self.is_constant & (self.constant != 0) & self.bordered]
+
+    def everywhere(self) -> Channels:
+        """The same with those constants alone that are at the borders, too."""
+        if not self.bordered:
+            return self
+        return Channels(self.units, np.where(self.constant == 0, 0, np.nan))
 
     def __len__(self) -> int:
         return len(self.units)

@@ -117,7 +117,7 @@ def test_at_a_border_one_constant_unit_carries_the_others(convolution, shape):
     np.testing.assert_allclose(
         after[..., 1, :], before[..., 2, :] + before[..., 0, :] / 8, rtol=1e-6
     )
-    expected = "1 constant unit stays before 'output', which puts zeros around it."
+    expected = "1 constant unit stays before 'output', with zeros around it."
     assert kl.shrink_report(model).notes == (expected,)
 
 
@@ -162,7 +162,7 @@ def test_a_dead_channel_takes_its_filters_along(padding, constant):
 def test_depthwise_filters_do_not_carry_each_other():
     model = separable("same", 3.0)
     assert_shrinks(model, a=4)
-    expected = "2 constant units stay before 'depthwise', which puts zeros around them."
+    expected = "2 constant units stay before 'depthwise', with zeros around them."
     assert kl.shrink_report(model).notes == (expected,)
 
 
@@ -178,14 +178,30 @@ def test_a_filter_of_zeros_makes_its_channel_constant():
 
 @pytest.mark.parametrize("constant, left", [(0.0, 2), (3.0, 3)])
 def test_zeros_around_an_image(constant, left):
+    """As where the convolution pads: one constant unit carries the other."""
     model = image_model(
-        layers.Conv2D(3, 1, name="a"),
+        layers.Conv2D(4, 1, name="a"),
         layers.ZeroPadding2D(1, name="pad"),
+        layers.ZeroPadding2D(1),
         layers.Conv2D(2, 3, name="output"),
     )
-    silence(model.layers[0], outputs=[1])
-    bias_of(model, "a", [1.0, constant, 2.0])
+    silence(model.layers[0], outputs=[1, 3])
+    bias_of(model, "a", [1.0, constant, 2.0, constant])
     assert_shrinks(model, a=left)
+
+
+def test_zeros_that_something_else_looks_at():
+    model = image_model(
+        layers.Conv2D(4, 1, name="a"),
+        layers.ZeroPadding2D(1, name="pad"),
+        layers.MaxPooling2D(name="pool"),
+        layers.Conv2D(2, 3, name="output"),
+    )
+    silence(model.layers[0], outputs=[1, 3])
+    bias_of(model, "a", [1.0, 3.0, 2.0, 0.0])
+    assert_shrinks(model, a=3)
+    expected = "1 constant unit stays before 'pool', with zeros around it."
+    assert kl.shrink_report(model).notes == (expected,)
 
 
 def test_images_of_any_size():
