@@ -160,7 +160,9 @@ def arithmetic() -> dict[str, type]:
     """The operations that Keras notes for `x + y` and the like, by the name of their layer."""
     from keras.src.ops import numpy as operations
 
-    return {name: getattr(operations, name) for name in ("Add", "Subtract", "Multiply")}
+    return {
+        name: getattr(operations, name) for name in ("Add", "Subtract", "Multiply", "TrueDivide")
+    }
 
 
 def lambdas_allowed() -> contextlib.AbstractContextManager[Any]:

@@ -33,12 +33,14 @@ class Call:
         inputs: The last axis of each of its inputs.
         input_shapes: Their shapes, with that of the batch.
         output_shape: The shape of what it computes.
+        numbers: For an operation, by their place among its arguments, those that are numbers.
     """
 
     layer: keras.Layer
     inputs: list[Channels]
     input_shapes: list[tuple[int | None, ...]]
     output_shape: tuple[int | None, ...]
+    numbers: Mapping[int, float] = field(default_factory=dict)
 
     @property
     def positions(self) -> int | None:
@@ -51,13 +53,17 @@ class Call:
         constants = [one.constant for one in self.inputs]
         # Not by calling the layer: that would leave losses of an activity regularizer in it.
         function, dtype = self.layer.call, getattr(self.layer, "compute_dtype", "float32")
-        if not isinstance(self.layer, keras.Layer):  # `x + y` takes the tensors one by one
-            function = functools.partial(_spread, function)
+        if not isinstance(self.layer, keras.Layer):
+            function = functools.partial(_calculated, function, self.numbers)
         return activations.at(function, constants, len(self.output_shape), dtype)
 
 
-def _spread(function: Callable[..., Any], tensors: list[Any]) -> Any:
-    return function(*tensors)
+def _calculated(function: Callable[..., Any], numbers: Mapping[int, float], given: Any) -> Any:
+    """What `x + y` or `2 * x` is: an operation takes tensors and numbers one by one."""
+    tensors = iter(given if isinstance(given, list) else [given])
+    count = len(given) if isinstance(given, list) else 1
+    places = range(count + len(numbers))
+    return function(*(numbers[at] if at in numbers else next(tensors) for at in places))
 
 
 def _the_same(count: int) -> dict[str, Any]:

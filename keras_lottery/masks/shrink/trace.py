@@ -83,23 +83,33 @@ def _understood(call: Any, inputs: list[Channels | None], times: int) -> Call:
         raise LeftAsItIs("it is a model of its own")
     if times > 1 and (getattr(layer, "weights", []) or isinstance(layer, keras.layers.Reshape)):
         raise LeftAsItIs(f"it is called {times} times")
-    if _has_further_arguments(call):
+    numbers = _numbers(call)
+    if _has_further_arguments(call, len(numbers)):
         raise LeftAsItIs("it is called with more arguments than its inputs")
     known = [one for one in inputs if one is not None]
     if len(known) < len(inputs):
         raise LeftAsItIs("the last axis of its input has no fixed length")
     shapes = [tuple(tensor.shape) for tensor in call.input_tensors]
-    return Call(layer, known, shapes, tuple(call.output_tensors[0].shape))
+    return Call(layer, known, shapes, tuple(call.output_tensors[0].shape), numbers)
 
 
-def _has_further_arguments(call: Any) -> bool:
+def _numbers(call: Any) -> dict[int, float]:
+    """The numbers in an operation such as `2 * x`, by their place among its arguments."""
+    if isinstance(call.operation, keras.Layer):
+        return {}
+    arguments = enumerate(call.arguments.args)
+    return {place: value for place, value in arguments if isinstance(value, int | float)}
+
+
+def _has_further_arguments(call: Any, numbers: int) -> bool:
     """Return whether a call has arguments that change what the layer computes.
 
     Keras itself notes `training=False` and `mask=None`.
     """
     named = call.arguments.kwargs.values()
     further = [value for value in named if value is not None and value is not False]
-    return len(keras.tree.flatten(call.arguments.args)) > len(call.input_tensors) or bool(further)
+    given = len(keras.tree.flatten(call.arguments.args)) - numbers
+    return given > len(call.input_tensors) or bool(further)
 
 
 def _pin(channels: list[Channels | None], units: Units) -> None:

@@ -43,6 +43,16 @@ def test_a_unit_of_a_sum_goes_where_both_sides_are_dead(join):
     assert_shrinks(model, left=2, right=2)
 
 
+@pytest.mark.parametrize(
+    "calculate",
+    [lambda x: x + 1.0, lambda x: 3 - x, lambda x: x * 0.5, lambda x: x / 2, lambda x: -2 * x],
+)
+def test_numbers_in_a_calculation(calculate):
+    model = two_branches(lambda left, right: calculate(left))
+    silence(model.get_layer("left"), outputs=[0, 1])
+    assert_shrinks(model, left=2)
+
+
 @pytest.mark.parametrize("join", [joined(layers.Multiply), lambda left, right: left * right])
 def test_a_product_with_zero_is_zero(join):
     model = two_branches(join)
@@ -255,7 +265,7 @@ def test_a_call_with_further_arguments_is_left():
     given = keras.Input((3,))
     hidden = layers.Dense(3, name="fc")(given)
     hidden = layers.BatchNormalization(name="bn")(hidden, training=True)
-    model = randomise(keras.Model(given, layers.Dense(2)(hidden + 1.0)), 0)
+    model = randomise(keras.Model(given, layers.Dense(2)(hidden)), 0)
     silence(model.get_layer("fc"), outputs=[0])
     assert kl.shrink(model).get_layer("fc").units == 3
     expected = "'bn' is left as it is, because it is called with more arguments than its inputs."
