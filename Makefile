@@ -73,7 +73,7 @@ test-long: $(VENV)/test.done
 	KERAS_BACKEND=jax $(RUN) pytest -q -m long tests/backends
 	KERAS_BACKEND=jax $(RUN) pytest -q -n 2 --dist loadfile -m "not long" \
 	  tests/masks/test_lottery.py tests/masks/test_masks_of_a_model.py tests/masks/test_rewiring.py \
-	  tests/masks/test_strip.py tests/search/test_rounds.py tests/search/test_scored.py tests/training
+	  tests/masks/test_strip.py tests/search/test_rounds.py tests/search/test_scored.py tests/search/test_rewire.py tests/landscape tests/training
 
 # A part of test-long, and the same on JAX.
 test-keras: $(VENV)/test.done
@@ -105,7 +105,7 @@ test-micro: $(VENV)/test.done
 	$(RUN) pytest -q tests/exporters/tflite/targets/test_micro.py
 
 # The tests that belong to versions: not those of figures, of the house itself, or of tfmot, which caps others.
-VERSIONS := tests/core tests/model tests/masks tests/scorers tests/search tests/tickets tests/training \
+VERSIONS := tests/core tests/model tests/landscape tests/masks tests/scorers tests/search tests/tickets tests/training \
   tests/exporters tests/commands tests/backends
 
 test-lowest test-newest: test-%: $(VENV)/test.done

@@ -100,6 +100,7 @@ def test_a_ticket_is_saved_compared_and_says_what_found_it(way, tmp_path):
     assert loaded.compare(ticket).overall.jaccard == 1
 
 
+@pytest.mark.long
 def test_the_seed_decides(way):
     searches = [compiled(way(network(), seed=seed)) for seed in (1, 1, 2)]
     for search in searches:
