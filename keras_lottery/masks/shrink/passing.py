@@ -6,7 +6,8 @@ import keras
 import numpy as np
 
 from keras_lottery.masks.shrink import activations
-from keras_lottery.masks.shrink.kernels import pads, refuse_channels_first, refuse_other_kernels
+from keras_lottery.masks.shrink.filters import filtered, pads
+from keras_lottery.masks.shrink.kernels import refuse_channels_first, refuse_other_kernels
 from keras_lottery.masks.shrink.step import Axes, Call, LeftAsItIs, Step
 from keras_lottery.masks.shrink.units import Channels, Units
 from keras_lottery.model import keras_internals
@@ -96,21 +97,16 @@ def depthwise(call: Call, units: Units) -> Step:
     refuse_channels_first(layer)
     refuse_other_kernels(layer)
     refuse_mixing(layer)
-    kernel = array(layer.kernel).astype(np.float64)
-    positions = tuple(range(kernel.ndim - 2))
-    arriving = source.constant[:, None]
-    if pads(layer) or source.bordered:
-        arriving = np.where(arriving == 0, 0, np.nan)
-    linked = (kernel != 0).any(axis=positions)
-    constant = np.where(linked, arriving * kernel.sum(axis=positions), 0).ravel()
-    output = np.repeat(source.units, layer.depth_multiplier)
+    zeros_around = pads(layer) or source.bordered
+    output, lost = filtered(source, array(layer.kernel), zeros_around)
+    constant = output.constant
     axes: dict[str, Axes] = {"kernel": ((-2, source.units),)}
     if layer.use_bias:
         constant = constant + array(layer.bias).astype(np.float64)
-        axes["bias"] = ((-1, output),)
+        axes["bias"] = ((-1, output.units),)
     constant = activations.at(layer.activation, [constant], 2, layer.compute_dtype)
-    lost = source.units[source.is_constant & (np.isnan(arriving) & linked).any(axis=1)]
-    return Step(layer, Channels(output, constant), axes, positions=call.positions, at_borders=lost)
+    output = Channels(output.units, constant)
+    return Step(layer, output, axes, positions=call.positions, at_borders=lost)
 
 
 def merged(call: Call, units: Units) -> Step:

@@ -24,6 +24,7 @@ class Reading:
         source: The last axis of the layer's input.
         output: The units that it makes.
         pads: Whether zeros are around the input.
+        name: The attribute of the layer that is the kernel.
     """
 
     kernel: np.ndarray
@@ -31,6 +32,7 @@ class Reading:
     source: Channels
     output: np.ndarray
     pads: bool
+    name: str = "kernel"
 
     @cached_property
     def _linked(self) -> np.ndarray:
@@ -74,7 +76,7 @@ class Reading:
 
     def folded(self, keeps: Keeps) -> dict[str, np.ndarray]:
         """The kernel and the bias with the constants of the units that go, not yet cut."""
-        values = {"kernel": self._carried(keeps) if self.pads else self.kernel}
+        values = {self.name: self._carried(keeps) if self.pads else self.kernel}
         if self.bias is not None or self.needs_bias(keeps):
             dtype = self.kernel.dtype if self.bias is None else self.bias.dtype
             bias = 0 if self.bias is None else self.bias.astype(np.float64)

@@ -17,7 +17,7 @@ class ShrinkReport:
     """What shrinking does to a model. Printed, it is a table.
 
     Attributes:
-        units: For each layer that makes units (Dense, Conv1D to Conv3D), by name: how many it has,
+        units: For each layer that makes units (Dense, convolutions), by name: how many it has,
             and how many of them stay.
         weights: The number of weights in all layers, before and afterwards.
         multiplications: The number of multiplications by kernels for one sample, before and
@@ -60,9 +60,10 @@ def report_of(model: keras.Model, plan: Plan) -> ShrinkReport:
                 staying = int(np.count_nonzero(level.keeps(step.output.units)))
                 units[inside + step.layer.name] = (len(step.output), staying)
                 left += staying * step.reading.needs_bias(level.keeps)
-            if "kernel" in sizes:
-                sized &= step.positions is not None
-                multiplications += times * (step.positions or 0) * np.array(sizes["kernel"])
+            kernels = [size for name, size in sizes.items() if name.endswith("kernel")]
+            sized &= step.positions is not None or not kernels
+            for size in kernels:
+                multiplications += times * (step.positions or 0) * np.array(size)
     before, after = multiplications.tolist()
     return ShrinkReport(units, (total, left), (before, after) if sized else None, tuple(notes))
 

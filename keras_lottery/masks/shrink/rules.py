@@ -22,6 +22,7 @@ _UNCHANGED = (
 _RULES: dict[Callable[[Call, Units], Step], str] = {
     kernels.dense: "Dense",
     kernels.convolution: "Conv1D Conv2D Conv3D",
+    kernels.separable: "SeparableConv1D SeparableConv2D",
     passing.unchanged: _UNCHANGED,
     passing.by_unit: "Activation ELU LeakyReLU ReLU Rescaling",
     passing.over_units: "Softmax",
@@ -39,7 +40,7 @@ _BY_CLASS = {
 _BY_CLASS.update(dict.fromkeys(keras_internals.arithmetic().values(), passing.merged))
 
 # The others see constants only where they are at the borders, too.
-_KNOW_BORDERS = (kernels.convolution, passing.depthwise, passing.zero_padding)
+_KNOW_BORDERS = (kernels.convolution, kernels.separable, passing.depthwise, passing.zero_padding)
 
 
 def step_of(call: Call, units: Units) -> Step:

@@ -108,10 +108,9 @@ class Step:
 
     def values(self, keeps: Keeps) -> dict[str, np.ndarray]:
         """The values of the layer's variables without the units that go, by attribute."""
-        if self.reading is None:
-            values = {name: array(getattr(self.layer, name)) for name in self.axes}
-        else:
-            values = self.reading.folded(keeps)
+        values = {} if self.reading is None else self.reading.folded(keeps)
+        for name in self.axes.keys() - values.keys():
+            values[name] = array(getattr(self.layer, name))
         return {name: self._cut(name, value, keeps) for name, value in values.items()}
 
     def sizes(self, keeps: Keeps) -> dict[str, tuple[int, int]]:

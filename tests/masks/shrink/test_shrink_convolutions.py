@@ -166,6 +166,28 @@ def test_depthwise_filters_do_not_carry_each_other():
     assert kl.shrink_report(model).notes == (expected,)
 
 
+@pytest.mark.parametrize(
+    "padding, constant, left", [("valid", 3, 2), ("same", -1, 2), ("same", 3, 4)]
+)
+@pytest.mark.parametrize("rank", [1, 2])
+def test_separable_convolutions(padding, constant, left, rank):
+    first = (layers.Conv1D, layers.Conv2D)[rank - 1]
+    middle = (layers.SeparableConv1D, layers.SeparableConv2D)[rank - 1]
+    model = image_model(
+        first(4, 1, activation="relu", name="a"),
+        middle(5, 3, padding=padding, depth_multiplier=2, activation="relu", name="separable"),
+        first(2, 1, name="output"),
+        shape=(6,) * rank + (2,),
+    )
+    silence(model.layers[0], outputs=[1, 2])
+    silence(model.layers[2], inputs=[0, 4])
+    bias_of(model, "a", [1.0, constant, constant, 2.0])
+    small = kl.shrink(model)
+    assert small.get_layer("separable").pointwise_kernel.shape[-2:] == (2 * left, 3)
+    assert small.get_layer("separable").depthwise_kernel.shape[-2:] == (left, 2)
+    assert_shrinks(model, a=left, output=2)
+
+
 def test_a_filter_of_zeros_makes_its_channel_constant():
     model = separable("valid", 3.0)
     randomise(model, 0)

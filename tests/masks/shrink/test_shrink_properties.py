@@ -100,6 +100,7 @@ def random_graph(rng):
                 x
             ),
             lambda x=x, p=padding: layers.Conv2D(4, 2, padding=p, activation="relu")(x),
+            lambda x=x, p=padding: layers.SeparableConv2D(3, 2, padding=p, use_bias=False)(x),
             lambda x=x, p=padding: layers.DepthwiseConv2D(2, padding=p, activation="relu")(x),
             lambda x=x: layers.BatchNormalization()(x),
             lambda x=x: layers.Activation("gelu")(x),
