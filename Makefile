@@ -73,7 +73,8 @@ test-long: $(VENV)/test.done
 	KERAS_BACKEND=jax $(RUN) pytest -q -m long tests/backends
 	KERAS_BACKEND=jax $(RUN) pytest -q -n 2 --dist loadfile -m "not long" \
 	  tests/masks/test_lottery.py tests/masks/test_masks_of_a_model.py tests/masks/test_rewiring.py \
-	  tests/masks/test_strip.py tests/search/test_rounds.py tests/search/test_scored.py tests/search/test_rewire.py tests/landscape tests/training
+	  tests/masks/test_strip.py tests/search/test_rounds.py tests/search/test_scored.py \
+	  tests/search/test_rewire.py tests/landscape tests/training
 
 # A part of test-long, and the same on JAX.
 test-keras: $(VENV)/test.done
@@ -92,7 +93,8 @@ test-arm64: .arm64/python
 test-torch:
 	test -d $(VENV)-torch || $(PYTHON) -m venv $(VENV)-torch
 	$(VENV)-torch/bin/pip install --quiet --editable . pytest hypothesis torch==2.13.0
-	KERAS_BACKEND=torch $(VENV)-torch/bin/python -m pytest -q -m "not long" tests/backends tests/training
+	KERAS_BACKEND=torch $(VENV)-torch/bin/python -m pytest -q -m "not long" tests/backends tests/training \
+	  tests/search/test_rewire.py tests/search/test_scored.py tests/landscape
 
 # KerasHub has one too: it brings packages for text that nothing else here needs.
 test-hub:

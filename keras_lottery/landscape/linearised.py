@@ -7,6 +7,7 @@ import keras
 
 from keras_lottery.masks.lottery import Lottery
 from keras_lottery.model import variables
+from keras_lottery.model.around import ModelAround
 
 
 def linearised(model: keras.Model) -> "Linearised":
@@ -46,14 +47,13 @@ def linearised(model: keras.Model) -> "Linearised":
     return Linearised(model)
 
 
-class Linearised(keras.Model):
+class Linearised(ModelAround):
     """A model around another one, which trains changes of its weights; see `linearised`."""
 
     def __init__(self, model: keras.Model):
-        super().__init__(name=f"{model.name}_linearised")
-        self.inner = model
+        super().__init__(model, name=f"{model.name}_linearised")
         with variables.scope(model):
-            self._changes = [
+            self.trained = [
                 self.add_weight(
                     name=f"change_{index}", shape=one.shape, dtype=one.dtype, initializer="zeros"
                 )
@@ -61,28 +61,6 @@ class Linearised(keras.Model):
             ]
         self._masks = _masks_of(model)
         self.built = True
-
-    @property
-    def trainable_variables(self) -> list[keras.Variable]:
-        """The changes of weights."""
-        return list(self._changes)
-
-    @property
-    def trainable_weights(self) -> list[keras.Variable]:
-        """The changes of weights."""
-        return list(self._changes)
-
-    @property
-    def non_trainable_variables(self) -> list[keras.Variable]:
-        """The model inside."""
-        changes = {id(change) for change in self._changes}
-        return [variable for variable in self.variables if id(variable) not in changes]
-
-    @property
-    def non_trainable_weights(self) -> list[keras.Variable]:
-        """The model inside."""
-        changes = {id(change) for change in self._changes}
-        return [variable for variable in self.weights if id(variable) not in changes]
 
     def call(self, inputs: Any) -> Any:
         """The outputs at the weights, and what their change adds to them at first order."""
@@ -100,7 +78,7 @@ class Linearised(keras.Model):
             keras.ops.convert_to_tensor(change.value)
             if mask is None
             else change.value * keras.ops.convert_to_tensor(mask)
-            for change, mask in zip(self._changes, self._masks, strict=True)
+            for change, mask in zip(self.trained, self._masks, strict=True)
         ]
         outputs, added = _PRODUCTS[keras.backend.backend()](outputs_at, weights, changes)
         return keras.tree.map_structure(lambda output, more: output + more, outputs, added)

@@ -2,7 +2,7 @@
 
 import dataclasses
 import re
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from typing import Any
 
 import keras
@@ -80,7 +80,7 @@ def amounts(
     sparsity: float | None,
     overrides: Mapping[str, float] | None,
     rounds: int,
-) -> Iterator[tuple[float | None, Mapping[str, float] | None]]:
+) -> list[tuple[float | None, Mapping[str, float] | None]]:
     """The `sparsity` and `overrides` of each of several prunings that lead to one.
 
     From what is alive now each leaves the same share of the one before: `keep ** (i / rounds)`.
@@ -100,35 +100,34 @@ def amounts(
     """
     if isinstance(rounds, bool) or not isinstance(rounds, int | np.integer) or rounds < 1:
         raise ValueError(f"`rounds` must be a positive integer, received {rounds!r}.")
-    if rounds > 1 and sparsity is None:
+    last = (sparsity, overrides)
+    if rounds == 1:
+        return [last]
+    if sparsity is None:
         raise ValueError(
             f"`rounds` is {rounds}, and `rate` prunes once: give `sparsity`, where to arrive."
         )
-    return _amounts(masks, sparsity, overrides, rounds)
-
-
-def _amounts(
-    masks: Mapping[str, np.ndarray],
-    sparsity: float | None,
-    overrides: Mapping[str, float] | None,
-    rounds: int,
-) -> Iterator[tuple[float | None, Mapping[str, float] | None]]:
-    alive = {name: np.count_nonzero(mask) / mask.size for name, mask in masks.items()}
     own = variables.overridden(overrides, masks)
+    alive = {name: np.count_nonzero(mask) / mask.size for name, mask in masks.items()}
     shared = [mask for name, mask in masks.items() if name not in own]
     total = sum(mask.size for mask in shared)
     remaining = sum(map(np.count_nonzero, shared)) / total if total else 1.0
 
-    def after(goal: float, now: float, round_number: int) -> float:
+    def after(goal: float, now: float, number: int) -> float:
         keep = 1 - goal
-        return 1 - now * (keep / now) ** (round_number / rounds) if 0 <= keep < now else goal
+        return 1 - now * (keep / now) ** (number / rounds) if 0 <= keep < now else goal
 
-    for number in range(1, rounds):
-        others = {
-            f"^{re.escape(name)}$": after(goal, alive[name], number) for name, goal in own.items()
-        }
-        yield after(sparsity, remaining, number), others  # type: ignore[arg-type]
-    yield sparsity, overrides
+    earlier = [
+        (
+            after(sparsity, remaining, number),
+            {
+                f"^{re.escape(name)}$": after(goal, alive[name], number)
+                for name, goal in own.items()
+            },
+        )
+        for number in range(1, rounds)
+    ]
+    return [*earlier, last]
 
 
 def later(given: How, first: Recipe, names: Iterable[str]) -> Recipe:

@@ -1,7 +1,8 @@
 """`Lottery`: the one owner of the masks over a Keras model."""
 
+import contextlib
 import dataclasses
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
 import keras
@@ -158,15 +159,17 @@ class Lottery(MaskedKernels):
         scorers.check(recipe.of_kernels(self.names).values(), data=data)
         self.check()
         before = self.alive_counts
-        for one, others in events.amounts(self.masks, sparsity, overrides, rounds):
-            self._change(self._event(data).pruned(recipe, one, rate, others))
+        amounts = events.amounts(self.masks, sparsity, overrides, rounds)
+        with self._all_or_nothing() if rounds > 1 else contextlib.nullcontext():
+            for one, others in amounts:
+                self._change(self._event(data).pruned(recipe, one, rate, others))
         own = variables.overridden(overrides, self.names)
         asked = {**dict.fromkeys(before, rate if sparsity is None else sparsity), **own}
         integrity.warn_of_empty(before, self.alive_counts, asked)
-        amounts = {"sparsity": sparsity, "rate": rate, "overrides": dict(overrides or {})}
+        said = {"sparsity": sparsity, "rate": rate, "overrides": dict(overrides or {})}
         if rounds > 1:
-            amounts["rounds"] = rounds
-        self._note("Lottery.prune", recipe, data, amounts)
+            said["rounds"] = rounds
+        self._note("Lottery.prune", recipe, data, said)
 
     def rewire(
         self,
@@ -226,6 +229,19 @@ class Lottery(MaskedKernels):
         self._state.events += 1
         for name, kernel in self._kernels.items():  # the old go one by one: all may be gigabytes
             self._state.previous[name] = array(kernel)
+
+    @contextlib.contextmanager
+    def _all_or_nothing(self) -> Iterator[None]:
+        """Put everything back if a later event fails."""
+        state = self._state
+        before = dataclasses.replace(state, masks=self.masks, previous=dict(state.previous))
+        now = self._training.save(state.point.step)
+        try:
+            yield
+        except Exception:
+            self.load_state(before)
+            self._training.restore(now, {})
+            raise
 
     def _note(self, door: str, recipe: Recipe, data: Any, amounts: Mapping[str, Any]) -> None:
         search = {"door": door, "recipe": recipe.to_json(), **made.to_json(amounts)}

@@ -51,12 +51,13 @@ def synflow(model: keras.Model, data: None, rng: np.random.Generator) -> dict[st
 
     sizes = [np.abs(keras.ops.convert_to_numpy(weight)) for weight in weights]
     found = flow(sizes)
-    if not _in_range(found):
+    scales = not _in_range(found)
+    if scales:
         sizes = [*_scaled(sizes[: len(kernels)]), *sizes[len(kernels) :]]
         found = flow(sizes)
-        _refuse_no_signal(model, found)
-        _refuse_no_chain(model, found, _derivatives.value(signal, weights, sizes))
     _refuse_no_signal(model, found)
+    if scales:
+        _refuse_no_chain(model, found, _derivatives.value(signal, weights, sizes))
     return dict(zip(kernels, found, strict=True))
 
 

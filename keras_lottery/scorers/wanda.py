@@ -81,7 +81,7 @@ def _linear_layers(model: keras.Model) -> dict[str, keras.Layer]:
     return {
         names[id(layer.kernel)]: layer
         for layer in keras_internals.flat_layers(model)
-        if type(layer).call in own_calls and id(layer.kernel) in names
+        if type(layer).call in own_calls and layer.built and id(layer.kernel) in names
     }
 
 

@@ -99,10 +99,11 @@ class EarlyBird(keras.callbacks.Callback):
                 initial=self._start[name],
                 mask=np.ones(kernel.shape, bool),
                 previous=self._start[name],
-                rng=stream(0, "early bird", epoch, name),
+                # By position, not by name: Keras numbers unnamed layers anew in every build.
+                rng=stream(0, "early bird", epoch, position),
                 draw=variables.initializer(model, kernel),
             )
-            for name, kernel in self._kernels.items()
+            for position, (name, kernel) in enumerate(self._kernels.items())
         ]
         return event.prune(
             records,

@@ -148,8 +148,13 @@ class Rewire(keras.callbacks.Callback):
         _refuse_early_choice((*before, *after), math.ceil(self._end / steps))
         attached = Lottery.on(self.model)
         self._continued = attached is not None
-        if attached is None and isinstance(self.start, Ticket):
-            attached = self.lottery = self.start.apply(self.model)
+        if isinstance(self.start, Ticket) and attached is None:
+            self.lottery = self.start.apply(self.model)
+        elif isinstance(self.start, Ticket) and attached is not self.lottery:
+            raise ValueError(
+                f"`start` is a ticket, and the model {self.model.name!r} has masks already: use "
+                "`strip(model)` to take them off, or leave `start` out to go on with them."
+            )
         self.lottery = adopt(self.model, self.lottery, self.recipe, self.seed)
         events.refuse_what_cannot_grow(self.recipe, self.lottery.names)
         self._clock = Clock(self.model, steps)

@@ -73,11 +73,14 @@ def train(model: keras.Model, source: Source, plan: Plan, shuffle: bool) -> kera
         "sample_weight": source.sample_weight,
     }
     x, callbacks = source.x, plan.callbacks
+    validation_batch_size = plan.validation_batch_size
     if type(model).fit is keras.Model.fit:
         if source.samples and keras.tree.is_nested(source.samples.arrays):
             x = Batches(source.samples)
             callbacks = [x.epoch_setter(), *callbacks]
             data_arguments = {"shuffle": False}
+            # Keras takes it from `batch_size`, which a `PyDataset` does not have.
+            validation_batch_size = validation_batch_size or source.batch_size
         elif not data.have_shapes(x):
             # It comes in batches, and Keras warns where it cannot shuffle them.
             data_arguments["batch_size"] = None
@@ -89,7 +92,7 @@ def train(model: keras.Model, source: Source, plan: Plan, shuffle: bool) -> kera
         "callbacks": callbacks or None,
         "validation_data": plan.validation_data,
         "initial_epoch": plan.initial_epoch,
-        "validation_batch_size": plan.validation_batch_size,
+        "validation_batch_size": validation_batch_size,
         "validation_freq": plan.validation_freq,
     }
     return _model_fit(model, x, arguments)

@@ -24,7 +24,7 @@ def step(make, scores=SCORES):
     layer.kernel.assign(WEIGHTS)
     for start in search._starts:
         start.assign(WEIGHTS)
-    search._scores[0].assign(scores)
+    search.trained[0].assign(scores)
     search.compile(keras.optimizers.SGD(1.0), lambda y, out: keras.ops.sum(out, axis=-1))
     outputs = search.predict(INPUT, verbose=0)
     search.train_on_batch(INPUT, np.zeros((1, 2), "float32"))

@@ -299,6 +299,33 @@ def test_overrides_are_reached_in_the_same_number_of_prunings(model):
     assert lottery.alive_counts == {"fc1/kernel": 6, "output/kernel": 10}
 
 
+def test_where_a_later_pruning_fails_nothing_is_pruned(model):
+    """The optimizer's slots of weights that had gone are as they were, too."""
+    lottery = kl.Lottery(model, kl.Recipe(exclude="output"))
+    lottery.prune(0.2)
+    model.compile(keras.optimizers.SGD(0.1, momentum=0.9), "sparse_categorical_crossentropy")
+    model.fit(X, Y, verbose=0)
+    left = iter([True, True])
+
+    def failing(model, data: None, rng):
+        next(left)
+        return {"fc1/kernel": np.random.default_rng(0).random((6, 5))}
+
+    def everything():
+        values = (*model.variables, *model.optimizer.variables)
+        return [np.array(keras.ops.convert_to_numpy(v)) for v in values], lottery.masks
+
+    before, masks = everything()
+    events = lottery.state.events
+    with pytest.raises(StopIteration):
+        lottery.prune(0.8, rounds=5, recipe=kl.Recipe(failing, exclude="output"))
+    after, found = everything()
+    for one, other in zip((*before, *masks.values()), (*after, *found.values()), strict=True):
+        np.testing.assert_array_equal(one, other)
+    assert lottery.state.events == events
+    lottery.check()
+
+
 @pytest.mark.parametrize(
     "arguments, message",
     [

@@ -214,6 +214,14 @@ def test_refused_in_fit():
         fit(model, kl.Rewire(0.8), epochs=1)
 
 
+def test_a_ticket_is_not_passed_over_where_there_are_masks():
+    ticket = kl.Ticket.of(kl.Lottery(network()))
+    model = network()
+    kl.Lottery(model).prune(0.5)
+    with pytest.raises(ValueError, match=r"`start` is a ticket, .* has masks already: use `strip"):
+        fit(model, kl.Rewire(None, start=ticket))
+
+
 def test_dead_weights_that_grow_start_at_zero_with_new_slots():
     """And live ones go on: only what changed in the masks changes in the slots."""
     model, seen = network(), {}

@@ -12,6 +12,7 @@ from keras_lottery.core.kernel import Kernel, check_seed
 from keras_lottery.core.streams import seed_of, stream
 from keras_lottery.masks.lottery import Lottery
 from keras_lottery.model import variables
+from keras_lottery.model.around import ModelAround
 from keras_lottery.model.arrays import array
 from keras_lottery.tickets import metadata
 from keras_lottery.tickets.ticket import Ticket
@@ -42,7 +43,7 @@ class Method:
     scale: float = 1.0
 
 
-class ScoredNetwork(keras.Model):
+class ScoredNetwork(ModelAround):
     """A model around another one, whose kernels are masked by scores that learn.
 
     Compile it and train it as any model: only the scores are trained. The kernels, biases and all
@@ -77,8 +78,7 @@ class ScoredNetwork(keras.Model):
             raise ValueError(
                 f"The model {model.name!r} has masks: use `strip(model)` to take them off."
             )
-        super().__init__(name=f"{model.name}_{method.name}")
-        self.inner = model
+        super().__init__(model, name=f"{model.name}_{method.name}")
         self._method = method
         self._seed = seed
         self._kernel_names = list(kernels)
@@ -95,7 +95,7 @@ class ScoredNetwork(keras.Model):
                 )
                 for index, values in enumerate(starts)
             ]
-            self._scores = [
+            self.trained = [
                 self.add_weight(
                     name=f"score_{index}",
                     shape=values.shape,
@@ -109,35 +109,11 @@ class ScoredNetwork(keras.Model):
             self._seeds = keras.random.SeedGenerator(seed_of(seed, "masks") % 2**31)
         self.built = True
 
-    # Keras asks for these.
-
-    @property
-    def trainable_variables(self) -> list[keras.Variable]:
-        """The scores."""
-        return list(self._scores)
-
-    @property
-    def trainable_weights(self) -> list[keras.Variable]:
-        """The scores."""
-        return list(self._scores)
-
-    @property
-    def non_trainable_variables(self) -> list[keras.Variable]:
-        """All else, the kernels among it."""
-        scores = {id(score) for score in self._scores}
-        return [variable for variable in self.variables if id(variable) not in scores]
-
-    @property
-    def non_trainable_weights(self) -> list[keras.Variable]:
-        """All else that is a weight."""
-        scores = {id(score) for score in self._scores}
-        return [variable for variable in self.weights if id(variable) not in scores]
-
     def call(self, inputs: Any, training: bool | None = None) -> Any:
         """What the model inside computes with its kernels as the scores make them."""
         values = self._method.values(
             [start.value for start in self._starts],
-            [score.value for score in self._scores],
+            [score.value for score in self.trained],
             bool(training),
             self._seeds,
         )
@@ -160,7 +136,7 @@ class ScoredNetwork(keras.Model):
     @property
     def scores(self) -> dict[str, np.ndarray]:
         """The scores by kernel name."""
-        arrays = (np.array(array(score)) for score in self._scores)
+        arrays = (np.array(array(score)) for score in self.trained)
         return dict(zip(self._kernel_names, arrays, strict=True))
 
     @property
