@@ -147,7 +147,7 @@ class Prune(keras.callbacks.Callback):
         """Attach the masks, and check the other callbacks."""
         distribution.refuse_workers(self.model)
         before, after = neighbours.around(self)
-        self._keeper = resuming.look_at(before, after, self.backup)
+        self._keeper = resuming.look_at(before, after, self.backup, "Prune")
         self._continued = Lottery.on(self.model) is not None
         self.lottery = adopt(self.model, self.lottery, self.recipe, self.seed)
         self._announcer.begin(self.lottery, before, after)

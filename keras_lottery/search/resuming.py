@@ -17,13 +17,15 @@ def look_at(
     before: Iterable[keras.callbacks.Callback],
     after: Iterable[keras.callbacks.Callback],
     path: str | None,
+    owner: str,
 ) -> keras.callbacks.BackupAndRestore | None:
     """Find `BackupAndRestore`, and refuse or warn of settings that it could not resume from.
 
     Args:
-        before: The callbacks that come before `Prune`.
+        before: The callbacks that come before the one that keeps the masks.
         after: The callbacks that come after it.
         path: The backup of the masks, or `None`.
+        owner: The name of the callback that keeps the masks, for messages.
 
     Raises:
         ValueError: If one of its files is missing or cannot be read, or it saves in the midst of
@@ -37,8 +39,8 @@ def look_at(
         return None
     _refuse_half_written(keeper)
     if path is not None:
-        _refuse_unfit(keeper)
-        _warn_of_order(keeper, before)
+        _refuse_unfit(keeper, owner)
+        _warn_of_order(keeper, before, owner)
     return keeper
 
 
@@ -98,24 +100,24 @@ def refuse_lost_masks(epoch: int, place: str) -> None:
     )
 
 
-def _refuse_unfit(keeper: keras.callbacks.BackupAndRestore) -> None:
+def _refuse_unfit(keeper: keras.callbacks.BackupAndRestore, owner: str) -> None:
     """Raise a `ValueError` if `BackupAndRestore` cannot go on where the masks do: it saves in the
     midst of an epoch."""
     if keeper.save_freq != "epoch":
         raise ValueError(
             f"BackupAndRestore(save_freq={keeper.save_freq!r}) saves weights in the midst of an "
-            "epoch, which Keras then begins anew, and `Prune` keeps its masks at the end of one: "
-            "write save_freq='epoch'."
+            f"epoch, which Keras then begins anew, and `{owner}` keeps its masks at the end of "
+            "one: write save_freq='epoch'."
         )
 
 
-def _warn_of_order(keeper: keras.callbacks.BackupAndRestore, before: Any) -> None:
-    """Warn of a `BackupAndRestore` that comes before `Prune`."""
+def _warn_of_order(keeper: keras.callbacks.BackupAndRestore, before: Any, owner: str) -> None:
+    """Warn of a `BackupAndRestore` that comes before the callback which keeps the masks."""
     if any(one is keeper for one in before):
         warnings.warn(
-            "`Prune` comes after BackupAndRestore in `callbacks`: killed between the two, training "
-            "could not go on, as the weights would be one epoch ahead of the masks. Put `Prune` "
-            "before it.",
+            f"`{owner}` comes after BackupAndRestore in `callbacks`: killed between the two, "
+            "training could not go on, as the weights would be one epoch ahead of the masks. Put "
+            f"`{owner}` before it.",
             stacklevel=3,
         )
 

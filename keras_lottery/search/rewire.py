@@ -137,7 +137,7 @@ class Rewire(keras.callbacks.Callback):
         """Attach the masks, and look at the callbacks beside this one."""
         distribution.refuse_workers(self.model)
         before, after = neighbours.around(self)
-        self._keeper = resuming.look_at(before, after, self.backup)
+        self._keeper = resuming.look_at(before, after, self.backup, "Rewire")
         steps = self.params.get("steps")
         if not steps:
             raise ValueError(

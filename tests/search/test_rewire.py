@@ -152,6 +152,13 @@ def test_an_interrupted_training_ends_as_if_nothing_had_happened(tmp_path):
         np.testing.assert_array_equal(one, other)
 
 
+def test_its_place_before_the_backup_of_the_weights(tmp_path):
+    rewire = kl.Rewire(0.8, every=4, backup=str(tmp_path / "masks"))
+    kept = keras.callbacks.BackupAndRestore(tmp_path / "weights")
+    with pytest.warns(UserWarning, match="`Rewire` comes after BackupAndRestore in `callbacks`"):
+        fit(network(), kept, rewire, epochs=1)
+
+
 def test_the_same_seed_moves_the_same_wires():
     rewires = [kl.Rewire(0.8, every=3, seed=seed) for seed in (1, 1, 2)]
     for rewire in rewires:
