@@ -235,7 +235,7 @@ def _model(network):
         model, optimizer = getattr(rule_networks, network)(shape), "adam"
     else:
         module = networks.get(network)
-        model, optimizer = module.build(shape, 10), module.PRESET.optimizer(10_000)
+        model, optimizer = module.build(shape, 10), module.PRESET.optimizer.make(10_000)
     model.compile(
         optimizer,
         keras.losses.SparseCategoricalCrossentropy(from_logits=True),

@@ -1,4 +1,4 @@
-"""`Progress` shows a bar over all iterations of a run, and a line for every network."""
+"""`Progress` shows what an engine does: a bar over all iterations, and a line for every network."""
 
 from rich import progress
 
@@ -6,14 +6,13 @@ from experiments.summary import percent
 
 
 class Progress:
-    """A bar with the time left, on a terminal; a context manager.
+    """A bar with the time left, on a terminal; an `engine.Listener` and a context manager.
 
     Args:
         console: A `rich.console.Console`.
-        iterations: The number of iterations that the run has still to do.
     """
 
-    def __init__(self, console, iterations):
+    def __init__(self, console):
         self._bar = progress.Progress(
             progress.TextColumn("training"),
             progress.BarColumn(),
@@ -23,7 +22,7 @@ class Progress:
             transient=True,
             disable=not console.is_terminal,
         )
-        self._task = self._bar.add_task("training", total=iterations)
+        self._task = self._bar.add_task("training", total=0)
         self._console = console
 
     def __enter__(self):
@@ -35,14 +34,24 @@ class Progress:
         """Leaves it as it is."""
         self._bar.stop()
 
+    def begin(self, iterations):
+        """Shows how many iterations are missing."""
+        self._bar.update(self._task, total=iterations)
+
     def advance(self, iterations):
         """Counts iterations that were done."""
         self._bar.advance(self._task, iterations)
 
-    def announce(self, result):
-        """Prints the line of a `Result`."""
+    def announce(self, planned, stored, found):
+        """Prints the line of a network that was trained now."""
+        measures = stored.measures
+        took = "found" if found else f"{measures['seconds']:6.1f} s {measures['fused']}"
         self._console.print(
-            f"seed {result.seed} round {result.index:2} {result.variant:17} "
-            f"{percent(result.remaining):>5} % left {100 * result.test_accuracy:6.2f} % right "
-            f"{result.seconds:6.1f} s {result.fused}"
+            f"seed {planned.piece.seed} round {planned.index:2} {planned.variant:17} "
+            f"{percent(1 - measures['sparsity']):>5} % left "
+            f"{100 * measures['test_accuracy']:6.2f} % right {took}"
         )
+
+    def say(self, message):
+        """Prints a message."""
+        self._console.print(message, soft_wrap=True)

@@ -3,54 +3,89 @@
   python -m experiments.prune_each_epoch
   python -m experiments.prune_each_epoch --dataset=mnist --data_dir=DIR --epochs=5 --seeds=3
 
-Every method trains for the same number of epochs and keeps the same number of weights at the end
-of each round. Writes a folder: flags.json, results.jsonl (a line for every method and round) and a
-figure. Interrupted, the same command continues the run.
+Every method trains for the same number of epochs in all, in rounds of equal length, and keeps the
+same number of weights at the end of each round. They share the first round, which is dense. Trained
+networks are kept in --pieces, the report goes to a folder: run.json, results.csv (a line for every
+method and round) and a figure. Interrupted, the same command goes on.
 """
 
-from absl import app, flags
+import dataclasses
 
-from experiments import script, settings
+from absl import app
+from absl import flags as absl_flags
 
-FLAGS = flags.FLAGS
+from experiments import flags, script
 
-flags.adopt_module_key_flags(settings)
-flags.DEFINE_list(
+FLAGS = absl_flags.FLAGS
+
+absl_flags.adopt_module_key_flags(flags)
+absl_flags.DEFINE_list(
     "criteria",
     "large_final,least_change,movement",
     "Criteria that rank the weights at every epoch: names of keras_lottery.criteria.",
 )
-flags.DEFINE_integer(
+absl_flags.DEFINE_integer(
     "epochs",
     None,
     "Number of epochs in a round. Default: the iterations, in whole epochs.",
     lower_bound=1,
 )
 
+REWINDING = "rewinding"
+
+
+def plan(settings, experiment, criteria):
+    """Return the networks of all methods.
+
+    Args:
+        settings: `settings.Settings`, of whole epochs.
+        experiment: The `Experiment`.
+        criteria: The names of the criteria that rank weights at every epoch.
+    """
+    from experiments import methods
+    from experiments.methods import _rounds, every_epoch, iterative
+
+    networks = []
+    whole = every_epoch.in_epochs(
+        settings, experiment, every_epoch.epochs_of(settings, experiment) * (settings.rounds + 1)
+    )
+    for seed in settings.seeds:
+        dense = _rounds.dense(whole, experiment, seed)
+        networks.append(methods.Planned(methods.DENSE, 0, dense))
+        for criterion in criteria:
+            recipe = dataclasses.replace(settings.recipe, criterion=criterion)
+            one = dataclasses.replace(settings, recipe=recipe)
+            rounds = every_epoch.plan(one, experiment, seed)
+            networks += [dataclasses.replace(p, variant=criterion) for p in rounds]
+        rounds = iterative.plan(settings, experiment, seed)
+        networks += [dataclasses.replace(p, variant=REWINDING) for p in rounds]
+    return networks
+
 
 def main(argv):
     """Runs the comparison that the flags describe."""
     console = script.begin(argv)
-    from experiments import each_epoch, report
+    from experiments import report
+    from experiments.methods import every_epoch
     from experiments.results import Run
+    from keras_lottery.core import criteria, lookup
 
-    with script.errors_on_one_line("prune_each_epoch", ValueError, FileNotFoundError):
-        experiment = settings.experiment()
-        epochs = FLAGS.epochs or max(1, round(experiment.iterations / experiment.steps))
-        comparison = each_epoch.MethodComparison(experiment, FLAGS.rounds, FLAGS.criteria, epochs)
-        described = experiment.to_json() | {"epochs": epochs}
-        run = Run(settings.folder("prune_each_epoch"), settings.result_flags(__name__) | described)
+    with script.errors_on_one_line("prune_each_epoch", ValueError, OSError):
+        for name in FLAGS.criteria:
+            lookup.get(criteria, name)
+        settings = flags.settings(controls=())
+        experiment = flags.experiment(settings)
+        epochs = FLAGS.epochs or every_epoch.epochs_of(settings, experiment)
+        settings = every_epoch.in_epochs(settings, experiment, epochs)
+        experiment = dataclasses.replace(experiment, training=settings.training)
+        networks = plan(settings, experiment, FLAGS.criteria)
+        run = Run(flags.folder("prune_each_epoch", settings))
+        run.describe(settings, networks)
 
-    title = experiment.title(f"{epochs} epochs")
-    script.train(
-        "prune_each_epoch",
-        console,
-        run,
-        title,
-        len(comparison.missing(run)) * comparison.total * experiment.steps,
-        lambda progress: each_epoch.execute(comparison, run, progress),
-    )
-    report.comparison(console, run, title)
+    title = experiment.title(len(settings.seeds), f"{epochs} epochs")
+    _, results = script.train("prune_each_epoch", console, run, title, experiment, networks)
+    with script.errors_on_one_line("prune_each_epoch", ValueError, OSError):
+        report.comparison(console, run, results, title)
 
 
 if __name__ == "__main__":

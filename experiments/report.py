@@ -1,59 +1,70 @@
 """Reports a finished run: a table, sentences, figures, and the best ticket."""
 
-import json
-
 import keras_lottery as kl
-from experiments import figures, search, summary
-from experiments.results import ResultsError
+from experiments import figures, summary, training
+from experiments.methods import TICKET
+from keras_lottery.model import assignment
+from keras_lottery.tickets.snapshot_arrays import snapshot_from
 
 
-def ticket(console, run, title, tolerance):
+def ticket(console, run, results, title, tolerance):
     """Draws the figures of a search, and prints its table and what it found.
 
     Args:
         console: A `rich.console.Console`.
-        run: `results.Run`, finished.
+        run: `results.Run`.
+        results: Its `Result` records.
         title: The line that says what was run.
         tolerance: The difference in accuracy that counts as none, a fraction.
     """
-    figures.accuracy(run.results, title, run.file("accuracy.png"))
-    figures.early_stopping(run.results, title, run.file("early_stopping.png"))
-    console.print(f"\n{title}", summary.table(run.results, summary.COLUMNS), sep="\n")
+    figures.accuracy(results, title, run.file("accuracy.png"))
+    figures.early_stopping(results, title, run.file("early_stopping.png"))
+    run.write_table(results)
+    console.print(f"\n{title}", summary.table(results, summary.COLUMNS), sep="\n")
     console.print(
         "test: accuracy after the last iteration; stops at: iteration of minimum validation loss; "
         "means over the seeds\n"
     )
-    for sentence in summary.findings(run.results, search.TICKET, tolerance):
+    for sentence in summary.findings(results, TICKET, tolerance):
         console.print(sentence)
     console.print(f"\nFigures: {run.file('accuracy.png')}, {run.file('early_stopping.png')}")
 
 
-def comparison(console, run, title):
+def comparison(console, run, results, title):
     """Reports a comparison of methods of pruning, which have no early stopping."""
-    figures.accuracy(run.results, title, run.file("accuracy.png"))
-    console.print(f"\n{title}", summary.table(run.results, ["test_accuracy"]), sep="\n")
+    figures.accuracy(results, title, run.file("accuracy.png"))
+    run.write_table(results)
+    console.print(f"\n{title}", summary.table(results, ["test_accuracy"]), sep="\n")
     console.print("test: accuracy at the end of the round; means over the seeds\n")
-    for sentence in summary.comparison(run.results):
+    for sentence in summary.comparison(results):
         console.print(sentence)
     console.print(f"\nFigure: {run.file('accuracy.png')}")
 
 
-def export(console, run, experiment, tolerance):
+def export(console, run, results, store, experiment, tolerance):
     """Puts the best ticket of a run in its folder: the ticket, the trained model, the TFLite file.
 
     The best ticket is the smallest within the tolerance of the dense network, or the most accurate
     if none is within it; of its seeds, the most accurate. Validation examples decide, not test
     examples.
+
+    Raises:
+        PieceError: If the piece is damaged.
+        MaskError: If its trained weights are not those of its ticket.
     """
     from keras_lottery.exporters import tflite
 
-    best = _best(run.results, tolerance)
-    ticket = _ticket_of(best, search.ticket_file(run, best.seed, best.index))
+    best = _best(results, tolerance)
+    piece = store.load(best.piece)
+    ticket = piece.ticket()
     dataset = experiment.dataset
-    model = experiment.network.build(dataset.shape, dataset.classes)
-    ticket.apply(model)
-    model.load_weights(search.weights_file(run, best.seed, best.index))
+    model = training.make_model(experiment, best.seed)
+    lottery = ticket.apply(model)
+    _, arrays, numbers = piece.trained()
+    trained, _ = snapshot_from(arrays, numbers["step"], model)
+    assignment.assign(model, trained.values)
     # Verifies that the trained weights are those of the ticket.
+    lottery.check()
     kl.strip(model)
     ticket.save(run.file("best.ticket"))
     model.save(run.file("best.keras"))
@@ -69,21 +80,9 @@ def export(console, run, experiment, tolerance):
 _ENDINGS = (".ticket", ".keras", ".tflite")
 
 
-def _ticket_of(result, path):
-    """The ticket of a result, which it says itself."""
-    ticket = kl.Ticket.load(path)
-    # As text: NaN is not equal to itself.
-    if json.dumps(ticket.metadata.get("history")) != json.dumps([search.history_of(result)]):
-        raise ResultsError(
-            f"{path} is not the ticket of the result in results.jsonl: round {result.index} of "
-            f"seed {result.seed}. Remove that line, and the network is trained again."
-        )
-    return ticket
-
-
 def _best(results, tolerance):
-    tickets = [result for result in results if result.variant == search.TICKET]
-    smallest = summary.smallest_within(results, search.TICKET, tolerance)
+    tickets = [result for result in results if result.variant == TICKET]
+    smallest = summary.smallest_within(results, TICKET, tolerance)
     if smallest is not None:
         tickets = [result for result in tickets if result.index == smallest.index]
-    return max(tickets, key=lambda result: result.validation_accuracy)
+    return max(tickets, key=lambda result: result.measures["validation_accuracy"])

@@ -1,16 +1,17 @@
-"""Reads and writes a run's folder: `flags.json`, and `results.jsonl` with a line for every network.
+"""The results of a plan: what its pieces measured, by what they are in the plan."""
 
-A line is on the disk before the next training begins, so an interrupted run continues where it
-stopped.
-"""
-
+import csv
 import dataclasses
+import io
 import json
 import os
 import pathlib
-import platform
-from importlib import metadata
+from collections.abc import Iterable, Mapping
+from typing import Any
 
+from experiments.methods import Planned
+from experiments.pieces.store import Store
+from experiments.settings import Settings
 from keras_lottery.core import atomic_file
 
 
@@ -19,170 +20,104 @@ class ResultsError(ValueError):
 
 
 @dataclasses.dataclass(frozen=True)
-class Network:
-    """A network of a run.
+class Result:
+    """A trained network of a plan.
 
     Args:
+        variant: What it is in the plan.
         index: The round; 0 is the dense network.
-        variant: Its kind: `"ticket"`, the name of a control, or a method.
         seed: The seed, the same for all networks that it is compared with.
-        sparsity: The fraction of all prunable weights that is pruned.
-        alive_counts: The number of live weights, by kernel.
+        piece: The name of its piece.
+        measures: Numbers by name; any may be missing.
     """
 
-    index: int
     variant: str
+    index: int
     seed: int
-    sparsity: float
-    alive_counts: dict[str, int]
+    piece: str
+    measures: Mapping[str, Any]
 
     @property
-    def remaining(self):
+    def remaining(self) -> float:
         """The fraction of the prunable weights that is alive."""
-        return 1.0 - self.sparsity
+        return 1.0 - self.measures["sparsity"]
 
 
-@dataclasses.dataclass(frozen=True)
-class Result(Network):
-    """A network that was trained. Accuracies are fractions, losses are means over the examples.
+def of_plan(store: Store, plan: Iterable[Planned]) -> list[Result]:
+    """Read the results of the networks of a plan that are there.
 
-    Args:
-        train_loss, train_accuracy: On the training examples, after the last iteration.
-        validation_loss, validation_accuracy: The same, on the validation examples.
-        test_loss, test_accuracy: The same, on the test examples.
-        early_stopping_iteration: The iteration of minimum validation loss, read off afterwards
-            (Frankle & Carbin 2019); training itself always runs to the end.
-        early_stopping_accuracy: Test accuracy at that iteration.
-        iterations: The number of iterations trained.
-        seconds: Wall time of the training and its evaluations.
-        fused: The way that `kl.fit` trained: `"xla"`, `"graph"` or `"plain"`.
+    Raises:
+        PieceError: If a piece is damaged.
     """
-
-    train_loss: float
-    train_accuracy: float
-    validation_loss: float
-    validation_accuracy: float
-    test_loss: float
-    test_accuracy: float
-    early_stopping_iteration: int
-    early_stopping_accuracy: float
-    iterations: int
-    seconds: float
-    fused: str
+    looked_at = {}
+    results = []
+    for planned in plan:
+        name = planned.piece.name
+        if name in store and name not in looked_at:
+            looked_at[name] = store.look(name)
+        if name in looked_at:
+            measures = looked_at[name].measures
+            results.append(
+                Result(planned.variant, planned.index, planned.piece.seed, name, measures)
+            )
+    return results
 
 
 class Run:
-    """The folder of one run, created or continued.
+    """The folder of a run: what was asked for, and the report. The networks are in the store.
 
     Args:
-        folder: The folder of the run, which may not exist yet.
-        flags: The flags that decide the results, by name; JSON values.
+        folder: The folder, which may not exist yet.
 
     Raises:
-        ResultsError: The folder belongs to a run with other flags, or a line of its results
-            cannot be read.
+        ResultsError: If it is a folder of the first edition, whose networks are no pieces.
     """
 
-    def __init__(self, folder, flags):
+    def __init__(self, folder: str | os.PathLike[str]):
         self.folder = pathlib.Path(folder)
-        self.folder.mkdir(parents=True, exist_ok=True)
-        self._path = self.folder / "results.jsonl"
-        _check_or_write_flags(self.folder / "flags.json", flags, self._path)
-        self.results = _read(self._path)
+        if (self.folder / "results.jsonl").exists() and not (self.folder / "run.json").exists():
+            raise ResultsError(
+                f"{self.folder} holds a run of the first edition (results.jsonl), whose networks "
+                "are no pieces: its files stay as they are, and another --output is needed."
+            )
 
-    def find(self, variant, seed, index):
-        """Return the result of one network, or `None` if it has not been trained."""
-        for result in self.results:
-            if (result.variant, result.seed, result.index) == (variant, seed, index):
-                return result
-        return None
+    def describe(self, settings: Settings, plan: Iterable[Planned]) -> None:
+        """Write down what is asked for."""
+        content = {
+            "settings": settings.to_json(),
+            "plan": [
+                [planned.variant, planned.index, planned.piece.seed, planned.piece.name]
+                for planned in plan
+            ],
+        }
+        atomic_file.write(self.file("run.json"), (json.dumps(content, indent=1) + "\n").encode())
 
-    def add(self, result):
-        """Appends a result, and returns when it is on the disk."""
-        line = json.dumps(dataclasses.asdict(result)) + "\n"
-        with open(self._path, "a", encoding="utf-8") as file:
-            file.write(line)
-            file.flush()
-            os.fsync(file.fileno())
-        self.results.append(result)
+    def write_table(self, results: Iterable[Result]) -> None:
+        """Write the results as CSV."""
+        atomic_file.write(self.file("results.csv"), as_csv(results).encode())
 
-    def file(self, *parts):
+    def file(self, *parts: str) -> pathlib.Path:
         """Return a path inside the folder, and make the folders on the way."""
         path = self.folder.joinpath(*parts)
         path.parent.mkdir(parents=True, exist_ok=True)
         return path
 
 
-def _check_or_write_flags(path, flags, results):
-    if not path.exists():
-        if results.exists():
-            raise ResultsError(f"{results} has no flags.json beside it: choose another --output.")
-        _write_flags(path, flags)
-        return
-    try:
-        before = json.loads(path.read_text(encoding="utf-8"))["flags"]
-        names = sorted(before.keys() | flags.keys())
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
-        raise ResultsError(f"{path} is not the flags of a run: choose another --output.") from error
-    differing = [
-        f"--{name}={before.get(name)} (now {flags.get(name)})"
-        for name in names
-        if before.get(name) != flags.get(name)
-    ]
-    if differing and not results.exists():
-        _write_flags(path, flags)
-    elif differing:
-        raise ResultsError(
-            f"{path.parent} holds a run with other flags: {', '.join(differing)}. "
-            "Repeat them to continue it, or choose another --output."
+def as_csv(results: Iterable[Result]) -> str:
+    """Results as CSV: a line for each network, a column for each measure that is one number."""
+    results = list(results)
+    names = list(
+        dict.fromkeys(
+            name
+            for result in results
+            for name, value in result.measures.items()
+            if isinstance(value, int | float | str)
         )
-
-
-def _write_flags(path, flags):
-    content = {"flags": flags, "versions": _versions()}
-    atomic_file.write(path, (json.dumps(content, indent=2) + "\n").encode())
-
-
-def _versions():
-    packages = ("keras", "tensorflow", "numpy")
-    return {"python": platform.python_version()} | {
-        package: metadata.version(package) for package in packages
-    }
-
-
-def _read(path):
-    """The results in a file; an unfinished last line, of an interrupted write, is cut off."""
-    if not path.exists():
-        return []
-    content = path.read_bytes()
-    finished = content.rfind(b"\n") + 1
-    if finished < len(content):
-        with open(path, "r+b") as file:
-            file.truncate(finished)
-    return [
-        _parse(line, f"{path}, line {number}")
-        for number, line in enumerate(content[:finished].splitlines(), start=1)
-    ]
-
-
-def _parse(line, where):
-    try:
-        fields = json.loads(line)
-    except ValueError as error:
-        raise ResultsError(f"{where} is not JSON: {line[:60]!r}.") from error
-    types = {field.name: field.type for field in dataclasses.fields(Result)}
-    if not isinstance(fields, dict) or fields.keys() != types.keys():
-        raise ResultsError(f"{where} is not a result: its fields should be {', '.join(types)}.")
-    for name, value in fields.items():
-        if not _fits(value, types[name]):
-            expected = types[name].__name__
-            raise ResultsError(f"{where}: {name} should be {expected}, received {value!r}.")
-    return Result(**fields)
-
-
-def _fits(value, expected):
-    if expected is float:
-        return isinstance(value, float | int) and not isinstance(value, bool)
-    if expected is int or expected is str:
-        return type(value) is expected
-    return isinstance(value, dict) and all(type(count) is int for count in value.values())
+    )
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(["variant", "round", "seed", "piece", *names])
+    for one in results:
+        values = (one.measures.get(name) for name in names)
+        writer.writerow([one.variant, one.index, one.seed, one.piece, *values])
+    return text.getvalue()

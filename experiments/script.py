@@ -5,7 +5,6 @@ import sys
 
 from rich.console import Console
 
-from experiments.progress import Progress
 from keras_lottery.commands import script
 
 
@@ -24,20 +23,32 @@ def errors_on_one_line(name, *errors):
         sys.exit(f"{name}: {' '.join(str(error).split())}")
 
 
-def train(name, console, run, title, iterations, execute):
-    """Trains the networks that the run has no results of, under a progress bar.
+def train(name, console, run, title, experiment, plan):
+    """Trains the networks of a plan that are not there yet, and shows how it goes.
 
     Args:
         name: The name of the script.
         console: A `rich.console.Console`.
         run: `results.Run`.
         title: The line that says what is run.
-        iterations: The number of iterations to do.
-        execute: A function of a `Progress` that does them.
+        experiment: The `Experiment`.
+        plan: `methods.Planned` networks.
+
+    Returns:
+        The `Store`, and the `Result` records of the plan.
     """
-    console.print(f"{title}; results go to {run.folder}")
+    from absl import flags
+
+    from experiments import results
+    from experiments.engine import Engine
+    from experiments.pieces.store import Store
+    from experiments.progress import Progress
+
+    store = Store(flags.FLAGS.pieces)
+    console.print(f"{title}; the report goes to {run.folder}, networks to {store.folder}")
     try:
-        with errors_on_one_line(name, ValueError), Progress(console, iterations) as progress:
-            execute(progress)
+        with errors_on_one_line(name, ValueError, OSError), Progress(console) as progress:
+            Engine(experiment, store, progress, flags.FLAGS.other_versions).run(plan)
+            return store, results.of_plan(store, plan)
     except KeyboardInterrupt:
-        sys.exit(f"Interrupted. The same command continues the run in {run.folder}.")
+        sys.exit(f"Interrupted. The same command goes on from what is in {store.folder}.")

@@ -1,183 +1,245 @@
-"""The flags of every experiment, and the `Experiment` that they and a preset describe."""
+"""`Settings`: what decides the results of an experiment, in one record that becomes JSON and back.
+
+`make` is the way to a record: it fills in what the network's preset says. Its arguments are the
+flags of the scripts and the keys of a study.
+"""
+
+from __future__ import annotations
 
 import dataclasses
-import math
-import sys
-from collections.abc import Mapping
-from types import ModuleType
+from collections.abc import Mapping, Sequence
+from typing import Any
 
-from absl import flags
-
-FLAGS = flags.FLAGS
-
-flags.DEFINE_string(
-    "dataset",
-    "digits",
-    "Images to train on: digits, which come with scikit-learn, or any image classification set of "
-    "TensorFlow Datasets, such as mnist, fashion_mnist or cifar10.",
-)
-flags.DEFINE_string("data_dir", None, "Folder in which TensorFlow Datasets keeps its files.")
-flags.DEFINE_bool("download", False, "Download the data set if --data_dir does not have it.")
-flags.DEFINE_bool(
-    "standardize",
-    False,
-    "Give every colour channel mean 0 and deviation 1.",
-)
-flags.DEFINE_integer(
-    "examples",
-    None,
-    "Use at most this number of training and of test images.",
-    lower_bound=10,
-)
-flags.DEFINE_string(
-    "network",
-    None,
-    "Network to train: a file of experiments/networks. Its preset holds the paper's optimizer, "
-    "batch size, iterations and rates. Default: digits_mlp for digits, else lenet_300_100.",
-)
-flags.DEFINE_integer("rounds", 15, "Number of prunings.", lower_bound=1)
-flags.DEFINE_float(
-    "rate",
-    None,
-    "Fraction of the live weights that a round prunes. Layers with another rate, such as the "
-    "output layer, change theirs by the same factor. Default: the preset's.",
-    lower_bound=0,
-    upper_bound=1,
-)
-flags.DEFINE_string(
-    "scope", None, "Scope of the rate: a name of keras_lottery.scopes. Default: the preset's."
-)
-flags.DEFINE_integer("seed", 0, "First seed, for initial weights, split and order of the batches.")
-flags.DEFINE_integer("seeds", 1, "Number of seeds to repeat everything with.", lower_bound=1)
-flags.DEFINE_float(
-    "scale", 1.0, "Multiplies the preset's iterations: 0.1 trains a tenth as long.", lower_bound=0
-)
-flags.DEFINE_integer(
-    "iterations", None, "Training steps of a round, instead of the preset's.", lower_bound=1
-)
-flags.DEFINE_integer("batch_size", None, "Images in a step. Default: the preset's.", lower_bound=1)
-flags.DEFINE_enum(
-    "fused", "auto", ["auto", "always", "never"], "Whether one call runs many training steps."
-)
-flags.DEFINE_string(
-    "output", None, "Folder of the run. Default: runs/ and the names of script, data and network."
-)
-
-# Flags that may change when a run is continued: they say where things are, and what to report.
-FLAGS_WITHOUT_EFFECT_ON_RESULTS = {"data_dir", "download", "output", "within", "export"}
+import keras_lottery as kl
+from experiments import networks
+from experiments.networks import Optimizer
 
 
 @dataclasses.dataclass(frozen=True)
-class Experiment:
-    """An experiment: a network on a data set, and how it is trained and pruned.
+class Images:
+    """The images of an experiment, by name.
 
     Args:
-        network: A module of `experiments.networks`.
-        dataset: A record of `experiments.datasets`.
-        iterations: Training steps of one network.
-        batch_size: Examples in a step.
-        rate: Fraction of the live weights that a round prunes.
-        overrides: Other rates, by pattern of the kernel's name.
-        scope: Name of a function of `keras_lottery.scopes`.
-        seeds: The seeds to repeat everything with.
-        fused: As in `kl.fit`.
+        name: As for `datasets.load`.
+        examples: The largest number of training and of test images, or `None`.
+        standardize: Whether every channel gets mean 0 and deviation 1.
     """
 
-    network: ModuleType
-    dataset: object
+    name: str = "digits"
+    examples: int | None = None
+    standardize: bool = False
+
+
+@dataclasses.dataclass(frozen=True)
+class Training:
+    """How a network is trained, whatever is pruned.
+
+    Args:
+        network: A file of `experiments/networks`.
+        optimizer: The optimizer.
+        iterations: Training steps of one network.
+        batch_size: Images in a step.
+        validation: The largest number of training images to set aside; it is at most a fifth.
+        evaluate_every: Iterations between two evaluations.
+        dropout: The rate of dropout after every hidden activation.
+        augmentation: Names of `augmentation.LAYERS`, in their order.
+        fused: As for `kl.fit`.
+        backend: The Keras backend.
+    """
+
+    network: str
+    optimizer: Optimizer
     iterations: int
     batch_size: int
+    validation: int = 5_000
+    evaluate_every: int = 100
+    dropout: float = 0.0
+    augmentation: tuple[str, ...] = ()
+    fused: str = "auto"
+    backend: str = "tensorflow"
+
+    def to_json(self) -> dict[str, Any]:
+        """The settings that are not the default ones, so that a new setting changes no old name."""
+        return without_defaults(self) | {"optimizer": without_defaults(self.optimizer)}
+
+
+@dataclasses.dataclass(frozen=True)
+class Settings:
+    """What decides the results of an experiment.
+
+    Args:
+        images: The images.
+        training: How each network is trained.
+        method: A file of `experiments/methods`: the way in which tickets are looked for.
+        recipe: How weights are ranked, dropped and restarted.
+        rounds: The number of prunings.
+        rate: The fraction of the live weights that a round prunes.
+        overrides: Other rates by a regular expression on the kernel's name.
+        rewind: Where to rewind to, as `policies.rewind_policy` reads it.
+        controls: The rounds that have controls, by the control's name.
+        scored_images: Training images that a scorer measures with, as many of each class.
+        seeds: The seeds to repeat everything with.
+    """
+
+    images: Images
+    training: Training
+    method: str
+    recipe: kl.Recipe
+    rounds: int
     rate: float
     overrides: Mapping[str, float]
-    scope: str
-    seeds: range
-    fused: str
+    rewind: str
+    controls: Mapping[str, tuple[int, ...]]
+    scored_images: int
+    seeds: tuple[int, ...]
 
-    @property
-    def name(self):
-        """The network's name."""
-        return self.network.__name__.rpartition(".")[2]
-
-    def title(self, length):
-        """Return one line that says what was run, for tables and figures.
-
-        Args:
-            length: The length of a round, in words.
-        """
-        images = f"{self.training_images:,} images of {self.dataset.name}"
-        seeds = f"{len(self.seeds)} seeds" if len(self.seeds) > 1 else "1 seed"
-        return f"{self.name} on {images}, {length} a round, {seeds}"
-
-    @property
-    def validation(self):
-        """The number of training examples that are set aside for validation."""
-        return min(self.network.PRESET.validation, len(self.dataset.x_train) // 5)
-
-    @property
-    def training_images(self):
-        """The number of examples that are left to train on."""
-        return len(self.dataset.x_train) - self.validation
-
-    @property
-    def steps(self):
-        """The number of iterations in an epoch."""
-        return math.ceil(self.training_images / self.batch_size)
-
-    def to_json(self):
-        """Return the settings that decide the results, flags and preset together, as JSON."""
+    def to_json(self) -> dict[str, Any]:
+        """The settings as JSON, from which `from_json` makes an equal record."""
         return {
-            "network": self.name,
-            "training_images": self.training_images,
-            "iterations": self.iterations,
-            "batch_size": self.batch_size,
-            "rate": self.rate,
+            **{field.name: getattr(self, field.name) for field in dataclasses.fields(self)},
+            "images": dataclasses.asdict(self.images),
+            "training": dataclasses.asdict(self.training),
+            "recipe": self.recipe.to_json(),
             "overrides": dict(self.overrides),
-            "scope": self.scope,
+            "controls": {kind: list(rounds) for kind, rounds in self.controls.items()},
             "seeds": list(self.seeds),
         }
 
+    @classmethod
+    def from_json(cls, record: Mapping[str, Any]) -> Settings:
+        """Make the record of what `to_json` wrote."""
+        training = dict(record["training"])
+        training["optimizer"] = Optimizer(**training["optimizer"])
+        training["augmentation"] = tuple(training["augmentation"])
+        return cls(
+            **{
+                **record,
+                "images": Images(**record["images"]),
+                "training": Training(**training),
+                "recipe": kl.Recipe.from_json(record["recipe"]),
+                "controls": {kind: tuple(chosen) for kind, chosen in record["controls"].items()},
+                "seeds": tuple(record["seeds"]),
+            }
+        )
 
-def experiment():
-    """Make the `Experiment` of the flags, and load its data set.
+
+def make(
+    *,
+    dataset: str = "digits",
+    examples: int | None = None,
+    standardize: bool = False,
+    network: str | None = None,
+    optimizer: str | None = None,
+    learning_rate: float | None = None,
+    weight_decay: float | None = None,
+    iterations: int | None = None,
+    scale: float = 1.0,
+    batch_size: int | None = None,
+    dropout: float = 0.0,
+    augmentation: Sequence[str] = (),
+    fused: str = "auto",
+    method: str = "iterative",
+    criterion: str = "large_final",
+    scope: str | None = None,
+    granularity: str = "weights",
+    restart_from: str = "rewind",
+    hold_at: str = "zero",
+    rounds: int = 15,
+    rate: float | None = None,
+    rewind: str = "start",
+    controls: Sequence[str] = ("reinit",),
+    control_rounds: Sequence[int | str] = (),
+    scored_images: int = 256,
+    seed: int = 0,
+    seeds: int = 1,
+) -> Settings:
+    """Make the `Settings` of an experiment; what is `None` is as the network's preset says.
+
+    The arguments are the flags of `experiments/flags.py`, which describes them.
 
     Raises:
-        ValueError, FileNotFoundError: A flag has a name that is not known; the message lists those
-            that are.
+        ValueError: A value is wrong; the message names it and those that are right.
     """
     import keras
 
-    from experiments import datasets, networks
-    from keras_lottery.core import lookup, scopes
+    from experiments import augmentation as augmentations
+    from experiments import methods, policies
 
-    if keras.backend.backend() != "tensorflow":
-        raise ValueError(
-            f"Experiments train on TensorFlow; KERAS_BACKEND is {keras.backend.backend()!r}."
-        )
-    network = networks.get(FLAGS.network or network_for(FLAGS.dataset))
-    preset = network.PRESET
-    scope = FLAGS.scope or preset.scope
-    lookup.get(scopes, scope)
-    dataset = datasets.load(FLAGS.dataset, FLAGS.data_dir, FLAGS.download, FLAGS.examples)
-    if FLAGS.standardize:
-        dataset = datasets.standardize(dataset)
-    rate = preset.rate if FLAGS.rate is None else FLAGS.rate
-    return Experiment(
+    network = network or network_for(dataset)
+    preset = networks.get(network).PRESET
+    for name, value, lowest in (
+        ("rounds", rounds, 1),
+        ("seeds", seeds, 1),
+        ("seed", seed, 0),
+        ("iterations", iterations, 1),
+        ("batch_size", batch_size, 1),
+        ("examples", examples, 10),
+        ("scored_images", scored_images, 1),
+    ):
+        if value is not None and (type(value) is not int or value < lowest):
+            raise ValueError(f"`{name}` must be an integer of {lowest} or more, received {value!r}")
+    for name, value in (("rate", rate), ("dropout", dropout)):
+        if value is not None and not 0 <= value <= 1:
+            raise ValueError(f"`{name}` must be between 0 and 1, received {value!r}.")
+    augmentations.check(augmentation)
+    if fused not in ("auto", "always", "never"):
+        raise ValueError(f"`fused` must be auto, always or never, received {fused!r}.")
+    chosen = preset.optimizer
+    if optimizer is not None and optimizer != chosen.name:
+        if learning_rate is None:
+            raise ValueError(
+                f"`optimizer`={optimizer!r} needs a `learning_rate`: that of {network}'s preset is "
+                f"for {chosen.name}."
+            )
+        chosen = dataclasses.replace(chosen, name=optimizer)
+    if learning_rate is not None:
+        chosen = dataclasses.replace(chosen, learning_rate=learning_rate)
+    if weight_decay is not None:
+        chosen = dataclasses.replace(chosen, weight_decay=weight_decay)
+    training = Training(
         network=network,
-        dataset=dataset,
-        iterations=FLAGS.iterations or max(1, round(preset.iterations * FLAGS.scale)),
-        batch_size=FLAGS.batch_size or preset.batch_size,
+        optimizer=chosen,
+        iterations=iterations or max(1, round(preset.iterations * scale)),
+        batch_size=batch_size or preset.batch_size,
+        validation=preset.validation,
+        evaluate_every=preset.evaluate_every,
+        dropout=float(dropout),
+        augmentation=tuple(augmentation),
+        fused=fused,
+        backend=keras.backend.backend(),
+    )
+    chosen.make(training.iterations)  # An unknown one is refused before anything is trained.
+    rate = preset.rate if rate is None else float(rate)
+    settings = Settings(
+        images=Images(dataset, examples, bool(standardize)),
+        training=training,
+        method=method,
+        recipe=kl.Recipe(
+            criterion,
+            scope=scope or preset.scope,
+            granularity=policies.granularity(granularity),
+            restart_from=restart_from,
+            hold_at=hold_at,
+            exclude=preset.exclude,
+        ),
+        rounds=rounds,
         rate=rate,
         overrides={
             pattern: min(1.0, other * (rate / preset.rate))
             for pattern, other in preset.overrides.items()
         },
-        scope=scope,
-        seeds=range(FLAGS.seed, FLAGS.seed + FLAGS.seeds),
-        fused=FLAGS.fused,
+        rewind=rewind,
+        controls=policies.controls(controls, control_rounds, rounds),
+        scored_images=scored_images,
+        seeds=tuple(range(seed, seed + seeds)),
     )
+    kl.scorers.resolve(settings.recipe.criterion)
+    kl.rewind.check(policies.rewind_policy(rewind), settings.recipe)
+    methods.get(method)
+    return settings
 
 
-def network_for(dataset):
+def network_for(dataset: str) -> str:
     """Return the network that a data set is tried on first.
 
     >>> network_for("digits"), network_for("mnist")
@@ -186,20 +248,14 @@ def network_for(dataset):
     return "digits_mlp" if dataset == "digits" else "lenet_300_100"
 
 
-def folder(script):
-    """Return the folder of a script's run."""
-    network = FLAGS.network or network_for(FLAGS.dataset)
-    return FLAGS.output or f"runs/{script}-{FLAGS.dataset}-{network}"
+def without_defaults(record: Any) -> dict[str, Any]:
+    """The fields of a record whose values are not the default ones, as JSON.
 
-
-def result_flags(script):
-    """Return the flags of a script that decide its results, by name, as JSON.
-
-    Args:
-        script: The script's `__name__`.
+    >>> without_defaults(Images("mnist"))
+    {'name': 'mnist'}
     """
     return {
-        flag.name: flag.value
-        for flag in FLAGS.get_key_flags_for_module(sys.modules[script])
-        if flag.name not in FLAGS_WITHOUT_EFFECT_ON_RESULTS
+        field.name: list(value) if isinstance(value, tuple) else value
+        for field in dataclasses.fields(record)
+        if (value := getattr(record, field.name)) != field.default
     }

@@ -6,7 +6,7 @@ import statistics
 from rich import box
 from rich.table import Table
 
-DENSE = "dense"
+from experiments.methods import DENSE
 
 
 @dataclasses.dataclass(frozen=True)
@@ -31,14 +31,14 @@ def points(results, variant, quantity):
     Args:
         results: `Result` records of one run.
         variant: One of `variants(results)`, or `DENSE`.
-        quantity: The name of a numeric field of `Result`.
+        quantity: The name of a measure that is a number. Networks without it are left out.
     """
     rounds = {}
     for result in results:
-        if result.variant == variant:
+        if result.variant == variant and result.measures.get(quantity) is not None:
             rounds.setdefault(result.index, []).append(result)
     return [
-        _point(index, members, [getattr(member, quantity) for member in members])
+        _point(index, members, [member.measures[quantity] for member in members])
         for index, members in sorted(rounds.items())
     ]
 

@@ -31,7 +31,7 @@ def make_model(network, dataset, epochs, seed=0):
     """
     model = network.build(dataset.shape, dataset.classes, seed=seed)
     model.compile(
-        network.PRESET.optimizer(epochs * steps(network, dataset)),
+        network.PRESET.optimizer.make(epochs * steps(network, dataset)),
         keras.losses.SparseCategoricalCrossentropy(from_logits=True),
     )
     return model

@@ -77,10 +77,10 @@ def same(control, fresh, start, seed):
 
 import keras
 
-from experiments.networks import Preset, adam, glorot
+from experiments.networks import Optimizer, Preset, glorot
 
 PRESET = Preset(
-    optimizer=adam(3e-3),
+    optimizer=Optimizer("adam", 3e-3),
     batch_size=60,
     iterations=100,
     rate=0.2,
@@ -98,6 +98,18 @@ def build(shape, classes, seed=0):
             keras.layers.Dense(classes, name="output", kernel_initializer=glorot(seed, "output")),
         ]
     )
+''',
+    "experiments/methods/one_round.py": '''
+"""One round of pruning, without controls."""
+
+from experiments.methods import DENSE, TICKET, Planned
+from experiments.methods._rounds import dense, pruned
+
+
+def plan(settings, experiment, seed):
+    parent = dense(settings, experiment, seed)
+    yield Planned(DENSE, 0, parent)
+    yield Planned(TICKET, 1, pruned(settings, experiment, parent, lambda rate: rate))
 ''',
     "experiments/datasets/noise.py": '''
 """Noise of two classes."""
@@ -117,7 +129,8 @@ def load():
 USED = """
 import keras, numpy as np
 import keras_lottery as kl
-from experiments import datasets, networks
+from experiments import datasets, methods, networks, settings
+from experiments.experiment import Experiment, load
 
 data = datasets.load("noise")
 build = networks.get("one_layer").build
@@ -144,6 +157,9 @@ assert np.array_equal(kl.Lottery.on(r.control("same")).masks["output/kernel"],
 prune = kl.Prune(kl.schedules.linear(0.5, end=2), "weight", data=train)
 make().fit(*train, epochs=2, verbose=0, callbacks=[prune])
 print(prune.lottery.sparsity)
+chosen = settings.make(dataset="noise", network="one_layer", method="one_round", rate=0.5)
+plan = methods.plan(chosen, Experiment(chosen.training, load(chosen.images)))
+print([planned.variant for planned in plan])
 """
 
 
@@ -176,7 +192,7 @@ def python(copy, *arguments):
 
 
 def test_what_was_added_is_used(copy):
-    assert python(copy, "-c", USED) == "0.5\n"
+    assert python(copy, "-c", USED) == "0.5\n['dense', 'ticket']\n"
 
 
 @pytest.mark.long

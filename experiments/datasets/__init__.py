@@ -1,10 +1,13 @@
 """Image classification sets by name: `load(name) -> Dataset`.
 
-A set that needs no download is a file of this folder with a function `load() -> Dataset`. Every
-other name is looked up in TensorFlow Datasets: `mnist`, `fashion_mnist`, `cifar10`, ...
+A set that needs no download is a file of this folder with a function `load() -> Dataset`. A name
+`folder:PATH` is a folder of images. Every other name is looked up in TensorFlow Datasets: `mnist`,
+`fashion_mnist`, `cifar10`, ...
 """
 
 import dataclasses
+import functools
+import hashlib
 import importlib
 import pkgutil
 
@@ -39,6 +42,15 @@ class Dataset:
         """Height, width and channels of an image."""
         return self.x_train.shape[1:]
 
+    @functools.cached_property
+    def fingerprint(self) -> str:
+        """A digest of all images and classes: other data has another one, whatever its name."""
+        digest = hashlib.sha256()
+        for array in (self.x_train, self.y_train, self.x_test, self.y_test):
+            digest.update(f"{array.dtype}{array.shape}".encode())
+            digest.update(np.ascontiguousarray(array).data)
+        return digest.hexdigest()[:16]
+
 
 def names() -> list[str]:
     """Return the names of the sets that need no download.
@@ -47,7 +59,7 @@ def names() -> list[str]:
     ['digits']
     """
     modules = {module.name for module in pkgutil.iter_modules(__path__)}
-    return sorted(modules - {"tfds_images"})
+    return sorted(modules - {"tfds_images", "folder_images"})
 
 
 def load(
@@ -56,7 +68,8 @@ def load(
     """Load a data set into memory.
 
     Args:
-        name: One of `names()`, or the name of an image classification set in TensorFlow Datasets.
+        name: One of `names()`, `folder:PATH`, or the name of an image classification set in
+            TensorFlow Datasets.
         data_dir: The folder of TensorFlow Datasets; its own default if `None`.
         download: Whether TensorFlow Datasets may fetch what is not in `data_dir`.
         limit: The largest number of images to take, of the training and of the test set.
@@ -72,6 +85,11 @@ def load(
         raise ValueError(f"`limit` must be at least 1, received {limit}.")
     if name in names():
         dataset = importlib.import_module(f"{__name__}.{name}").load()
+    elif name.startswith("folder:"):
+        folder_images = importlib.import_module(f"{__name__}.folder_images")
+        dataset = folder_images.load(name.removeprefix("folder:"))
+    elif name.startswith((".", "/", "~")):
+        raise ValueError(f"No data set {name!r}: a folder of images is given as folder:{name}.")
     else:
         tfds_images = importlib.import_module(f"{__name__}.tfds_images")
         dataset = tfds_images.load(name, data_dir, download, limit)

@@ -6,9 +6,10 @@ gives the same initial weights. `PRESET` says how the paper trained and pruned i
 """
 
 import importlib
+import math
 import pkgutil
 import zlib
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from types import ModuleType
 
@@ -16,11 +17,79 @@ import keras
 
 
 @dataclass(frozen=True)
+class Optimizer:
+    """An optimizer in plain settings, before the length of the training is known.
+
+    Args:
+        name: `"momentum"`, which is SGD with momentum 0.9, or an optimizer of Keras, such as
+            `"adam"`, `"sgd"` or `"adamw"`.
+        learning_rate: The learning rate at its highest.
+        warm_up: The fraction of the training during which the rate rises to its highest, in ten
+            equal steps; 0 for none.
+        drops: The fractions of the training after which the rate is divided by ten.
+        cosine: Whether the rate then goes down to zero along a cosine, over the whole training.
+        weight_decay: The decoupled weight decay a step, as Keras' optimizers take it.
+
+    Raises:
+        ValueError: If a number is out of range; from `make`, if Keras has no such optimizer.
+    """
+
+    name: str
+    learning_rate: float
+    warm_up: float = 0.0
+    drops: tuple[float, ...] = ()
+    cosine: bool = False
+    weight_decay: float = 0.0
+
+    def __post_init__(self) -> None:
+        """Refuses what cannot be made."""
+        object.__setattr__(self, "drops", tuple(self.drops))
+        if self.cosine and (self.warm_up or self.drops):
+            raise ValueError("`cosine` goes with neither `warm_up` nor `drops`.")
+        for setting, highest in (("learning_rate", math.inf), ("weight_decay", 1.0)):
+            value = getattr(self, setting)
+            if not 0 <= value < highest:
+                raise ValueError(
+                    f"`{setting}` must be 0 or more and below {highest}, received {value!r}."
+                )
+
+    def make(self, iterations: int) -> keras.optimizers.Optimizer:
+        """Make a fresh optimizer for a training of so many iterations."""
+        rate = self.learning_rate
+        # Keras's own schedules, so that a saved model loads without this package.
+        if self.cosine:
+            rate = keras.optimizers.schedules.CosineDecay(self.learning_rate, iterations)
+        if self.warm_up or self.drops:
+            # Nine steps up below the peak, and then down: one boundary fewer than learning rates.
+            rises = range(1, 10) if self.warm_up else ()
+            boundaries = [*(self.warm_up * step / 10 for step in rises), *self.drops]
+            rates = [*(step / 10 for step in rises), *(0.1**n for n in range(len(self.drops) + 1))]
+            rate = keras.optimizers.schedules.PiecewiseConstantDecay(
+                [round(iterations * boundary) for boundary in boundaries],
+                [self.learning_rate * rate for rate in rates],
+            )
+        if self.name == "momentum":
+            name, config = "sgd", {"learning_rate": rate, "momentum": 0.9}
+        else:
+            name, config = self.name, {"learning_rate": rate}
+        if self.weight_decay:
+            config["weight_decay"] = self.weight_decay
+        try:
+            # By its name alone first: `get` answers an unknown one best.
+            return type(keras.optimizers.get(name))(**config)
+        except ValueError as error:
+            raise ValueError(
+                f"No optimizer {self.name!r}; there are momentum and those of Keras, such as adam, "
+                "sgd and adamw."
+            ) from error
+
+
+@dataclass(frozen=True)
 class Preset:
     """The paper's way to train and prune a network.
 
     Attributes:
-        optimizer: A function from the number of iterations to a fresh optimizer.
+        optimizer: The optimizer and its learning rate.
         batch_size: Examples an iteration.
         iterations: Training steps a round.
         rate: The fraction of the live weights that every round prunes.
@@ -31,7 +100,7 @@ class Preset:
         evaluate_every: Iterations between two evaluations.
     """
 
-    optimizer: Callable[[int], keras.optimizers.Optimizer]
+    optimizer: Optimizer
     batch_size: int
     iterations: int
     rate: float
@@ -62,35 +131,3 @@ def get(name: str) -> ModuleType:
 def glorot(seed: int, layer: str) -> keras.initializers.Initializer:
     """Make a Gaussian Glorot initializer, with its own noise for every layer's name and seed."""
     return keras.initializers.GlorotNormal(seed=zlib.crc32(f"{seed}/{layer}".encode()))
-
-
-def adam(learning_rate: float) -> Callable[[int], keras.optimizers.Optimizer]:
-    """Make a `Preset.optimizer`: Adam with a constant learning rate."""
-    return lambda iterations: keras.optimizers.Adam(learning_rate)
-
-
-def momentum(
-    peak: float, warm_up: float, drops: tuple[float, ...]
-) -> Callable[[int], keras.optimizers.Optimizer]:
-    """Make a `Preset.optimizer`: SGD with momentum 0.9 and a learning rate in steps.
-
-    Args:
-        peak: The highest learning rate.
-        warm_up: The fraction of the training during which the rate rises to `peak`, in ten equal
-            steps; 0 for none.
-        drops: The fractions of the training after which the rate is divided by ten.
-    """
-
-    def optimizer(iterations: int) -> keras.optimizers.Optimizer:
-        # Nine steps up below the peak, and then down: one boundary fewer than learning rates.
-        rises = range(1, 10) if warm_up else ()
-        boundaries = [*(warm_up * step / 10 for step in rises), *drops]
-        rates = [*(step / 10 for step in rises), *(0.1**drop for drop in range(len(drops) + 1))]
-        # Keras's own schedule, so that a saved model loads without this package.
-        schedule = keras.optimizers.schedules.PiecewiseConstantDecay(
-            [round(iterations * boundary) for boundary in boundaries],
-            [peak * rate for rate in rates],
-        )
-        return keras.optimizers.SGD(schedule, momentum=0.9)
-
-    return optimizer

@@ -2,11 +2,11 @@
 
 import keras
 
-from experiments.networks import Preset, adam
+from experiments.networks import Optimizer, Preset
 from experiments.networks._conv_pairs import pairs_of_convolutions
 
 PRESET = Preset(
-    optimizer=adam(3e-4),
+    optimizer=Optimizer("adam", 3e-4),
     batch_size=60,
     iterations=25_000,
     rate=0.2,

@@ -3,10 +3,10 @@
 import keras
 from keras import layers
 
-from experiments.networks import Preset, adam, glorot
+from experiments.networks import Optimizer, Preset, glorot
 
 PRESET = Preset(
-    optimizer=adam(3e-3),
+    optimizer=Optimizer("adam", 3e-3),
     batch_size=60,
     iterations=1_000,
     rate=0.2,

@@ -9,13 +9,11 @@ must be zero; they alone are pruned.
 import keras
 from keras import layers
 
-from experiments.networks import Preset, glorot
+from experiments.networks import Optimizer, Preset, glorot
 
 # Ours: no paper prunes this network at this size.
 PRESET = Preset(
-    optimizer=lambda iterations: keras.optimizers.Adam(
-        keras.optimizers.schedules.CosineDecay(2e-3, iterations)
-    ),
+    optimizer=Optimizer("adam", 2e-3, cosine=True),
     batch_size=64,
     iterations=20_000,
     rate=0.2,

@@ -3,11 +3,11 @@
 import keras
 from keras import layers
 
-from experiments.networks import Preset, glorot, momentum
+from experiments.networks import Optimizer, Preset, glorot
 
 # The paper finds tickets at a learning rate of 0.03 only after a warm-up of 20,000 iterations.
 PRESET = Preset(
-    optimizer=momentum(0.03, warm_up=2 / 3, drops=(5 / 6,)),
+    optimizer=Optimizer("momentum", 0.03, warm_up=2 / 3, drops=(5 / 6,)),
     batch_size=128,
     iterations=30_000,
     rate=0.2,

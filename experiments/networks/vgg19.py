@@ -3,11 +3,11 @@
 import keras
 from keras import layers
 
-from experiments.networks import Preset, glorot, momentum
+from experiments.networks import Optimizer, Preset, glorot
 
 # The paper: at a learning rate of 0.1 there are tickets only after a warm-up of 10,000 iterations.
 PRESET = Preset(
-    optimizer=momentum(0.1, warm_up=10 / 112, drops=(1 / 2, 3 / 4)),
+    optimizer=Optimizer("momentum", 0.1, warm_up=10 / 112, drops=(1 / 2, 3 / 4)),
     batch_size=64,
     iterations=112_000,
     rate=0.2,

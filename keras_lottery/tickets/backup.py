@@ -14,9 +14,10 @@ import keras
 import numpy as np
 
 from keras_lottery.masks.lottery import Lottery
-from keras_lottery.masks.snapshot import OptimizerState, Snapshot, State
+from keras_lottery.masks.snapshot import State
 from keras_lottery.model import trainers, variables
 from keras_lottery.tickets import file as ticket_file
+from keras_lottery.tickets.snapshot_arrays import arrays_of, group, snapshot_from
 
 
 def save(path: str, lottery: Lottery, epoch: int, steps: int) -> None:
@@ -29,22 +30,9 @@ def save(path: str, lottery: Lottery, epoch: int, steps: int) -> None:
         steps: The number of steps in them.
     """
     state = lottery.state
-    groups = {
-        "held": state.held_values,
-        "previous": state.previous,
-        "value": state.point.values,
-        **{
-            f"{group}{number}": values
-            for number, optimizer in enumerate(state.point.optimizers)
-            for group, values in (
-                ("optimizer", optimizer.values),
-                ("averages", optimizer.averages),
-            )
-        },
-    }
-    arrays = {
-        f"{group}:{name}": value for group, named in groups.items() for name, value in named.items()
-    }
+    arrays = arrays_of(state.point)
+    arrays |= {f"held:{name}": value for name, value in state.held_values.items()}
+    arrays |= {f"previous:{name}": value for name, value in state.previous.items()}
     numbers = {
         "epoch": epoch,
         "steps": steps,
@@ -173,30 +161,17 @@ def _anew(path: str) -> str:
     return f"remove {files} and the folder of BackupAndRestore to begin anew"
 
 
-def _state(masks: Any, arrays: Any, numbers: Any, lottery: Any) -> State:
-    def group(prefix: str) -> dict[str, Any]:
-        return {
-            name.removeprefix(f"{prefix}:"): value
-            for name, value in arrays.items()
-            if name.startswith(f"{prefix}:")
-        }
-
+def _state(masks: Any, arrays: Any, numbers: Any, lottery: Lottery) -> State:
     # Keras may have numbered the layers anew.
-    values = group("value")
-    names = variables.names_in({name: value.shape for name, value in values.items()}, lottery.model)
+    point, names = snapshot_from(arrays, numbers["step"], lottery.model)
 
     def own(named: Any) -> dict[str, Any]:
         return {names[name]: value for name, value in named.items()}
 
-    optimizers = [
-        OptimizerState(optimizer, group(f"optimizer{number}"), group(f"averages{number}"))
-        for number, optimizer in enumerate(trainers.optimizers_of(lottery.model))
-    ]
-    point = Snapshot(numbers["step"], values, optimizers).renamed(names)
     return State(
         own(masks),
-        own(group("held")),
-        own(group("previous")),
+        own(group(arrays, "held")),
+        own(group(arrays, "previous")),
         point,
         numbers["events"],
         numbers["search"],

@@ -113,3 +113,40 @@ def test_absent_files_say_which_flag_would_do(tmp_path):
 def test_what_is_not_images_is_refused(tmp_path):
     with pytest.raises(ValueError, match="imdb_reviews is not a set of images of one size"):
         datasets.load("imdb_reviews", data_dir=str(tmp_path))
+
+
+def test_a_folder_of_images(tmp_path):
+    rng = np.random.default_rng(0)
+    for name in ("cat", "dog"):
+        (tmp_path / name).mkdir()
+        for number in range(10):
+            picture = rng.integers(256, size=(4, 5, 3)).astype(np.float32) / 255
+            np.save(tmp_path / name / f"{number}.npy", picture)
+    animals = datasets.load(f"folder:{tmp_path}")
+    assert (animals.classes, animals.shape) == (2, (4, 5, 3))
+    assert np.bincount(animals.y_train).tolist() == [8, 8]
+    assert np.bincount(animals.y_test).tolist() == [2, 2]
+    again = datasets.load(f"folder:{tmp_path}")
+    assert animals.fingerprint == again.fingerprint
+    (tmp_path / "cat" / "0.npy").unlink()
+    assert datasets.load(f"folder:{tmp_path}").fingerprint != animals.fingerprint
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("../images", r"a folder of images is given as folder:\.\./images"),
+        ("folder:/none", "there is no folder /none"),
+    ],
+)
+def test_a_folder_that_is_none_is_answered(name, message):
+    with pytest.raises((ValueError, FileNotFoundError), match=message):
+        datasets.load(name)
+
+
+def test_a_folder_with_too_few_pictures_is_refused(tmp_path):
+    for name in ("cat", "dog"):
+        (tmp_path / name).mkdir()
+        np.save(tmp_path / name / "0.npy", np.zeros((4, 4, 1), np.float32))
+    with pytest.raises(ValueError, match=r"in classes of \[1, 1\]; there must be"):
+        datasets.load(f"folder:{tmp_path}")

@@ -8,22 +8,16 @@ ACCURACIES = {"dense": [0.980], "ticket": [0.985, 0.981, 0.970], "reinit": [0.97
 
 def result(variant, index, seed, accuracy):
     return Result(
-        index=index,
-        variant=variant,
-        seed=seed,
-        sparsity=1 - 0.5**index,
-        alive_counts={"fc1/kernel": 800 // 2**index},
-        train_loss=0.0,
-        train_accuracy=1.0,
-        validation_loss=0.1,
-        validation_accuracy=accuracy,
-        test_loss=0.1,
-        test_accuracy=accuracy + 0.002 * seed,
-        early_stopping_iteration=1000 * (index + 1),
-        early_stopping_accuracy=accuracy,
-        iterations=10000,
-        seconds=1.0,
-        fused="xla",
+        variant,
+        index,
+        seed,
+        piece="",
+        measures={
+            "sparsity": 1 - 0.5**index,
+            "validation_accuracy": accuracy,
+            "test_accuracy": accuracy + 0.002 * seed,
+            "early_stopping_iteration": 1000 * (index + 1),
+        },
     )
 
 

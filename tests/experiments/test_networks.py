@@ -98,8 +98,8 @@ def test_preset(name, shape):
     if preset.exclude is not None:
         left = [kernel for kernel in names if not re.search(preset.exclude, kernel)]
         assert 0 < len(left) < len(names)
-    assert isinstance(preset.optimizer(10), keras.optimizers.Optimizer)
-    assert preset.optimizer(10) is not preset.optimizer(10)
+    assert isinstance(preset.optimizer.make(10), keras.optimizers.Optimizer)
+    assert preset.optimizer.make(10) is not preset.optimizer.make(10)
     assert preset.scope in ("layerwise", "globally")
     assert preset.iterations % preset.evaluate_every == 0
 
@@ -112,12 +112,16 @@ def test_rates_of_the_paper():
     lenet = networks.get("lenet_300_100").PRESET
     assert (lenet.rate, lenet.overrides) == (0.2, {"^output/": 0.1})
     assert (lenet.batch_size, lenet.iterations, lenet.validation) == (60, 50_000, 5_000)
-    assert float(lenet.optimizer(50_000).learning_rate) == pytest.approx(1.2e-3)
+    assert float(lenet.optimizer.make(50_000).learning_rate) == pytest.approx(1.2e-3)
 
 
 def test_momentum_warms_up_and_drops_whatever_the_length():
     for iterations in (30_000, 300):
-        rate = networks.momentum(0.5, warm_up=0.1, drops=(0.5, 0.8))(iterations)._learning_rate
+        rate = (
+            networks.Optimizer("momentum", 0.5, warm_up=0.1, drops=(0.5, 0.8))
+            .make(iterations)
+            ._learning_rate
+        )
 
         def at(fraction, rate=rate, iterations=iterations):
             return pytest.approx(float(rate(round(fraction * iterations))), rel=1e-5)

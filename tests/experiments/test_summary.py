@@ -1,3 +1,4 @@
+import dataclasses
 import io
 
 import pytest
@@ -9,22 +10,16 @@ from experiments.results import Result
 
 def result(variant, index, seed, accuracy, stop):
     return Result(
-        index=index,
-        variant=variant,
-        seed=seed,
-        sparsity=1 - 0.5**index,
-        alive_counts={"fc1/kernel": 800 // 2**index},
-        train_loss=0.0,
-        train_accuracy=1.0,
-        validation_loss=0.1,
-        validation_accuracy=accuracy - 0.01,
-        test_loss=0.1,
-        test_accuracy=accuracy,
-        early_stopping_iteration=stop,
-        early_stopping_accuracy=accuracy,
-        iterations=10000,
-        seconds=1.0,
-        fused="xla",
+        variant,
+        index,
+        seed,
+        piece="",
+        measures={
+            "sparsity": 1 - 0.5**index,
+            "validation_accuracy": accuracy - 0.01,
+            "test_accuracy": accuracy,
+            "early_stopping_iteration": stop,
+        },
     )
 
 
@@ -105,3 +100,11 @@ def test_all_methods_are_compared_in_the_last_round_the_best_first():
         "random_mask keeps 25.0 % of the weights and reaches 95.50 %, 2.70 points less (from 95.00 "
         "to 96.00).",
     ]
+
+
+def test_a_network_without_a_measure_is_left_out_of_it():
+    older = dataclasses.replace(RESULTS[2], seed=7, measures={"sparsity": 0.5})
+    with_older = [*RESULTS, older]
+    assert summary.points(with_older, "ticket", "test_accuracy") == summary.points(
+        RESULTS, "ticket", "test_accuracy"
+    )

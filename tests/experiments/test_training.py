@@ -6,17 +6,29 @@ import pytest
 
 from experiments import networks, training
 from experiments.datasets import Dataset
-from experiments.results import Network
-from experiments.settings import Experiment
-
-NETWORK = Network(0, "dense", 0, 0.0, {"output/kernel": 48})
+from experiments.experiment import Experiment
+from experiments.settings import Training
 
 
 def experiment(**changed):
     """A tiny network on 50 random images, 40 of them to train on: 4 steps an epoch."""
     rng = np.random.default_rng(0)
     images, classes = rng.random((62, 4, 4, 1), "float32"), rng.integers(3, size=62)
-    preset = networks.Preset(networks.adam(1e-2), 10, 9, 0.2, validation=10, evaluate_every=3)
+    dataset = Dataset(images[:50], classes[:50], images[50:], classes[50:], 3, "noise")
+    described = {
+        "network": "tiny",
+        "optimizer": networks.Optimizer("adam", 1e-2),
+        "iterations": 9,
+        "batch_size": 10,
+        "validation": 10,
+        "evaluate_every": 3,
+    }
+    return Experiment(Training(**described | changed), dataset)
+
+
+@pytest.fixture(autouse=True)
+def tiny(monkeypatch):
+    """A network of one layer."""
 
     def build(shape, classes, seed):
         return keras.Sequential(
@@ -27,18 +39,8 @@ def experiment(**changed):
             ]
         )
 
-    settings = {
-        "network": types.SimpleNamespace(__name__="tiny", PRESET=preset, build=build),
-        "dataset": Dataset(images[:50], classes[:50], images[50:], classes[50:], 3, "noise"),
-        "iterations": 9,
-        "batch_size": 10,
-        "rate": 0.2,
-        "overrides": {},
-        "scope": "layerwise",
-        "seeds": range(1),
-        "fused": "auto",
-    }
-    return Experiment(**settings | changed)
+    module = types.SimpleNamespace(build=build)
+    monkeypatch.setattr(networks, "get", lambda name: module)
 
 
 def trainer(**changed):
@@ -87,24 +89,25 @@ def test_evaluation_is_that_of_keras(monkeypatch):
 def test_training_ends_at_the_last_iteration_and_finds_the_minimum_of_the_validation_loss(fused):
     subject = trainer(fused=fused)
     recorded = Recorded(subject)
-    measured = subject.train(NETWORK, [recorded])
-    assert (measured.variant, measured.alive_counts) == (NETWORK.variant, NETWORK.alive_counts)
-    assert int(subject.model.optimizer.iterations) == measured.iterations == 9
+    trained = subject.train([recorded])
+    measured = subject.measure(trained)
+    assert int(subject.model.optimizer.iterations) == measured["iterations"] == 9
+    assert [iteration for iteration, _, _ in trained.progress.curve] == [3, 6, 9]
     assert len(recorded.losses) == 9
     looked_at = {iteration: recorded.losses[iteration - 1] for iteration in (3, 6, 9)}
     best = min(looked_at, key=looked_at.get)
-    assert measured.early_stopping_iteration == best
-    assert measured.validation_loss == pytest.approx(recorded.losses[-1])
+    assert measured["early_stopping_iteration"] == best
+    assert measured["validation_loss"] == pytest.approx(recorded.losses[-1])
     # The model is left as trained, and was measured as it was at the minimum too.
     trained = subject.model.get_weights()
     assert all(map(np.array_equal, trained, recorded.weights[-1]))
     subject.model.set_weights(recorded.weights[best - 1])
-    assert measured.early_stopping_accuracy == subject.evaluate("test")[1]
+    assert measured["early_stopping_accuracy"] == subject.evaluate("test")[1]
 
 
 def test_the_last_iteration_is_looked_at_though_it_is_not_due():
     subject = trainer(iterations=2)
-    assert subject.train(NETWORK).early_stopping_iteration == 2
+    assert subject.train().progress.best.iteration == 2
     assert int(subject.model.optimizer.iterations) == 2
 
 
@@ -112,18 +115,19 @@ def test_late_rewinding_trains_what_is_left():
     subject = trainer()
     done = []
     subject = training.Trainer(subject.model, subject.examples, subject.experiment, 0, done.append)
-    measured = subject.train(NETWORK, first=4)
+    trained = subject.train(first=4)
     assert int(subject.model.optimizer.iterations) == 5
-    assert measured.iterations == 9
-    assert measured.early_stopping_iteration in (6, 9)
+    assert trained.iterations == 9
+    assert trained.progress.best.iteration in (6, 9)
+    assert sum(done) == 5
 
 
 def test_rewound_to_an_epoch_training_goes_on_with_its_batches():
     whole, parts = trainer(), trainer()
-    whole.train(NETWORK)
-    parts.train_to(4)
-    measured = parts.train(NETWORK, first=4, initial_epoch=1)
-    assert measured.early_stopping_iteration in (6, 9)
+    whole.train()
+    parts.train(last=4)
+    trained = parts.train(first=4, initial_epoch=1)
+    assert trained.progress.best.iteration in (6, 9)
     assert int(parts.model.optimizer.iterations) == 9
     for ours, theirs in zip(parts.model.get_weights(), whole.model.get_weights(), strict=True):
         np.testing.assert_allclose(ours, theirs, rtol=0, atol=1e-6)
@@ -132,9 +136,7 @@ def test_rewound_to_an_epoch_training_goes_on_with_its_batches():
 def test_progress_is_reported_in_iterations():
     subject = trainer(iterations=8)
     done = []
-    training.Trainer(subject.model, subject.examples, subject.experiment, 0, done.append).train(
-        NETWORK
-    )
+    training.Trainer(subject.model, subject.examples, subject.experiment, 0, done.append).train()
     assert done == [3, 3, 2]
 
 
@@ -147,10 +149,10 @@ def test_nothing_is_traced_again_in_a_second_training(monkeypatch):
         return compute_loss(*args, **kwargs)
 
     monkeypatch.setattr(subject.model, "compute_loss", counted)
-    subject.train(NETWORK)
+    subject.train()
     assert traces
     traces.clear()
-    subject.train(NETWORK)
+    subject.train()
     assert not traces
 
 
@@ -158,4 +160,35 @@ def test_a_training_that_diverges_says_where():
     subject = trainer()
     subject.model.set_weights([weights * np.nan for weights in subject.model.get_weights()])
     with pytest.raises(ValueError, match="validation loss is nan at iteration 3"):
-        subject.train(NETWORK)
+        subject.train()
+
+
+def test_a_training_of_no_iterations_is_measured_where_it_begins():
+    subject = trainer()
+    weights = subject.model.get_weights()
+    trained = subject.train(last=0)
+    assert all(map(np.array_equal, weights, subject.model.get_weights()))
+    assert (trained.iterations, trained.fused) == (0, "none")
+    assert [iteration for iteration, _, _ in trained.progress.curve] == [0]
+
+
+def test_a_training_that_was_saved_goes_on_to_the_same_weights_and_the_same_curve():
+    whole, parts = trainer(), trainer()
+    kept = []
+
+    def save(progress):
+        if not kept:
+            variables = [*whole.model.variables, *whole.model.optimizer.variables]
+            kept.append((progress, [np.array(variable) for variable in variables]))
+
+    expected = whole.train(save=save)
+    progress, values = kept[0]
+    assert progress.epoch == 1
+    parts.model.optimizer.build(parts.model.trainable_variables)
+    variables = [*parts.model.variables, *parts.model.optimizer.variables]
+    for variable, value in zip(variables, values, strict=True):
+        variable.assign(value)
+    resumed = parts.train(resumed=progress)
+    assert all(map(np.array_equal, parts.model.get_weights(), whole.model.get_weights()))
+    assert resumed.progress.curve == expected.progress.curve
+    assert resumed.progress.best.iteration == expected.progress.best.iteration

@@ -69,7 +69,7 @@ def test_export_a_ticket(run, tmp_path):
 def test_weights_that_violate_a_tickets_masks_are_refused_on_one_line(run, tmp_path):
     network = networks.get("digits_mlp")
     model = network.build((8, 8, 1), classes=10)
-    model.compile(network.PRESET.optimizer(1))
+    model.compile(network.PRESET.optimizer.make(1))
     model.optimizer.build(model.trainable_variables)
     model.save_weights(tmp_path / "dense.weights.h5")
     lottery = kl.Lottery(model)

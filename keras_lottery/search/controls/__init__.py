@@ -17,7 +17,7 @@ from keras_lottery.masks.lottery import Lottery
 from keras_lottery.masks.snapshot import Snapshot
 from keras_lottery.search.controls._start import Start
 
-__all__ = ["Controls", "Start", "names"]
+__all__ = ["Controls", "Start", "names", "set_up"]
 
 
 def names() -> list[str]:
@@ -57,7 +57,20 @@ class Controls:
             control = self._make()
             self._made[kind] = control, control.state.point
         control, fresh = self._made[kind]
-        set_up = getattr(importlib.import_module(f"{__name__}.{kind}"), kind)
-        # A stream of its own: the search may have the same seed, and other controls too.
-        set_up(control, fresh, start, seed_of(seed, "control", kind, start.index))
+        set_up(kind, control, fresh, start, seed)
         return control.model
+
+
+def set_up(kind: str, control: Lottery, fresh: Snapshot, start: Start, seed: int) -> None:
+    """Make the model of a `Lottery` a control of a round.
+
+    Args:
+        kind: One of `names()`.
+        control: The `Lottery` of a model of the same architecture.
+        fresh: That model's own beginning.
+        start: Where the round starts.
+        seed: Seed of the control's random choices.
+    """
+    one = getattr(importlib.import_module(f"{__name__}.{kind}"), kind)
+    # A stream of its own: the search may have the same seed, and other controls too.
+    one(control, fresh, start, seed_of(seed, "control", kind, start.index))

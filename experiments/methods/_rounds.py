@@ -1,0 +1,54 @@
+"""The pieces that methods in rounds are made of."""
+
+from collections.abc import Callable, Iterator
+
+from experiments.experiment import Experiment
+from experiments.methods import Planned
+from experiments.pieces.control import Control
+from experiments.pieces.dense import Dense
+from experiments.pieces.piece import Piece
+from experiments.pieces.pruned import Pruned
+from experiments.settings import Settings
+
+
+def dense(settings: Settings, experiment: Experiment, seed: int) -> Dense:
+    """The dense network of a seed."""
+    return Dense(settings.training, experiment.dataset.fingerprint, seed)
+
+
+def pruned(
+    settings: Settings, experiment: Experiment, parent: Piece, amount: Callable[[float], float]
+) -> Pruned:
+    """A round that prunes a piece.
+
+    Args:
+        settings: The `Settings`.
+        experiment: The `Experiment`.
+        parent: The piece.
+        amount: A function from a rate of the settings to the rate to prune at.
+
+    Raises:
+        ValueError: If the rewind point comes after the training.
+    """
+    piece = Pruned(
+        parent,
+        settings.recipe,
+        amount(settings.rate),
+        {pattern: amount(rate) for pattern, rate in settings.overrides.items()},
+        settings.rewind,
+        settings.scored_images,
+        steps=experiment.steps,
+    )
+    if piece.rewound_to >= settings.training.iterations:
+        raise ValueError(
+            f"The rewind point is iteration {piece.rewound_to:,}, and a round has only "
+            f"{settings.training.iterations:,}."
+        )
+    return piece
+
+
+def controls(settings: Settings, index: int, piece: Pruned) -> Iterator[Planned]:
+    """The controls of a round."""
+    for kind, rounds in settings.controls.items():
+        if index in rounds:
+            yield Planned(kind, index, Control(piece, kind))
