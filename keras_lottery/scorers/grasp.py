@@ -12,9 +12,9 @@ from keras_lottery.scorers import _loss
 def grasp(model: keras.Model, data: Any, rng: np.random.Generator) -> dict[str, np.ndarray]:
     """Scores weights by `weight * (Hessian @ gradient)`, sign included (equation 8).
 
-    Without a weight the squared norm of the gradient is about twice this smaller. So weights with
-    the lowest scores are pruned, without which the gradient grows. The paper divides logits by a
-    temperature, which a compiled loss does not tell; here it is 1.
+    Removing a weight lowers the squared norm of the gradient by about twice its score. So the
+    weights with the lowest scores are pruned: without them the gradient grows. The paper divides
+    logits by a temperature; a compiled loss does not say what its logits are, so here it is 1.
 
     Args:
         model: A built and compiled `keras.Model`.
@@ -24,6 +24,15 @@ def grasp(model: keras.Model, data: Any, rng: np.random.Generator) -> dict[str, 
 
     Returns:
         A dict from kernel name to scores of the kernel's shape, of either sign.
+
+    Example:
+
+    >>> layer = keras.layers.Dense(1, use_bias=False, kernel_initializer="ones", name="out")
+    >>> model = keras.Sequential([keras.Input((2,)), layer])
+    >>> model.compile(loss="mse")
+    >>> data = np.array([[1.0, 2.0]]), np.array([[1.0]])
+    >>> grasp(model, data, np.random.default_rng(0))["out/kernel"].ravel().tolist()
+    [40.0, 80.0]
     """
     weights = variables.candidates(model)
     gradients = _loss.gradients(model, weights, data)

@@ -22,6 +22,15 @@ def snip(model: keras.Model, data: Any, rng: np.random.Generator) -> dict[str, n
 
     Returns:
         A dict from kernel name to scores of the kernel's shape.
+
+    Example:
+
+    >>> layer = keras.layers.Dense(1, use_bias=False, kernel_initializer="ones", name="out")
+    >>> model = keras.Sequential([keras.Input((2,)), layer])
+    >>> model.compile(loss="mse")
+    >>> data = np.array([[1.0, 2.0]]), np.array([[1.0]])
+    >>> snip(model, data, np.random.default_rng(0))["out/kernel"].ravel().tolist()
+    [4.0, 8.0]
     """
     weights = variables.candidates(model)
     gradients = _loss.gradients(model, weights, data)

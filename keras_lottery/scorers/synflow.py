@@ -36,6 +36,13 @@ def synflow(model: keras.Model, data: None, rng: np.random.Generator) -> dict[st
     Raises:
         ValueError: If an input takes integers or has no fixed shape, the sum of all outputs does
             not depend on the weights, or the signal is out of range and the model is no chain.
+
+    Example:
+
+    >>> layer = keras.layers.Dense(1, use_bias=False, kernel_initializer="ones", name="out")
+    >>> model = keras.Sequential([keras.Input((2,)), layer])
+    >>> synflow(model, None, np.random.default_rng(0))["out/kernel"].ravel().tolist()
+    [1.0, 1.0]
     """
     kernels = variables.candidates(model)
     ours = {id(kernel) for kernel in kernels.values()}

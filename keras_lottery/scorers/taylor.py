@@ -23,6 +23,15 @@ def taylor(model: keras.Model, data: Any, rng: np.random.Generator) -> dict[str,
 
     Returns:
         A dict from kernel name to scores of the kernel's shape.
+
+    Example:
+
+    >>> layer = keras.layers.Dense(1, use_bias=False, kernel_initializer="ones", name="out")
+    >>> model = keras.Sequential([keras.Input((2,)), layer])
+    >>> model.compile(loss="mse")
+    >>> data = np.array([[1.0, 2.0]]), np.array([[1.0]])
+    >>> taylor(model, data, np.random.default_rng(0))["out/kernel"].ravel().tolist()
+    [4.0, 8.0]
     """
     weights = variables.candidates(model)
     values = [keras.ops.convert_to_numpy(weight) for weight in weights.values()]

@@ -43,6 +43,14 @@ def wanda(model: keras.Model, data: Any, rng: np.random.Generator) -> dict[str, 
 
     Raises:
         ValueError: If `data` has no samples.
+
+    Example:
+
+    >>> layer = keras.layers.Dense(1, use_bias=False, kernel_initializer="ones", name="out")
+    >>> model = keras.Sequential([keras.Input((2,)), layer])
+    >>> data = np.array([[1.0, 2.0]]), np.array([[1.0]])
+    >>> wanda(model, data, np.random.default_rng(0))["out/kernel"].ravel().tolist()
+    [1.0, 2.0]
     """
     layers = _linear_layers(model)
     names = {id(layer): name for name, layer in layers.items()}

@@ -113,8 +113,10 @@ def test_a_callback_of_ones_own_is_called_at_every_step(make, capsys):
     arguments = {"batch_size": 8, "epochs": 2, "shuffle": False}
     model, other = tiny.dense(), tiny.dense()
     history = fit(model, x, y, callbacks=make(model), verbose=2, **arguments)
-    theirs = other.fit(x, y, callbacks=[make(other)], verbose=0, **arguments)
-    tiny.assert_same(model, history, other, theirs, 1e-5)
+    # Keras' own `fit` on JAX holds the optimizer's variables, so that a callback cannot read them.
+    if make is not halving or keras.backend.backend() != "jax":
+        theirs = other.fit(x, y, callbacks=[make(other)], verbose=0, **arguments)
+        tiny.assert_same(model, history, other, theirs, 1e-5)
     kind = type(make(model)).__name__
     assert f"Each step runs by itself, as {kind} may act" in capsys.readouterr().out
 
