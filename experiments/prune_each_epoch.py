@@ -85,7 +85,7 @@ def main(argv):
     title = experiment.title(len(settings.seeds), f"{epochs} epochs")
     _, results = script.train("prune_each_epoch", console, run, title, experiment, networks)
     with script.errors_on_one_line("prune_each_epoch", ValueError, OSError):
-        report.comparison(console, run, results, title)
+        report.comparison(console, run, results, title, epochs)
 
 
 if __name__ == "__main__":

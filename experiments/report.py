@@ -30,12 +30,24 @@ def ticket(console, run, results, title, tolerance):
     console.print(f"\nFigures: {run.file('accuracy.png')}, {run.file('early_stopping.png')}")
 
 
-def comparison(console, run, results, title):
-    """Reports a comparison of methods of pruning, which have no early stopping."""
+def comparison(console, run, results, title, epochs):
+    """Reports a comparison of methods of pruning, which have no early stopping.
+
+    Args:
+        console: A `rich.console.Console`.
+        run: `results.Run`.
+        results: Its `Result` records.
+        title: The line that says what was run.
+        epochs: The number of epochs in a round.
+    """
     figures.accuracy(results, title, run.file("accuracy.png"))
     run.write_table(results)
     console.print(f"\n{title}", summary.table(results, ["test_accuracy"]), sep="\n")
-    console.print("test: accuracy at the end of the round; means over the seeds\n")
+    console.print(
+        f"test: accuracy at the end of the round; means over the seeds. In round r a network has had "
+        f"{epochs} * (r + 1) epochs in one training; with rewinding, {epochs} epochs from its start, "
+        "and those of the rounds before went into its masks.\n"
+    )
     for sentence in summary.comparison(results):
         console.print(sentence)
     console.print(f"\nFigure: {run.file('accuracy.png')}")
