@@ -49,12 +49,14 @@ class Engine:
         store: Where pieces are kept.
         listener: Who is told.
         other_versions: Whether to go on from pieces that were made with other versions.
+        kept: The number of benches, one for each seed, that are kept for later runs.
     """
 
     experiment: Experiment
     store: Store
     listener: Listener
     other_versions: bool = False
+    kept: int = 1
     _benches: dict[int, Bench] = dataclasses.field(default_factory=dict)
     _missing: set[str] = dataclasses.field(default_factory=set)
     _damaged: set[str] = dataclasses.field(default_factory=set)
@@ -71,6 +73,7 @@ class Engine:
             PieceError: If a piece was made with other versions.
             ValueError: If a training diverges.
         """
+        self.store.tidy()
         waiting = _parents_first(self._ancestors(plan), plan)
         missing = [piece for piece, _ in waiting if piece.name not in self.store]
         self._missing.update(piece.name for piece in missing)
@@ -252,9 +255,10 @@ class Engine:
         }
 
     def _bench(self, seed: int) -> Bench:
-        # One at a time: a bench holds a compiled model and the data.
+        # Few at a time: a bench holds a compiled model and the data.
         if seed not in self._benches:
-            self._benches.clear()
+            while len(self._benches) >= self.kept:
+                del self._benches[next(iter(self._benches))]
             self._benches[seed] = Bench(self.experiment, seed, self.store, self.listener.advance)
         return self._benches[seed]
 

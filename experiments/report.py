@@ -44,9 +44,9 @@ def comparison(console, run, results, title, epochs):
     run.write_table(results)
     console.print(f"\n{title}", summary.table(results, ["test_accuracy"]), sep="\n")
     console.print(
-        f"test: accuracy at the end of the round; means over the seeds. In round r a network has had "
-        f"{epochs} * (r + 1) epochs in one training; with rewinding, {epochs} epochs from its start, "
-        "and those of the rounds before went into its masks.\n"
+        "test: accuracy at the end of the round; means over the seeds. In round r a network has "
+        f"had {epochs} * (r + 1) epochs in one training; with rewinding, {epochs} epochs from its "
+        "start, and those of the rounds before went into its masks.\n"
     )
     for sentence in summary.comparison(results):
         console.print(sentence)
@@ -64,13 +64,29 @@ def export(console, run, results, store, experiment, tolerance):
         PieceError: If the piece is damaged.
         MaskError: If its trained weights are not those of its ticket.
     """
-    from keras_lottery.exporters import tflite
-
     best = _best(results, tolerance)
-    piece = store.load(best.piece)
+    ticket, model = of_piece(experiment, store, best)
+    ticket.save(run.file("best.ticket"))
+    model.save(run.file("best.keras"))
+    exported = to_tflite(model, experiment, run.file("best.tflite"))
+    console.print(
+        f"Best ticket: round {best.index} of seed {best.seed}, "
+        f"{summary.percent(best.remaining)} % of the weights.",
+    )
+    console.print(str(exported), soft_wrap=True)
+    console.print(f"Files: {', '.join(str(run.file('best' + end)) for end in _ENDINGS)}")
+
+
+def of_piece(experiment, store, result):
+    """Return the ticket of a result, and its trained model, stripped of the masks.
+
+    Raises:
+        PieceError: If the piece is damaged.
+        MaskError: If its trained weights are not those of its ticket.
+    """
+    piece = store.load(result.piece)
     ticket = piece.ticket()
-    dataset = experiment.dataset
-    model = training.make_model(experiment, best.seed)
+    model = training.make_model(experiment, result.seed)
     lottery = ticket.apply(model)
     _, arrays, numbers = piece.trained()
     trained, _ = snapshot_from(arrays, numbers["step"], model)
@@ -78,15 +94,15 @@ def export(console, run, results, store, experiment, tolerance):
     # Verifies that the trained weights are those of the ticket.
     lottery.check()
     kl.strip(model)
-    ticket.save(run.file("best.ticket"))
-    model.save(run.file("best.keras"))
-    exported = tflite.export(model, run.file("best.tflite"), samples=dataset.x_test, overwrite=True)
-    console.print(
-        f"Best ticket: round {best.index} of seed {best.seed}, "
-        f"{summary.percent(best.remaining)} % of the weights.",
-    )
-    console.print(str(exported), soft_wrap=True)
-    console.print(f"Files: {', '.join(str(run.file('best' + end)) for end in _ENDINGS)}")
+    return ticket, model
+
+
+def to_tflite(model, experiment, path, measure=False):
+    """Export a model with the test images as samples; return the exporter's `Report`."""
+    from keras_lottery.exporters import tflite
+
+    samples = experiment.dataset.x_test
+    return tflite.export(model, path, samples=samples, overwrite=True, measure=measure)
 
 
 _ENDINGS = (".ticket", ".keras", ".tflite")

@@ -182,6 +182,15 @@ class Store:
                     shutil.rmtree(leftover, ignore_errors=True)
             yield got
 
+    def tidy(self) -> None:
+        """Remove what is left beside a piece whose process was killed when it had kept it."""
+        for path in self.folder.glob(".*.lock"):
+            name = path.name[1:].removesuffix(".lock")
+            if name in self:
+                with self.lock(name) as mine:
+                    if mine:
+                        shutil.rmtree(self.checkpoint_folder(name), ignore_errors=True)
+
     def who_computes(self, name: str) -> str:
         """Say which process computes a piece."""
         return locks.owner(self.folder / f".{name}.lock")

@@ -92,3 +92,10 @@ def test_whoever_gets_the_lock_removes_what_a_killed_process_left(store):
     with store.lock(PIECE.name):
         pass
     assert not leftover.exists()
+
+
+def test_what_a_process_left_that_was_killed_after_the_last_step_is_tidied_up(store):
+    (store.folder / f".{PIECE.name}.lock").touch()
+    store.checkpoint_folder(PIECE.name).mkdir()
+    store.tidy()
+    assert [path.name for path in store.folder.iterdir()] == [PIECE.name]
