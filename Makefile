@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 RUN := $(BIN)/python -m
 
-.PHONY: help ticket test test-long test-keras test-torch test-hub test-micro test-lowest test-newest dist models arm64 test-arm64 lint format web test-web clean
+.PHONY: help ticket test test-long test-keras test-torch test-postgres test-hub test-micro test-lowest test-newest dist models arm64 test-arm64 lint format web test-web clean
 
 help:
 	@echo "make ticket      find a winning ticket on embedded data, export it, verify it, draw the figure"
@@ -12,6 +12,7 @@ help:
 	@echo "make test-long   the checks that take minutes"
 	@echo "make test-keras  Keras' own tests of callbacks, trainers and models, with kl.fit for model.fit"
 	@echo "make test-torch  the tests of the torch backend (installs torch)"
+	@echo "make test-postgres a study by several workers on a PostgreSQL of its own (Debian: postgresql)"
 	@echo "make test-hub    backbones of KerasHub, exported (an environment of its own)"
 	@echo "make test-micro  the target micro, run in TensorFlow Lite Micro (installs a pre-release)"
 	@echo "make test-lowest the tests with the lowest versions that setup.cfg allows (an environment of its own)"
@@ -39,7 +40,7 @@ $(VENV)/ticket.done: setup.cfg | $(BIN)/python
 	@touch $@
 
 $(VENV)/test.done: setup.cfg | $(BIN)/python
-	$(BIN)/pip install --quiet --editable '.[experiments,tflite,tfmot,jax,test]'
+	$(BIN)/pip install --quiet --editable '.[experiments,study,tflite,tfmot,jax,test]'
 	@touch $@
 
 ticket: $(VENV)/ticket.done
@@ -96,6 +97,10 @@ test-torch:
 	KERAS_BACKEND=torch $(VENV)-torch/bin/python -m pytest -q -m "not long" tests/backends tests/training \
 	  tests/search/test_rewire.py tests/search/test_scored.py tests/landscape
 
+test-postgres: need-initdb $(VENV)/test.done
+	$(BIN)/pip install --quiet 'psycopg[binary]'
+	$(RUN) pytest -q -m long tests/experiments/study/test_workers.py
+
 # KerasHub has one too: it brings packages for text that nothing else here needs.
 test-hub:
 	test -d $(VENV)-hub || $(PYTHON) -m venv $(VENV)-hub
@@ -115,7 +120,7 @@ test-lowest test-newest: test-%: $(VENV)/test.done
 	rm -rf $(VENV)-$*
 	$(BIN)/uv venv --quiet --python $(PYTHON) $(VENV)-$*
 	$(BIN)/uv pip install --quiet --python $(VENV)-$*/bin/python --prerelease disallow \
-	  --resolution $(if $(filter lowest,$*),lowest-direct,highest) --editable '.[experiments,tflite,jax,test]'
+	  --resolution $(if $(filter lowest,$*),lowest-direct,highest) --editable '.[experiments,study,tflite,jax,test]'
 	$(VENV)-$*/bin/python -m pytest -q -n 2 --dist loadfile -m "not long" $(VERSIONS)
 	KERAS_BACKEND=jax $(VENV)-$*/bin/python -m pytest -q -n 2 -m "not long" tests/backends
 
