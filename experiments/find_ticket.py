@@ -39,7 +39,8 @@ def main(argv):
     """Runs the search that the flags describe."""
     console = script.begin(argv)
     import keras_lottery as kl
-    from experiments import methods, report
+    from experiments import methods
+    from experiments.report import console as reports
     from experiments.results import Run
 
     with script.errors_on_one_line("find_ticket", ImportError, ValueError, OSError):
@@ -56,11 +57,11 @@ def main(argv):
     title = experiment.title(len(settings.seeds), length)
     store, results = script.train("find_ticket", console, run, title, experiment, plan)
     with script.errors_on_one_line("find_ticket", ValueError, OSError):
-        report.ticket(console, run, results, title, tolerance(experiment))
+        reports.ticket(console, run, results, title, tolerance(experiment))
     if FLAGS.export:
         errors = (kl.MaskError, ValueError, OSError, tflite.ExportError)
         with script.errors_on_one_line("find_ticket", *errors):
-            report.export(console, run, results, store, experiment, tolerance(experiment))
+            reports.export(console, run, results, store, experiment, tolerance(experiment))
 
 
 if __name__ == "__main__":

@@ -2,7 +2,7 @@
 
 from rich import progress
 
-from experiments.summary import percent
+from experiments.report.summary import percent
 
 
 class Progress:

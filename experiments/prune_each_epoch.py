@@ -65,8 +65,8 @@ def plan(settings, experiment, criteria):
 def main(argv):
     """Runs the comparison that the flags describe."""
     console = script.begin(argv)
-    from experiments import report
     from experiments.methods import every_epoch
+    from experiments.report import console as reports
     from experiments.results import Run
     from keras_lottery.core import criteria, lookup
 
@@ -85,7 +85,7 @@ def main(argv):
     title = experiment.title(len(settings.seeds), f"{epochs} epochs")
     _, results = script.train("prune_each_epoch", console, run, title, experiment, networks)
     with script.errors_on_one_line("prune_each_epoch", ValueError, OSError):
-        report.comparison(console, run, results, title, epochs)
+        reports.comparison(console, run, results, title, epochs)
 
 
 if __name__ == "__main__":

@@ -47,9 +47,10 @@ class _Counting:
 def main(argv):
     """Runs the study that the flags name."""
     console = script.begin(argv)
-    from experiments import experiment, figures, methods
+    from experiments import experiment, methods
     from experiments.pieces.store import Store
     from experiments.progress import Progress
+    from experiments.report import figures
     from experiments.results import Run
     from experiments.study import definition, storage
     from experiments.study.outcome import Outcome, results

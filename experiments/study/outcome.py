@@ -11,11 +11,11 @@ from rich.table import Table
 
 from experiments.methods import Planned
 from experiments.pieces.store import Store
+from experiments.report.summary import percent
 from experiments.results import Result, of_plan
 from experiments.study import storage
 from experiments.study.definition import Definition
 from experiments.study.worker import described
-from experiments.summary import percent
 
 
 @dataclasses.dataclass(frozen=True)

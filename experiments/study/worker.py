@@ -165,12 +165,12 @@ class Worker:
         self, engine: Engine, plan: Sequence[Planned], accuracy: float, trial: Any
     ) -> tuple[float, float, float]:
         """Accuracy, bytes and milliseconds of the first seed's network, exported and verified."""
-        from experiments import report
+        from experiments.report import console as reports
 
         networks = first_at(of_plan(self.store, plan), self.definition.remaining[-1])
-        _, model = report.of_piece(engine.experiment, self.store, networks[0])
+        _, model = reports.of_piece(engine.experiment, self.store, networks[0])
         path = self.folder / f"trial-{trial.number:03}.tflite"
-        exported = report.to_tflite(model, engine.experiment, path, measure=True)
+        exported = reports.to_tflite(model, engine.experiment, path, measure=True)
         times = [one.median for one in exported.measurements if one.median is not None]
         return accuracy, float(path.stat().st_size), 1000 * min(times)
 

@@ -4,7 +4,7 @@ import io
 import pytest
 from rich.console import Console
 
-from experiments import summary
+from experiments.report import summary
 from experiments.results import Result
 
 

@@ -1,8 +1,9 @@
 """Reports a finished run: a table, sentences, figures, and the best ticket."""
 
 import keras_lottery as kl
-from experiments import figures, summary, training
+from experiments import training
 from experiments.methods import TICKET
+from experiments.report import figures, summary
 from keras_lottery.model import assignment
 from keras_lottery.tickets.snapshot_arrays import snapshot_from
 

@@ -1,6 +1,6 @@
 import pytest
 
-from experiments import figures
+from experiments.report import figures
 from experiments.results import Result
 
 ACCURACIES = {"dense": [0.980], "ticket": [0.985, 0.981, 0.970], "reinit": [0.975, 0.960, 0.930]}

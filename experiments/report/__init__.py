@@ -1,0 +1,1 @@
+"""Reports of runs and studies: tables, sentences, figures, a page."""
