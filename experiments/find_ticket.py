@@ -51,7 +51,7 @@ def main(argv):
         experiment = flags.experiment(settings)
         plan = methods.plan(settings, experiment)
         run = Run(flags.folder("find_ticket", settings))
-        run.describe(settings, plan)
+        run.describe({"settings": settings.to_json()}, plan)
 
     length = f"{settings.training.iterations:,} iterations"
     title = experiment.title(len(settings.seeds), length)

@@ -80,7 +80,7 @@ def main(argv):
         experiment = dataclasses.replace(experiment, training=settings.training)
         networks = plan(settings, experiment, FLAGS.criteria)
         run = Run(flags.folder("prune_each_epoch", settings))
-        run.describe(settings, networks)
+        run.describe({"settings": settings.to_json()}, networks)
 
     title = experiment.title(len(settings.seeds), f"{epochs} epochs")
     _, results = script.train("prune_each_epoch", console, run, title, experiment, networks)

@@ -11,7 +11,6 @@ from typing import Any
 
 from experiments.methods import Planned
 from experiments.pieces.store import Store
-from experiments.settings import Settings
 from keras_lottery.core import atomic_file
 
 
@@ -81,15 +80,14 @@ class Run:
                 "are no pieces: its files stay as they are, and another --output is needed."
             )
 
-    def describe(self, settings: Settings, plan: Iterable[Planned]) -> None:
-        """Write down what is asked for."""
-        content = {
-            "settings": settings.to_json(),
-            "plan": [
-                [planned.variant, planned.index, planned.piece.seed, planned.piece.name]
-                for planned in plan
-            ],
-        }
+    def describe(self, asked: Mapping[str, Any], networks: Iterable[Planned | Result]) -> None:
+        """Write down what was asked for, and which pieces it is made of.
+
+        Args:
+            asked: The settings, as JSON.
+            networks: The networks of a plan, or their results.
+        """
+        content = {**asked, "plan": [_entry(network) for network in networks]}
         atomic_file.write(self.file("run.json"), (json.dumps(content, indent=1) + "\n").encode())
 
     def write_table(self, results: Iterable[Result]) -> None:
@@ -101,6 +99,37 @@ class Run:
         path = self.folder.joinpath(*parts)
         path.parent.mkdir(parents=True, exist_ok=True)
         return path
+
+
+def _entry(network: Planned | Result) -> list[Any]:
+    piece = network.piece
+    seed, name = (network.seed, piece) if isinstance(piece, str) else (piece.seed, piece.name)
+    return [network.variant, network.index, seed, name]
+
+
+def read(folder: str | os.PathLike[str], store: Store) -> tuple[dict[str, Any], list[Result]]:
+    """Read what a run or study was asked for, and the results of its networks that are there.
+
+    Args:
+        folder: Its folder, with a `run.json`.
+        store: Where its pieces are.
+
+    Raises:
+        ResultsError: If there is no `run.json`, or it is none, or none of its pieces is there.
+        PieceError: If a piece is damaged.
+    """
+    path = pathlib.Path(folder) / "run.json"
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+        plan = [(str(v), int(i), int(s), str(name)) for v, i, s, name in content["plan"]]
+    except OSError as error:
+        raise ResultsError(f"{path}: {error.strerror}. Is {folder} a run or a study?") from error
+    except (KeyError, TypeError, ValueError) as error:
+        raise ResultsError(f"{path} is not what a run wrote.") from error
+    found = {name: store.look(name) for name in {name for *_, name in plan} if name in store}
+    if not found:
+        raise ResultsError(f"{store.folder} has none of the networks of {folder}: pass --pieces.")
+    return content, [Result(*one, found[one[3]].measures) for one in plan if one[3] in found]
 
 
 def as_csv(results: Iterable[Result]) -> str:

@@ -11,13 +11,26 @@ from experiments.methods import DENSE
 
 @dataclasses.dataclass(frozen=True)
 class Point:
-    """One round of one variant: the mean over the seeds, and the band from `low` to `high`."""
+    """One round of one variant: the mean over the seeds, and the band from `low` to `high`.
+
+    Args:
+        index: The round.
+        remaining: The mean fraction of weights that is alive.
+        mean: The mean over the seeds.
+        low: The lowest of them.
+        high: The highest of them.
+        reached: False of an early-stopping iteration that is the last evaluation of a seed: the
+            minimum may come later.
+        count: The number of seeds.
+    """
 
     index: int
     remaining: float
     mean: float
     low: float
     high: float
+    reached: bool = True
+    count: int = 1
 
 
 def variants(results):
@@ -37,10 +50,7 @@ def points(results, variant, quantity):
     for result in results:
         if result.variant == variant and result.measures.get(quantity) is not None:
             rounds.setdefault(result.index, []).append(result)
-    return [
-        _point(index, members, [member.measures[quantity] for member in members])
-        for index, members in sorted(rounds.items())
-    ]
+    return [_point(index, members, quantity) for index, members in sorted(rounds.items())]
 
 
 def smallest_within(results, variant, tolerance):
@@ -73,11 +83,15 @@ def table(results, quantities):
     for quantity in quantities:
         heading, written = COLUMNS[quantity]
         [reference] = points(results, DENSE, quantity)
+
+        def cell(point, written=written):
+            return ("" if point.reached else "≥ ") + written(point.mean)
+
         for name in variants(results):
             series = points(results, name, quantity)
             left |= {point.index: percent(point.remaining) for point in series}
-            dense.append(written(reference.mean))
-            columns.append({point.index: written(point.mean) for point in series})
+            dense.append(cell(reference))
+            columns.append({point.index: cell(point) for point in series})
             rendered.add_column(
                 name.replace("_", "\n") + f"\n{heading}", justify="right", overflow="fold"
             )
@@ -168,13 +182,19 @@ def _difference(accuracy, reference):
     return f"{_exact(accuracy)} %, {abs(apart):.2f} points {'less' if apart < 0 else 'more'}"
 
 
-def _point(index, members, values):
+def _point(index, members, quantity):
+    values = [member.measures[quantity] for member in members]
+    reached = quantity != "early_stopping_iteration" or all(
+        member.measures[quantity] != member.measures.get("iterations") for member in members
+    )
     return Point(
         index,
         statistics.fmean(member.remaining for member in members),
         statistics.fmean(values),
         min(values),
         max(values),
+        reached,
+        len(values),
     )
 
 

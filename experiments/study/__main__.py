@@ -84,6 +84,7 @@ def main(argv):
         outcome = Outcome.of(defined, study)
         found = results(defined, outcome.trials, store, plan)
         run.write_table(found)
+        run.describe({"study": defined.to_json()}, found)
         console.print(f"\nStudy {defined.name}", outcome.table(), sep="\n")
         console.print("mean validation accuracy over the seeds, %, at weights remaining\n")
         for sentence in outcome.sentences():

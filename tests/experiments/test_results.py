@@ -47,10 +47,10 @@ def test_what_remains_is_what_is_not_pruned():
 
 def test_a_run_writes_down_what_was_asked_for(tmp_path):
     chosen = settings.make(rounds=2)
-    Run(tmp_path).describe(chosen, [])
+    Run(tmp_path).describe({"settings": chosen.to_json()}, [RESULT])
     written = json.loads((tmp_path / "run.json").read_text())
     assert settings.Settings.from_json(written["settings"]) == chosen
-    assert written["plan"] == []
+    assert written["plan"] == [["ticket", 7, 0, "pruned-1"]]
 
 
 def test_a_folder_of_the_first_edition_is_refused(tmp_path):

@@ -51,7 +51,7 @@ TABLE = """
 
 def test_points_are_means_with_bands():
     assert summary.points(RESULTS, "ticket", "early_stopping_iteration")[0] == summary.Point(
-        index=1, remaining=0.5, mean=4200.0, low=4000, high=4400
+        index=1, remaining=0.5, mean=4200.0, low=4000, high=4400, count=2
     )
 
 
@@ -108,3 +108,17 @@ def test_a_network_without_a_measure_is_left_out_of_it():
     assert summary.points(with_older, "ticket", "test_accuracy") == summary.points(
         RESULTS, "ticket", "test_accuracy"
     )
+
+
+def test_a_minimum_at_the_last_evaluation_is_not_yet_reached():
+    measures = {"sparsity": 0.5, "test_accuracy": 0.9, "early_stopping_iteration": 300}
+    last = Result("ticket", 1, 0, "", measures | {"iterations": 300})
+    before = Result("ticket", 1, 0, "", measures | {"iterations": 400})
+    for one, reached in ((last, False), (before, True)):
+        assert summary.points([one], "ticket", "early_stopping_iteration")[0].reached == reached
+        assert summary.points([one], "ticket", "test_accuracy")[0].reached
+    dense = Result("dense", 0, 0, "", measures | {"sparsity": 0.0})
+    output = io.StringIO()
+    table = summary.table([dense, last], ["early_stopping_iteration"])
+    Console(file=output, width=80).print(table)
+    assert "≥ 300" in output.getvalue()

@@ -1,0 +1,45 @@
+"""Writes a page of one run or study, or of several side by side.
+
+  python -m experiments.report runs/ticket
+  python -m experiments.report runs/find_ticket-mnist-lenet_300_100 runs/study-criteria
+
+The page is one HTML file that needs no network; beside it are the figures as PNG and PDF, and the
+tables as CSV. Nothing is trained.
+"""
+
+import pathlib
+
+from absl import app, flags
+
+from experiments.script import errors_on_one_line
+from keras_lottery.commands import quiet
+
+FLAGS = flags.FLAGS
+
+flags.DEFINE_string("pieces", "runs/pieces", "Folder of trained networks.")
+flags.DEFINE_string("output", None, "Folder of the page. Default: report/ in the first folder.")
+
+
+def main(argv):
+    """Writes the page of the folders that the command line names."""
+    with errors_on_one_line("report", ValueError, OSError):
+        folders = [pathlib.Path(name) for name in argv[1:]]
+        if not folders:
+            raise ValueError("Name the folders of one run or study, or of several; see --help.")
+        quiet.import_tensorflow()
+        from experiments import results
+        from experiments.pieces.store import Store
+        from experiments.report import page
+
+        store = Store(FLAGS.pieces)
+        sections = []
+        for folder in folders:
+            asked, found = results.read(folder, store)
+            del asked["plan"]
+            sections.append(page.Section(folder.name, asked, found))
+        output = pathlib.Path(FLAGS.output or folders[0] / "report")
+        print(page.write(sections, store, output))
+
+
+if __name__ == "__main__":
+    app.run(main)
