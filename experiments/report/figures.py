@@ -9,7 +9,7 @@ import textwrap
 
 import numpy as np
 from matplotlib.figure import Figure
-from matplotlib.ticker import FixedLocator, NullLocator, PercentFormatter
+from matplotlib.ticker import FixedLocator, NullFormatter, NullLocator, PercentFormatter
 
 from experiments.report import summary
 
@@ -88,8 +88,9 @@ def _draw(results, quantity, title):
     _weights_remaining(axes, sorted(remaining, reverse=True))
     axes.grid(alpha=0.3)
     axes.spines[["top", "right"]].set_visible(False)
-    # Five fit beside each other, but not the longest of each of two rows.
+    # Five fit beside each other, but not the longest of each of two rows, nor long names.
     columns = len(names) + 1 if len(names) < 5 else 4
+    columns = max(1, min(columns, 72 // max(map(len, ["dense", *names]))))
     figure.legend(loc="outside upper right", ncols=columns, frameon=False)
     return figure, axes
 
@@ -137,6 +138,7 @@ def layers(results, variant, title, path):
         axes.plot(x, y, color=colour, linestyle=line, marker=marker, markersize=4, label=name)
     axes.set_yscale("log")
     axes.set_ylabel("Weights of the kernel remaining")
+    axes.yaxis.set_minor_formatter(NullFormatter())
     axes.yaxis.set_major_formatter(PercentFormatter(xmax=1))
     _weights_remaining(axes, sorted({r.remaining for r in own}, reverse=True))
     _finish(figure, axes, len(size))

@@ -146,7 +146,8 @@ def _title(section: Section) -> str:
     return (
         f"{training['network']} on {settings['images']['name']}, {settings['method']}, "
         f"{recipe['criterion']} {recipe['scope']}, rewind {settings['rewind']}, "
-        f"{training['iterations']:,} iterations a round, {len(settings['seeds'])} seeds"
+        f"{training['iterations']:,} iterations a round, "
+        f"{len(settings['seeds'])} seed{'s' if len(settings['seeds']) > 1 else ''}"
     )
 
 
