@@ -58,6 +58,7 @@ class Bench:
             The attached `Lottery`.
         """
         if self.lottery is not None:
+            self.lottery.attach()
             self.lottery.begin_again(self.fresh, self.seed)
             if self.lottery.recipe == recipe:
                 return self.lottery
@@ -101,13 +102,24 @@ class Bench:
         previous = {names[name]: value for name, value in group(arrays, "previous").items()}
         return snapshot, previous
 
+    def trainer_of(self, network: keras.Model | None) -> training.Trainer:
+        """The trainer of a network around the model, or of the model itself if it is `None`."""
+        if network is None:
+            return self.trainer
+        own = self.trainer
+        return training.Trainer(network, own.examples, own.experiment, own.seed, own.report)
+
+    def adopt(self, ticket: kl.Ticket) -> None:
+        """Put a ticket on the model, which has no masks, in place of the last `Lottery`."""
+        self.lottery = ticket.apply(self.model)
+
     def scored(self, recipe: kl.Recipe, count: int) -> Any:
         """Return the first training images of each class, if the criterion measures with data."""
         criterion = kl.scorers.resolve(recipe.criterion)
         if not (kl.scorers.is_scorer(criterion) and kl.scorers.needs_data(criterion)):
             return None
         images, classes = self.trainer.examples.train
-        per_class = max(1, count // self.experiment.dataset.classes)
+        per_class = max(1, count // len(np.unique(classes)))
         return kl.scorers.balanced(images, classes, per_class)
 
     def kernels(self) -> dict[str, np.ndarray]:

@@ -206,20 +206,27 @@ class Engine:
             done = (resumed.epoch - beginning.initial_epoch) * self.experiment.steps
             self.listener.advance(done)
             self.listener.say(f"{piece.name} goes on from epoch {resumed.epoch}.")
-        trained = bench.trainer.train(
+        trainer = bench.trainer_of(beginning.network)
+        trained = trainer.train(
             beginning.callbacks,
             beginning.first,
             beginning.initial_epoch,
             beginning.last,
             resumed,
-            lambda progress: checkpoint.write_if_due(lambda: bench.save(progress)),
+            # A network around the bench's is trained anew if it is interrupted.
+            lambda progress: (
+                beginning.network or checkpoint.write_if_due(lambda: bench.save(progress))
+            ),
         )
+        measured = trainer.measure(trained)
+        if beginning.network is not None:
+            bench.adopt(beginning.network.ticket)
         lottery = bench.lottery
         lottery.check()
         numbers = {
             "sparsity": lottery.sparsity,
             "alive_counts": lottery.alive_counts,
-            **bench.trainer.measure(trained),
+            **measured,
             **beginning.measures,
             "moved_alive": bench.moved(bench.kernels(), lottery.masks),
             "sign_flips": lottery.sign_flips,

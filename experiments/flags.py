@@ -120,6 +120,9 @@ def define_search() -> None:
         lower_bound=1,
     )
     flags.DEFINE_string(
+        "grow", "gradient", "What grows with --method=rewire: gradient (RigL) or random (SET)."
+    )
+    flags.DEFINE_string(
         "restart_from", "rewind", f"What survivors restart from: {_functions(restart_from)}."
     )
     flags.DEFINE_string("hold_at", "zero", f"Where pruned weights are held: {_functions(hold_at)}.")

@@ -78,6 +78,7 @@ class Settings:
         rewind: Where to rewind to, as `policies.rewind_policy` reads it.
         controls: The rounds that have controls, by the control's name.
         scored_images: Training images that a scorer measures with, as many of each class.
+        grow: What grows where wires move.
         seeds: The seeds to repeat everything with.
     """
 
@@ -91,6 +92,7 @@ class Settings:
     rewind: str
     controls: Mapping[str, tuple[int, ...]]
     scored_images: int
+    grow: str
     seeds: tuple[int, ...]
 
     def to_json(self) -> dict[str, Any]:
@@ -150,6 +152,7 @@ def make(
     controls: Sequence[str] = ("reinit",),
     control_rounds: Sequence[int | str] = (),
     scored_images: int = 256,
+    grow: str = "gradient",
     seed: int = 0,
     seeds: int = 1,
 ) -> Settings:
@@ -231,9 +234,11 @@ def make(
         rewind=rewind,
         controls=policies.controls(controls, control_rounds, rounds),
         scored_images=scored_images,
+        grow=grow,
         seeds=tuple(range(seed, seed + seeds)),
     )
     kl.scorers.resolve(settings.recipe.criterion)
+    kl.scorers.resolve(grow)
     kl.rewind.check(policies.rewind_policy(rewind), settings.recipe)
     methods.get(method)
     return settings

@@ -129,7 +129,7 @@ class Trainer:
         self.examples = examples
         self.experiment = experiment
         self.seed = seed
-        self._report = report
+        self.report = report
         self._evaluators: dict[str, Callable] = {}
 
     def evaluate(self, part: str) -> tuple[float, float]:
@@ -248,7 +248,7 @@ class Evaluations(keras.callbacks.Callback):
         self._last = last
         self._save = save
         self._every = trainer.experiment.training.evaluate_every
-        self._reported = before + progress.epoch * trainer.experiment.steps
+        self.reported = before + progress.epoch * trainer.experiment.steps
         self._clock = time.perf_counter()
 
     def next_event(self, step: int) -> int:
@@ -266,8 +266,8 @@ class Evaluations(keras.callbacks.Callback):
         if iteration % self._every and iteration != self._last:
             return
         self.look(iteration)
-        self._trainer._report(iteration - self._reported)
-        self._reported = iteration
+        self._trainer.report(iteration - self.reported)
+        self.reported = iteration
         self.model.stop_training = iteration == self._last
 
     def look(self, iteration: int) -> None:

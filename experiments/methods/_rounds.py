@@ -1,12 +1,13 @@
 """The pieces that methods in rounds are made of."""
 
+import dataclasses
 from collections.abc import Callable, Iterator
 
 from experiments.experiment import Experiment
 from experiments.methods import Planned
 from experiments.pieces.control import Control
 from experiments.pieces.dense import Dense
-from experiments.pieces.piece import Piece
+from experiments.pieces.piece import Descendant, Piece
 from experiments.pieces.pruned import Pruned
 from experiments.settings import Settings
 
@@ -16,8 +17,17 @@ def dense(settings: Settings, experiment: Experiment, seed: int) -> Dense:
     return Dense(settings.training, experiment.dataset.fingerprint, seed)
 
 
+def beginning(piece: Dense) -> Dense:
+    """The same network before any training."""
+    return dataclasses.replace(piece, until=0)
+
+
 def pruned(
-    settings: Settings, experiment: Experiment, parent: Piece, amount: Callable[[float], float]
+    settings: Settings,
+    experiment: Experiment,
+    parent: Piece,
+    amount: Callable[[float], float],
+    prunings: int = 1,
 ) -> Pruned:
     """A round that prunes a piece.
 
@@ -26,6 +36,7 @@ def pruned(
         experiment: The `Experiment`.
         parent: The piece.
         amount: A function from a rate of the settings to the rate to prune at.
+        prunings: In how many prunings.
 
     Raises:
         ValueError: If the rewind point comes after the training.
@@ -37,6 +48,7 @@ def pruned(
         {pattern: amount(rate) for pattern, rate in settings.overrides.items()},
         settings.rewind,
         settings.scored_images,
+        prunings,
         steps=experiment.steps,
     )
     if piece.rewound_to >= settings.training.iterations:
@@ -47,7 +59,7 @@ def pruned(
     return piece
 
 
-def controls(settings: Settings, index: int, piece: Pruned) -> Iterator[Planned]:
+def controls(settings: Settings, index: int, piece: Descendant) -> Iterator[Planned]:
     """The controls of a round."""
     for kind, rounds in settings.controls.items():
         if index in rounds:

@@ -6,7 +6,7 @@ import dataclasses
 from typing import TYPE_CHECKING, Any
 
 from experiments.pieces.piece import Beginning, Descendant, Piece
-from experiments.pieces.pruned import Pruned, initial_epoch
+from experiments.pieces.pruned import initial_epoch
 from keras_lottery.search import controls
 
 if TYPE_CHECKING:
@@ -18,13 +18,13 @@ class Control(Descendant):
     """A control of a round of pruning.
 
     Args:
-        parent: The round.
+        parent: The round, of a kind with a `recipe`, a `rewind`, `first` and `point`.
         control: The kind of control: a file of `keras_lottery/search/controls`.
     """
 
     kind = "control"
 
-    parent: Pruned
+    parent: Descendant
     control: str
 
     @property

@@ -25,6 +25,8 @@ class Beginning:
         last: The iteration to end at.
         measures: What was measured on the way.
         callbacks: Callbacks for the training.
+        network: The model that is trained, if it is one around the bench's; its `ticket` is put on
+            that afterwards.
     """
 
     first: int
@@ -32,6 +34,7 @@ class Beginning:
     last: int
     measures: dict[str, Any] = dataclasses.field(default_factory=dict)
     callbacks: tuple = ()
+    network: Any = None
 
 
 @dataclasses.dataclass(frozen=True)

@@ -236,5 +236,44 @@ def test_every_method_plans_networks_whose_parents_come_first():
         plan = sample_plans.small(method=name)
         seen = set()
         for planned in plan.networks:
-            assert all(parent.name in seen for parent in planned.piece.parents)
+            before = [p.name for p in planned.piece.parents if getattr(p, "until", None) is None]
+            assert seen.issuperset(before)
             seen.add(planned.piece.name)
+
+
+# Those of which another one, or a longer test, has the like.
+LONG = {"biprop", "supermask", "one_shot", "every_epoch", "dense"}
+METHODS = [
+    pytest.param(name, marks=pytest.mark.long) if name in LONG else name for name in methods.names()
+]
+
+
+@pytest.mark.parametrize("name", METHODS)
+def test_every_method_ends_in_tickets_with_controls(tmp_path, name):
+    plan = sample_plans.small(method=name, rounds=1, iterations=2, scored_images=8)
+    plan.run(tmp_path)
+    store = Store(tmp_path)
+    for planned in plan.networks:
+        stored = store.load(planned.piece.name)
+        ticket = stored.ticket()
+        model = training.make_model(plan.experiment, 0)
+        assert ticket.apply(model).alive_counts == stored.measures["alive_counts"]
+        if planned.variant == "reinit":
+            ticket_of = store.look(planned.piece.parents[0].name)
+            assert ticket_of.measures["alive_counts"] == stored.measures["alive_counts"]
+
+
+@pytest.mark.parametrize("criterion", ["snip", "synflow"])
+def test_scorers_prune_at_initialisation(tmp_path, criterion):
+    plan = sample_plans.small(
+        method="at_initialisation",
+        rounds=1,
+        controls=(),
+        criterion=criterion,
+        scope="globally",
+        scored_images=8,
+    )
+    notes = plan.run(tmp_path)
+    assert notes.computed == [("dense", 0), ("ticket", 1)]
+    measured = Store(tmp_path).look(plan.names()[1]).measures
+    assert measured["sparsity"] == pytest.approx(0.2, abs=0.01)

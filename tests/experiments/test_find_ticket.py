@@ -237,7 +237,7 @@ def test_a_kernel_without_a_weight_ends_the_search_and_is_said(run, tmp_path, ca
         ("--granularity=blocks", "`granularity`='blocks': .*width"),
         ("--optimizer=sgd", "`optimizer`='sgd' needs a `learning_rate`"),
         ("--augmentation=rotate", "No augmentation 'rotate'; there are flip, shift"),
-        ("--method=luck", "No method 'luck'; there are dense, every_epoch, iterative, one_shot"),
+        ("--method=luck", "No method 'luck'; there are at_initialisation, biprop, dense"),
         ("--rewind=soon", "No rewind point 'soon'; there are start, step:500"),
         ("--rewind=epoch:3", "rewind point is iteration 3, and a round has only 2"),
         ("--controls=luck", "No control 'luck'; there are random_mask, reinit"),

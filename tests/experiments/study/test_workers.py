@@ -3,6 +3,7 @@
 import contextlib
 import os
 import pathlib
+import re
 import shutil
 import signal
 import socket
@@ -36,6 +37,9 @@ NETWORKS = 1 + 3 * (4 + 3 + 2 + 2)
 pytestmark = [
     pytest.mark.long,
     pytest.mark.filterwarnings("ignore:.*experimental"),
+    # Optuna leaves connections to the system.
+    pytest.mark.filterwarnings("ignore::ResourceWarning"),
+    pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning"),
 ]
 
 
@@ -85,8 +89,8 @@ def check(folder, texts, url=None):
     assert points == list(range(12))
     store = Store(folder / "pieces")
     assert len(store.names()) == NETWORKS
-    lines = [line for text in texts for line in text.splitlines() if line.startswith("seed ")]
-    assert len(lines) == len(set(lines)), "a network was computed twice"
+    trained = [int(re.search(r"and trained (\d+)", text)[1]) for text in texts]
+    assert sum(trained) <= NETWORKS, "a network was computed twice"
 
 
 def test_eight_workers_that_are_started_at_once(folder):

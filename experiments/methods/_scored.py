@@ -1,0 +1,28 @@
+"""The networks of methods whose masks train to a sparsity."""
+
+from collections.abc import Iterator
+
+from experiments.experiment import Experiment
+from experiments.methods import DENSE, TICKET, Planned, _rounds
+from experiments.pieces.scored import Scored
+from experiments.settings import Settings
+
+
+def sparsities(
+    way: str, settings: Settings, experiment: Experiment, seed: int
+) -> Iterator[Planned]:
+    """A network at the sparsity of each round, each trained from the beginning, and its controls.
+
+    Args:
+        way: A function of `kl.scored`.
+        settings: The `Settings`.
+        experiment: The `Experiment`.
+        seed: The seed.
+    """
+    dense = _rounds.dense(settings, experiment, seed)
+    yield Planned(DENSE, 0, dense)
+    for index in range(1, settings.rounds + 1):
+        sparsity = 1 - (1 - settings.rate) ** index
+        piece = Scored(_rounds.beginning(dense), way, settings.recipe, sparsity)
+        yield Planned(TICKET, index, piece)
+        yield from _rounds.controls(settings, index, piece)

@@ -1,0 +1,13 @@
+"""edge-popup: the subnetwork of the highest scores (Ramanujan et al. 2020)."""
+
+from collections.abc import Iterator
+
+from experiments.experiment import Experiment
+from experiments.methods import Planned
+from experiments.methods._scored import sparsities
+from experiments.settings import Settings
+
+
+def plan(settings: Settings, experiment: Experiment, seed: int) -> Iterator[Planned]:
+    """A network at the sparsity of each round, and its controls."""
+    return sparsities("edge_popup", settings, experiment, seed)

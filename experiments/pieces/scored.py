@@ -1,0 +1,86 @@
+"""`Scored`: masks that train over weights that do not."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import TYPE_CHECKING, Any
+
+import keras
+
+import keras_lottery as kl
+from experiments.pieces.dense import Dense
+from experiments.pieces.piece import Beginning, Descendant, Piece, as_json
+from keras_lottery.search import scored
+
+if TYPE_CHECKING:
+    from experiments.bench import Bench
+
+
+@dataclasses.dataclass(frozen=True)
+class Scored(Descendant):
+    """A network of `kl.scored`.
+
+    Args:
+        parent: The dense network at its beginning.
+        way: A function of `kl.scored`.
+        recipe: Which kernels, and what their weights are (`restart_from`).
+        sparsity: The sparsity, if the way takes one.
+    """
+
+    kind = "scored"
+    rewind = "start"
+    first = 0
+    point = None
+
+    parent: Dense
+    way: str
+    recipe: kl.Recipe
+    sparsity: float | None
+
+    @property
+    def definition(self) -> dict[str, Any]:
+        """The beginning's name and the settings."""
+        return {
+            "parent": self.parent.name,
+            "way": self.way,
+            "recipe": as_json(self.recipe),
+            "sparsity": self.sparsity,
+        }
+
+    @property
+    def parents(self) -> tuple[Piece, ...]:
+        """The dense network at its beginning."""
+        return (self.parent,)
+
+    @property
+    def depth(self) -> int:
+        """Its masks are made once."""
+        return 1
+
+    @property
+    def iterations(self) -> int:
+        """The number of iterations that it is trained."""
+        return self.training.iterations
+
+    def begin(self, bench: Bench) -> Beginning:
+        """Puts scores around the model."""
+        bench.begin(self.recipe).detach()
+        amount = {} if self.sparsity is None else {"sparsity": self.sparsity}
+        if self.sparsity is not None:
+            amount["scope"] = self.recipe.scope
+        network = getattr(scored, self.way)(
+            bench.model,
+            **amount,
+            restart_from=self.recipe.restart_from,
+            exclude=self.recipe.exclude,
+            seed=self.seed,
+        )
+        network.compile(
+            optimizer=self.training.optimizer.make(self.iterations),
+            loss=keras.losses.SparseCategoricalCrossentropy(from_logits=True),
+        )
+        return Beginning(0, 0, self.iterations, network=network)
+
+    def search(self) -> dict[str, Any]:
+        """As the ticket of `kl.scored` has it."""
+        return {"door": self.way, "recipe": {}, "sparsity": self.sparsity}
