@@ -168,6 +168,11 @@ def make(
     from experiments import augmentation as augmentations
     from experiments import methods, policies
 
+    if keras.distribution.distribution() is not None:
+        raise ValueError(
+            "Experiments train one network in one process, and a keras.distribution is set: take "
+            "several processes for several networks, each without one."
+        )
     network = network or network_for(dataset)
     preset = networks.get(network).PRESET
     for name, value, lowest in (

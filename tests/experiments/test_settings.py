@@ -53,3 +53,9 @@ def test_a_learning_rate_is_that_of_the_presets_optimizer():
 def test_a_wrong_value_is_one_error(given, message):
     with pytest.raises(ValueError, match=message):
         settings.make(**given)
+
+
+def test_a_distribution_is_refused_by_name(monkeypatch):
+    monkeypatch.setattr("keras.distribution.distribution", lambda: "DataParallel")
+    with pytest.raises(ValueError, match="a keras.distribution is set"):
+        settings.make()
