@@ -74,6 +74,8 @@ def printable(text: str, most: int = _MOST) -> str:
     >>> printable("kernel\\x1b[2J\\n## Proof")
     'kernel\\\\x1b[2J\\\\n## Proof'
     """
+    if len(text) <= most and text.isprintable():
+        return text
     shown = "".join(
         each if each.isprintable() else each.encode("unicode_escape").decode()
         for each in text[:most]

@@ -37,6 +37,7 @@ class Contents:
         self._file = file
         self._floats: dict[tuple[int, int], Content] = {}
         self._integers: dict[tuple[int, int], tuple[np.ndarray, np.ndarray]] = {}
+        self._counted: dict[tuple[int, int, int, int], Content] = {}
 
     def count(self, tensor: schema.TensorT) -> Content:
         """Counts what a constant stores.
@@ -49,13 +50,17 @@ class Contents:
             if key not in self._floats:
                 self._floats[key] = self._count_floats(tensor)
             return self._floats[key]
-        # Tensors of the same integers may differ in the one that stands for zero.
-        if key not in self._integers:
-            self._integers[key] = self._count_integers(tensor)
-        values, counts = self._integers[key]
-        if tensor.type in flatbuffer.PACKED:
-            counts = self._without_padding(tensor, values, counts)
-        return _content(values, counts, _zero(tensor))
+        # Tensors of the same integers may differ in the one that stands for zero, and in what fills
+        # their last byte up.
+        alike = *key, _zero(tensor), levels.size(tensor)
+        if alike not in self._counted:
+            if key not in self._integers:
+                self._integers[key] = self._count_integers(tensor)
+            values, counts = self._integers[key]
+            if tensor.type in flatbuffer.PACKED:
+                counts = self._without_padding(tensor, values, counts)
+            self._counted[alike] = _content(values, counts, _zero(tensor))
+        return self._counted[alike]
 
     def _count_floats(self, tensor: schema.TensorT) -> Content:
         values = flatbuffer.stored(self._file, tensor)

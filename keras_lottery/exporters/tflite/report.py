@@ -81,9 +81,12 @@ class Report:
 
     def as_dict(self) -> dict[str, Any]:
         """The report as plain values: every attribute, and the totals that its tables show."""
-        content = dataclasses.asdict(self)
         inspected = self.inspection
+        # `asdict` takes its time, and there may be very many weights, of plain values only.
+        without_weights = dataclasses.replace(inspected, weights=())
+        content = dataclasses.asdict(dataclasses.replace(self, inspection=without_weights))
         content["inspection"] |= {
+            "weights": tuple(dict(vars(weight)) for weight in inspected.weights),
             "sparsity": inspected.sparsity,
             "unknown": inspected.unknown,
             "entropy_bytes": inspected.entropy_bytes,

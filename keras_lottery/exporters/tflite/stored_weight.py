@@ -1,5 +1,6 @@
 """One weight as a file stores it: what it costs, and how the runtime computes with it."""
 
+import math
 from collections.abc import Collection
 from dataclasses import dataclass
 
@@ -240,8 +241,9 @@ def _dtype(tensor: schema.TensorT) -> str:
 
 
 def _entropy_bytes(alive: int, size: int, value_bits: float) -> int:
-    bits = entropy_bits(np.array([alive, size - alive])) + value_bits
-    return int(np.ceil(bits / 8))
+    parts = [count for count in (alive, size - alive) if count]
+    bits = value_bits - sum(count * math.log2(count / size) for count in parts)
+    return math.ceil(bits / 8)
 
 
 def _computed(

@@ -13,7 +13,7 @@ from ai_edge_litert import schema_py_generated as schema
 
 from keras_lottery.exporters.tflite import inspection, report
 from keras_lottery.exporters.tflite.errors import FlatbufferError
-from keras_lottery.exporters.tflite.format import edit, flatbuffer
+from keras_lottery.exporters.tflite.format import edit, flatbuffer, graph
 
 TYPES, CODES = schema.TensorType, schema.BuiltinOperator
 
@@ -108,6 +108,24 @@ def test_tensors_that_share_a_buffer_are_counted_once(model, monkeypatch, kind):
     found = inspection.read(data)
     assert len(found.weights) == 100
     assert len(calls) == 1
+
+
+def test_no_subgraph_reads_all_codes_anew(model, monkeypatch):
+    for number in range(50):
+        edit.custom_code(model, f"custom {number}")
+    empty = model.subgraphs[0]
+    model.subgraphs = [empty] * 40
+    calls = counted(monkeypatch, graph, "_name")
+    inspection.read(flatbuffer.write(model))
+    assert not calls
+
+
+def test_a_long_name_of_an_operator_is_cut_before_it_is_decoded(model):
+    connect(model, CODES.RELU, [add(model, (1,))], [0])
+    operator = model.subgraphs[0].operators[0]
+    operator.opcodeIndex = edit.custom_code(model, "\N{GREEK SMALL LETTER ALPHA}" * 10_000)
+    [name] = inspection.read(flatbuffer.write(model)).operators
+    assert name == "\N{GREEK SMALL LETTER ALPHA}" * 100 + "\N{HORIZONTAL ELLIPSIS}"
 
 
 def test_a_pad_that_reads_itself_does_not_hang(model):

@@ -6,6 +6,7 @@ are all in range, or raises `FlatbufferError`. Its time and memory are bounded b
 """
 
 import copy
+import math
 from collections.abc import Iterator
 
 import flatbuffers
@@ -14,7 +15,7 @@ import numpy as np
 from ai_edge_litert import schema_py_generated as schema
 
 from keras_lottery.exporters.tflite.errors import FlatbufferError
-from keras_lottery.exporters.tflite.format import bounds, levels
+from keras_lottery.exporters.tflite.format import levels, unpacking
 
 IDENTIFIER = b"TFL3"
 
@@ -74,13 +75,12 @@ def read(data: bytes) -> schema.ModelT:
             f"Not a TensorFlow Lite file: it has {bytes(data[4:8])!r} where {IDENTIFIER!r} belongs."
         )
     try:
-        bounds.check(data)
-        file = schema.ModelT.InitFromPackedBuf(data, 0)
+        file = unpacking.unpack(data)
         _fill(file, data)
         _check(file)
     except FlatbufferError:
         raise
-    except Exception as error:  # The generated reader trusts its input; anything can come out.
+    except Exception as error:  # The schema's own readers trust their input: anything comes out.
         raise FlatbufferError(f"Damaged: {error}") from error
     return file
 
@@ -245,15 +245,16 @@ def _check(file: schema.ModelT) -> None:
                 raise FlatbufferError(f"{levels.name(tensor)!r} is in no buffer.")
             if tensor.shape is not None and len(tensor.shape) > MOST_AXES:
                 raise FlatbufferError(f"{levels.name(tensor)!r} has {len(tensor.shape)} axes.")
-            if min(levels.shape(tensor), default=0) < 0 or levels.size(tensor) > MOST_VALUES:
-                raise FlatbufferError(f"{levels.name(tensor)!r} has shape {levels.shape(tensor)}.")
+            shape = levels.shape(tensor)
+            if min(shape, default=0) < 0 or math.prod(shape) > MOST_VALUES:
+                raise FlatbufferError(f"{levels.name(tensor)!r} has shape {shape}.")
         for operator in subgraph.operators:
             if operator.opcodeIndex >= len(file.operatorCodes):
                 raise FlatbufferError(f"An operator has no code: {operator.opcodeIndex}.")
             if operator.largeCustomOptionsOffset > 1:
                 raise FlatbufferError("Custom options behind the flatbuffer are not supported.")
-        for holder in (subgraph, *subgraph.operators):
-            for indices in (holder.inputs, holder.outputs):
-                wrong = indices[(indices < -1) | (indices >= len(subgraph.tensors))]
-                if wrong.size:
-                    raise FlatbufferError(f"An operator has no such tensor: {wrong[0]}.")
+        holders = (subgraph, *subgraph.operators)
+        indices = np.concatenate([each for h in holders for each in (h.inputs, h.outputs)])
+        wrong = indices[(indices < -1) | (indices >= len(subgraph.tensors))]
+        if wrong.size:
+            raise FlatbufferError(f"An operator has no such tensor: {wrong[0]}.")

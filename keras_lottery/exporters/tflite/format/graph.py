@@ -12,6 +12,9 @@ from keras_lottery.exporters.tflite.format import flatbuffer
 
 _NAMES = {code: name for name, code in vars(schema.BuiltinOperator).items() if name[0] != "_"}
 
+# The characters of a custom operator's name that are shown; each has up to four bytes.
+_MOST_OF_A_NAME = 100
+
 # Operators that only change how a constant is held.
 _UNWRAPPING = ("DENSIFY", "DEQUANTIZE")
 
@@ -44,16 +47,21 @@ class Graph:
         self.subgraph = subgraph
         self.producer: dict[int, schema.OperatorT] = {}
         self.consumers: dict[int, list[schema.OperatorT]] = {}
-        self._names = [_name(code) for code in file.operatorCodes]
+        self._names: dict[int, str] = {}
         for operator in subgraph.operators:
-            for index in operator.outputs[operator.outputs >= 0]:
-                self.producer[int(index)] = operator
-            for index in dict.fromkeys(operator.inputs[operator.inputs >= 0].tolist()):
-                self.consumers.setdefault(index, []).append(operator)
+            for index in operator.outputs.tolist():
+                if index >= 0:
+                    self.producer[index] = operator
+            for index in dict.fromkeys(operator.inputs.tolist()):
+                if index >= 0:
+                    self.consumers.setdefault(index, []).append(operator)
 
     def name(self, operator: schema.OperatorT) -> str:
         """The operator's name in the schema, or the one its author gave to a custom operator."""
-        return self._names[operator.opcodeIndex]
+        index = operator.opcodeIndex
+        if index not in self._names:
+            self._names[index] = _name(self.file.operatorCodes[index])
+        return self._names[index]
 
     def is_custom(self, operator: schema.OperatorT) -> bool:
         """Whether a runtime has the operator only if its app brings it."""
@@ -134,7 +142,9 @@ class Graph:
 def _name(code: schema.OperatorCodeT) -> str:
     if _builtin(code) != schema.BuiltinOperator.CUSTOM:
         return _NAMES.get(_builtin(code), f"operator {_builtin(code)}")
-    return printable((code.customCode or b"CUSTOM").decode(errors="replace"), most=100)
+    # Every subgraph asks for it anew, however long it is.
+    shown = (code.customCode or b"CUSTOM")[: 4 * _MOST_OF_A_NAME + 4]
+    return printable(shown.decode(errors="replace"), most=_MOST_OF_A_NAME)
 
 
 def _builtin(code: schema.OperatorCodeT) -> int:

@@ -15,7 +15,7 @@ from keras_lottery.exporters.tflite.errors import FlatbufferError
 
 def shape(tensor: schema.TensorT) -> tuple[int, ...]:
     """A tensor's shape as plain integers; `()` for a scalar."""
-    return () if tensor.shape is None else tuple(int(size) for size in tensor.shape)
+    return () if tensor.shape is None else tuple(np.asarray(tensor.shape).tolist())
 
 
 def size(tensor: schema.TensorT) -> int:
