@@ -122,6 +122,12 @@ def define_search() -> None:
     flags.DEFINE_string(
         "grow", "gradient", "What grows with --method=rewire: gradient (RigL) or random (SET)."
     )
+    flags.DEFINE_float(
+        "scores_learning_rate",
+        None,
+        "Learning rate of the scores where masks train. Default: the training's; for supermask, 100.",
+        lower_bound=0,
+    )
     flags.DEFINE_string(
         "restart_from", "rewind", f"What survivors restart from: {_functions(restart_from)}."
     )

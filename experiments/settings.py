@@ -79,6 +79,7 @@ class Settings:
         controls: The rounds that have controls, by the control's name.
         scored_images: Training images that a scorer measures with, as many of each class.
         grow: What grows where wires move.
+        scores_learning_rate: The learning rate of scores where masks train, if it is another.
         seeds: The seeds to repeat everything with.
     """
 
@@ -93,6 +94,7 @@ class Settings:
     controls: Mapping[str, tuple[int, ...]]
     scored_images: int
     grow: str
+    scores_learning_rate: float | None
     seeds: tuple[int, ...]
 
     def to_json(self) -> dict[str, Any]:
@@ -153,6 +155,7 @@ def make(
     control_rounds: Sequence[int | str] = (),
     scored_images: int = 256,
     grow: str = "gradient",
+    scores_learning_rate: float | None = None,
     seed: int = 0,
     seeds: int = 1,
 ) -> Settings:
@@ -240,6 +243,7 @@ def make(
         controls=policies.controls(controls, control_rounds, rounds),
         scored_images=scored_images,
         grow=grow,
+        scores_learning_rate=scores_learning_rate,
         seeds=tuple(range(seed, seed + seeds)),
     )
     kl.scorers.resolve(settings.recipe.criterion)

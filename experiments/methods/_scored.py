@@ -1,5 +1,6 @@
 """The networks of methods whose masks train to a sparsity."""
 
+import dataclasses
 from collections.abc import Iterator
 
 from experiments.experiment import Experiment
@@ -21,8 +22,11 @@ def sparsities(
     """
     dense = _rounds.dense(settings, experiment, seed)
     yield Planned(DENSE, 0, dense)
+    optimizer = settings.training.optimizer
+    if settings.scores_learning_rate is not None:
+        optimizer = dataclasses.replace(optimizer, learning_rate=settings.scores_learning_rate)
     for index in range(1, settings.rounds + 1):
         sparsity = 1 - (1 - settings.rate) ** index
-        piece = Scored(_rounds.beginning(dense), way, settings.recipe, sparsity)
+        piece = Scored(_rounds.beginning(dense), way, settings.recipe, sparsity, optimizer)
         yield Planned(TICKET, index, piece)
         yield from _rounds.controls(settings, index, piece)

@@ -8,8 +8,10 @@ from typing import TYPE_CHECKING, Any
 import keras
 
 import keras_lottery as kl
+from experiments.networks import Optimizer
 from experiments.pieces.dense import Dense
 from experiments.pieces.piece import Beginning, Descendant, Piece, as_json
+from experiments.settings import without_defaults
 from keras_lottery.search import scored
 
 if TYPE_CHECKING:
@@ -25,6 +27,7 @@ class Scored(Descendant):
         way: A function of `kl.scored`.
         recipe: Which kernels, and what their weights are (`restart_from`).
         sparsity: The sparsity, if the way takes one.
+        optimizer: What trains the scores.
     """
 
     kind = "scored"
@@ -36,6 +39,7 @@ class Scored(Descendant):
     way: str
     recipe: kl.Recipe
     sparsity: float | None
+    optimizer: Optimizer
 
     @property
     def definition(self) -> dict[str, Any]:
@@ -45,6 +49,7 @@ class Scored(Descendant):
             "way": self.way,
             "recipe": as_json(self.recipe),
             "sparsity": self.sparsity,
+            "optimizer": without_defaults(self.optimizer),
         }
 
     @property
@@ -76,7 +81,7 @@ class Scored(Descendant):
             seed=self.seed,
         )
         network.compile(
-            optimizer=self.training.optimizer.make(self.iterations),
+            optimizer=self.optimizer.make(self.iterations),
             loss=keras.losses.SparseCategoricalCrossentropy(from_logits=True),
         )
         return Beginning(0, 0, self.iterations, network=network)

@@ -57,5 +57,5 @@ def test_a_wrong_value_is_one_error(given, message):
 
 def test_a_distribution_is_refused_by_name(monkeypatch):
     monkeypatch.setattr("keras.distribution.distribution", lambda: "DataParallel")
-    with pytest.raises(ValueError, match="a keras.distribution is set"):
+    with pytest.raises(ValueError, match="distribution is set"):
         settings.make()
