@@ -125,7 +125,7 @@ def define_search() -> None:
     flags.DEFINE_float(
         "scores_learning_rate",
         None,
-        "Learning rate of the scores where masks train. Default: the training's, or 100 for supermask.",
+        "Learning rate of scores where masks train. Default: the training's, or 100 for supermask.",
         lower_bound=0,
     )
     flags.DEFINE_string(
