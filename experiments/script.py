@@ -1,6 +1,7 @@
 """The common part of the scripts that train: they begin, train, and end on one line at errors."""
 
 import contextlib
+import json
 import sys
 
 from rich.console import Console
@@ -21,6 +22,37 @@ def errors_on_one_line(name, *errors):
         yield
     except errors as error:
         sys.exit(f"{name}: {' '.join(str(error).split())}")
+
+
+def same_flags(path, module):
+    """Write a script's flags beside its results, or refuse a folder of a run with other ones.
+
+    Args:
+        path: The file with the flags.
+        module: The script's `__name__`.
+
+    Raises:
+        ValueError: If the folder's flags differ; the message names them.
+    """
+    from absl import flags
+
+    from keras_lottery.core import atomic_file
+
+    own = flags.FLAGS.get_key_flags_for_module(sys.modules[module])
+    now = {flag.name: flag.value for flag in own if flag.name not in ("output", "within")}
+    if path.exists():
+        before = json.loads(path.read_text())
+        differing = [
+            f"--{name}={before.get(name)} (now {now[name]})"
+            for name in now
+            if before.get(name) != now[name]
+        ]
+        if differing:
+            raise ValueError(
+                f"{path.parent} holds a run with other flags: {', '.join(differing)}. Repeat them "
+                "to continue it, or choose another --output."
+            )
+    atomic_file.write(path, json.dumps(now).encode())
 
 
 def train(name, console, run, title, experiment, plan):

@@ -1,0 +1,228 @@
+"""Says how sparse a model of your own can be: accuracy and bytes against sparsity, by rounds.
+
+  python -m experiments.choose --model=mine.py:make_model --data=mine.py:load --within=0.5
+
+`make_model()` returns a built `keras.Model`, compiled with metrics=["accuracy"]; `load()` returns
+`(x, y), (x_validation, y_validation)`. The model is trained, pruned and rewound in rounds; each
+round's network is exported to a verified .tflite. The folder gets choose.csv, a figure, and the
+chosen ticket and .tflite. Interrupted, the same command goes on from the last round.
+"""
+
+import csv
+import dataclasses
+import importlib.util
+import pathlib
+import sys
+
+from absl import app, flags
+
+from experiments import script
+
+FLAGS = flags.FLAGS
+
+flags.DEFINE_string("model", None, "FILE.py:FUNCTION that makes the compiled model.", required=True)
+flags.DEFINE_string("data", None, "FILE.py:FUNCTION that loads the data.", required=True)
+flags.DEFINE_float("within", 0.5, "Points of accuracy that may be lost.", lower_bound=0)
+flags.DEFINE_integer("rounds", 10, "Number of prunings.", lower_bound=1)
+flags.DEFINE_float("rate", 0.3, "Fraction of the live weights that a round prunes.", 0, 1)
+flags.DEFINE_string("criterion", "large_final", "What ranks the weights.")
+flags.DEFINE_integer("epochs", 10, "Epochs of a round.", lower_bound=1)
+flags.DEFINE_integer("batch_size", 32, "Examples in a step.", lower_bound=1)
+flags.DEFINE_integer("seed", 0, "Seed of the order of the batches.", lower_bound=0)
+flags.DEFINE_string("output", "runs/choose", "Folder of the results.")
+
+
+@dataclasses.dataclass(frozen=True)
+class Row:
+    """One round: how sparse, how right on the validation data, how many bytes."""
+
+    round: int
+    remaining: float
+    accuracy: float
+    size: int
+
+
+def function(text, argument):
+    """Return the function that `FILE.py:NAME` names.
+
+    Raises:
+        ValueError: If there is no such file or function.
+    """
+    file, _, name = text.rpartition(":")
+    path = pathlib.Path(file)
+    if not path.is_file():
+        raise ValueError(
+            f"`{argument}` is {text!r}: there is no file {file!r}; write FILE.py:NAME."
+        )
+    spec = importlib.util.spec_from_file_location(path.stem, path)
+    module = importlib.util.module_from_spec(spec)
+    sys.path.insert(0, str(path.parent))
+    try:
+        spec.loader.exec_module(module)
+    finally:
+        sys.path.pop(0)
+    found = getattr(module, name, None)
+    if not callable(found):
+        raise ValueError(f"`{argument}` is {text!r}: {file} has no function {name!r}.")
+    return found
+
+
+def accuracy_of(model, validation):
+    """The accuracy of a model on the validation data.
+
+    Raises:
+        ValueError: If the model was not compiled with that metric.
+    """
+    logs = model.evaluate(*validation, verbose=0, return_dict=True)
+    found = next((value for name, value in logs.items() if "acc" in name), None)
+    if found is None:
+        raise ValueError("`model` must be compiled with metrics=['accuracy'].")
+    return float(found)
+
+
+def search(make_model, train, validation, folder, console):
+    """Train all rounds, those of an interrupted run left out.
+
+    Returns:
+        `Row` records, and the sensitivity of each kernel: the accuracy that the dense network loses
+        if 90 % of this kernel alone is pruned.
+    """
+    import keras
+
+    import keras_lottery as kl
+    from keras_lottery.exporters import tflite
+
+    rows, sensitivity = [], {}
+    for r in kl.rounds(make_model, FLAGS.rounds, FLAGS.rate, FLAGS.criterion, seed=FLAGS.seed):
+        weights = folder / f"round-{r.index:02}.weights.h5"
+        if weights.exists():
+            r.model.load_weights(weights)
+        else:
+            kl.fit(
+                r.model,
+                *train,
+                batch_size=FLAGS.batch_size,
+                epochs=FLAGS.epochs,
+                seed=FLAGS.seed,
+                callbacks=r.callbacks,
+                verbose=0,
+            )
+            beside = weights.with_suffix(".part.h5").with_name(f"part-{r.index}.weights.h5")
+            r.model.save_weights(beside)
+            beside.replace(weights)
+        plain = make_model()
+        r.ticket.apply(plain).detach()
+        plain.set_weights(r.model.get_weights())
+        path = folder / f"round-{r.index:02}.tflite"
+        tflite.export(plain, path, samples=validation[0], overwrite=True)
+        rows.append(
+            Row(r.index, r.remaining, accuracy_of(r.model, validation), path.stat().st_size)
+        )
+        r.ticket.save(folder / f"round-{r.index:02}.ticket")
+        console.print(
+            f"round {r.index:2} {100 * r.remaining:6.2f} % left "
+            f"{100 * rows[-1].accuracy:6.2f} % right {rows[-1].size:10,} bytes"
+        )
+        if r.index == 0:
+            sensitivity = losses(plain, list(r.alive_counts), rows[0].accuracy, validation)
+        del plain
+        keras.utils.clear_session(free_memory=False)
+    return rows, sensitivity
+
+
+def losses(model, kernels, dense, validation):
+    """By kernel, the accuracy that a model loses if 90 % of this kernel alone is pruned."""
+    import keras_lottery as kl
+
+    found = {}
+    before = model.get_weights()
+    for name in kernels:
+        lottery = kl.Lottery(model, kl.Recipe(include=f"^{name}$"))
+        lottery.prune(0.9)
+        found[name] = dense - accuracy_of(model, validation)
+        lottery.detach()
+        model.set_weights(before)
+    return found
+
+
+def chosen(rows, within):
+    """The smallest file of those within so many points of the dense network.
+
+    >>> chosen([Row(0, 1.0, 0.98, 100), Row(1, 0.5, 0.978, 60), Row(2, 0.2, 0.9, 30)], 0.5).round
+    1
+    """
+    near = [row for row in rows if row.accuracy >= rows[0].accuracy - within / 100 - 1e-9]
+    return min(near, key=lambda row: row.size)
+
+
+def figure(rows, sensitivity, best, path):
+    """Draw accuracy and bytes against the weights remaining, and the kernels' sensitivity."""
+    from matplotlib.figure import Figure
+    from matplotlib.ticker import PercentFormatter
+
+    drawing = Figure(figsize=(9, 4), layout="constrained")
+    left, right = drawing.subplots(1, 2)
+    remaining = [row.remaining for row in rows]
+    left.plot(remaining, [row.accuracy for row in rows], "o-", color="#0072B2", markersize=4)
+    left.plot([best.remaining], [best.accuracy], "o", color="#D55E00", label="chosen")
+    for row in (rows[0], best):
+        left.annotate(
+            f"{row.size:,} bytes",
+            (row.remaining, row.accuracy),
+            xytext=(0, -14),
+            textcoords="offset points",
+            fontsize="small",
+        )
+    left.set_xscale("log")
+    left.invert_xaxis()
+    left.xaxis.set_major_formatter(PercentFormatter(xmax=1, decimals=0))
+    left.yaxis.set_major_formatter(PercentFormatter(xmax=1))
+    left.set_xlabel("Weights remaining")
+    left.set_ylabel("Validation accuracy")
+    left.legend(frameon=False)
+    right.barh(list(sensitivity), [100 * loss for loss in sensitivity.values()], color="#0072B2")
+    right.invert_yaxis()
+    right.set_xlabel("Points lost if 90 % of this kernel alone is pruned")
+    for axes in (left, right):
+        axes.grid(alpha=0.3)
+        axes.spines[["top", "right"]].set_visible(False)
+    drawing.savefig(path, dpi=150)
+
+
+def main(argv):
+    """Chooses a sparsity for the model that the flags name."""
+    console = script.begin(argv)
+    with script.errors_on_one_line("choose", ValueError, OSError, ImportError):
+        make_model = function(FLAGS.model, "model")
+        train, validation = function(FLAGS.data, "data")()
+        folder = pathlib.Path(FLAGS.output)
+        folder.mkdir(parents=True, exist_ok=True)
+        script.same_flags(folder / "flags.json", __name__)
+    try:
+        with script.errors_on_one_line("choose", ValueError, OSError):
+            rows, sensitivity = search(make_model, train, validation, folder, console)
+    except KeyboardInterrupt:
+        sys.exit(f"Interrupted. The same command goes on from the last round in {folder}.")
+    best = chosen(rows, FLAGS.within)
+    with open(folder / "choose.csv", "w", newline="") as file:
+        writer = csv.writer(file)
+        writer.writerow([field.name for field in dataclasses.fields(Row)])
+        writer.writerows(dataclasses.astuple(row) for row in rows)
+    figure(rows, sensitivity, best, folder / "choose.png")
+    worst = max(sensitivity, key=sensitivity.get)
+    dense = rows[0]
+    console.print(
+        f"\nKeep {100 * best.remaining:.3g} % of the weights (round {best.round}): "
+        f"{100 * best.accuracy:.2f} % right, where the dense network has "
+        f"{100 * dense.accuracy:.2f} %, and {best.size:,} bytes in place of {dense.size:,}.\n"
+        f"Most sensitive is {worst}: without 90 % of it alone the dense network loses "
+        f"{100 * sensitivity[worst]:.1f} points.\n"
+        f"One seed; a validation example weighs {100 / len(validation[0]):.2g} points.\n"
+        f"Files: {folder / f'round-{best.round:02}.ticket'}, "
+        f"{folder / f'round-{best.round:02}.tflite'}, {folder / 'choose.png'}",
+        soft_wrap=True,
+    )
+
+
+if __name__ == "__main__":
+    app.run(main)
