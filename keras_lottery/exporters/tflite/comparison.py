@@ -18,6 +18,11 @@ Expected = Sequence[tuple[str, np.ndarray]]
 # The largest error of a computation in float32, as a fraction of a value: about sixty roundings.
 _FLOAT32_ROUNDING = 2.0**-17
 
+# The same of a difference, as a fraction of the largest value of its output: four roundings. It is
+# no excuse for more than a hundredth of a channel's range.
+_FLOAT32_STEPS = 2.0**-22
+_OF_A_RANGE = 0.01
+
 # The steps of int8 by which the scores of a softmax may be off, however small they are.
 _SOFTMAX_STEPS = 2
 
@@ -149,8 +154,8 @@ def channels(results: Results, expected: Expected, tolerance: Tolerance) -> Chan
         `Channels`.
 
     Raises:
-        ExportError: Channels are off by more, or do not vary in the file. The message counts them
-            and names the cure.
+        ExportError: Channels are off by more, or do not vary in the file; or a softmax of which
+            int8 tells neither channels nor classes. The message counts them and names the cure.
     """
     largest = 0.0
     worst: list[tuple[str, int]] = []
@@ -162,12 +167,17 @@ def channels(results: Results, expected: Expected, tolerance: Tolerance) -> Chan
         error = np.max([np.abs(got - rows).max(axis=0) for got in answered], axis=0)
         ranges, floor = _ranges(rows), _FLOAT32_ROUNDING * np.abs(rows).max(axis=0)
         if _is_softmax(wanted):
-            if min(_told_apart(got, rows) for got in answered) >= USUAL_AGREEMENT:
+            agreement = min(_told_apart(got, rows) for got in answered)
+            if agreement >= USUAL_AGREEMENT:
                 continue
             steps = _SOFTMAX_STEPS * tolerance.step
             floor = np.maximum(floor, steps or tolerance.output * _scale(wanted))
+            if steps and np.ptp(rows.argmax(axis=1)) and (ranges <= floor).all():
+                raise ExportError(_blurred(name, agreement, rows))
         flat = np.min([np.ptp(got, axis=0) for got in answered], axis=0) == 0
-        allowed = np.maximum(tolerance.channel * ranges, floor)
+        # A small difference of large numbers keeps their rounding.
+        rounding = np.minimum(_FLOAT32_STEPS * _scale(wanted), _OF_A_RANGE * ranges)
+        allowed = np.max([tolerance.channel * ranges, floor, rounding], axis=0)
         halved = error >= np.maximum(ranges / 2, floor)
         lost = (error >= allowed) | (flat & halved & (np.ptp(rows, axis=0) > floor))
         lost &= ranges > floor
@@ -242,6 +252,16 @@ def _lost(
         f"{error[largest]:.2g} where it varies by {ranges[largest]:.2g} in Keras, beside values "
         f"from {low:.3g} to {high:.3g} in the same output. {apart}, or store weights in a higher "
         "precision, as target='size' with precision='float16' does."
+    )
+
+
+def _blurred(name: str, agreement: float, rows: np.ndarray) -> str:
+    """Says that the scores of a softmax are too much alike for int8."""
+    return (
+        f"The output {name!r} loses its classes: {1 - agreement:.0%} of the compared ones are others "
+        f"than in Keras, whose scores of {rows.shape[1]} classes differ by less than two steps of "
+        f"int8 between the samples; the largest is {rows.max():.2g}. Let the model end before its "
+        "softmax."
     )
 
 

@@ -155,6 +155,16 @@ def test_a_softmax_that_always_answers_alike_in_the_file_is_not():
         judged(got, wanted)
 
 
+def test_a_softmax_of_which_int8_tells_neither_channels_nor_classes_is_not():
+    """A thousand classes score up to one step, and every sample another class highest."""
+    wanted = np.full((40, 1000), 0.001)
+    wanted[np.arange(40), 10 + np.arange(40)] += 0.002
+    wanted /= wanted.sum(axis=1, keepdims=True)
+    with pytest.raises(tflite.ExportError, match="'y' loses its classes: 100% of the compared"):
+        judged(np.zeros_like(wanted), wanted)
+    judged(np.round(wanted * 512) / 512, wanted)
+
+
 def test_two_steps_of_int8_are_no_error_of_a_softmax():
     """Of a hundred classes each scores one to three steps."""
     wanted = np.full((8, 100), 0.01)
@@ -163,6 +173,14 @@ def test_two_steps_of_int8_are_no_error_of_a_softmax():
         comparison.errors({"XNNPACK": [got]}, [("y", wanted)], 0.25)
     found = comparison.errors({"XNNPACK": [got]}, [("y", wanted)], 0.25, step=1 / 256)
     assert found["XNNPACK"] == pytest.approx(0.77, abs=0.01)
+
+
+def test_rounding_of_large_numbers_is_no_error_of_their_small_difference():
+    """As where a ReLU cuts a sum of large terms off just above zero."""
+    wanted = np.stack([np.linspace(-5e-4, 5e-4, 30), np.linspace(0, 4e-8, 30)], axis=1)
+    assert judged(wanted + np.array([0, 4e-11]), wanted, FLOATS).worst == ()
+    with pytest.raises(tflite.ExportError, match=r"loses 1 of 2 channels \(1\)"):
+        judged(wanted + np.array([0, 4e-10]), wanted, FLOATS)
 
 
 def test_rounding_of_float32_is_no_error_of_a_channel():

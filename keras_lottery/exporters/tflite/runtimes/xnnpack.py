@@ -195,5 +195,7 @@ def _storage_failures(graph: Graph, zeros: float) -> Iterator[str]:
 
 
 def _name(graph: Graph, index: int) -> str:
-    # The converter joins the names of what it merged into one operator.
-    return repr(printable(levels.name(graph.tensor(index)).split(";")[0], most=200))
+    # The converter joins the names of what it merged into one operator. Our files name no tensors
+    # but weights, inputs and outputs.
+    name = levels.name(graph.tensor(index)).split(";")[0]
+    return repr(printable(name, most=200)) if name else f"tensor {index}"

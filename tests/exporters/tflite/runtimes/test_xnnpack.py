@@ -47,6 +47,14 @@ def test_a_network_that_meets_every_condition(model):
     assert [w.computed for w in found].count(stored_weight.SPARSE_WITHOUT_AVX) == 1
 
 
+def test_an_operator_without_a_name_is_told_by_its_number(model):
+    number = int(stem(model).outputs[0])
+    stem(model).builtinOptions.dilationHFactor = 2
+    model.subgraphs[0].tensors[number].name = b""
+    [failure] = xnnpack.sparse_path(model).structure
+    assert failure == f"tensor {number}: a dilated convolution"
+
+
 def test_a_network_without_1x1_convolutions_has_nothing_to_gain():
     file = flatbuffer.read(sample_files.stock_file("float32"))
     assert xnnpack.sparse_path(file) is None
