@@ -258,10 +258,10 @@ def _lost(
 def _blurred(name: str, agreement: float, rows: np.ndarray) -> str:
     """Says that the scores of a softmax are too much alike for int8."""
     return (
-        f"The output {name!r} loses its classes: {1 - agreement:.0%} of the compared ones are others "
-        f"than in Keras, whose scores of {rows.shape[1]} classes differ by less than two steps of "
-        f"int8 between the samples; the largest is {rows.max():.2g}. Let the model end before its "
-        "softmax."
+        f"The output {name!r} loses its classes: {1 - agreement:.0%} of the compared ones are "
+        f"others than in Keras, whose scores of {rows.shape[1]} classes differ by less than two "
+        f"steps of int8 between the samples; the largest is {rows.max():.2g}. Let the model end "
+        "before its softmax."
     )
 
 
