@@ -6,8 +6,9 @@ from typing import Any
 import keras
 import numpy as np
 
-# More examples than any proof needs: a source that gives more counts as endless.
+# More examples than any proof needs, and more bytes: a source that gives more counts as endless.
 _MOST_EXAMPLES = 1_000_000
+_MOST_BYTES = 4 * 2**30
 
 
 def gathered(samples: Any) -> Any:
@@ -27,13 +28,14 @@ def gathered(samples: Any) -> Any:
     batches = _batches(samples)
     if batches is None:
         return samples
-    parts, count = [], 0
+    parts, count, size = [], 0, 0
     for batch in batches:
         inputs = batch[0] if isinstance(batch, tuple) and batch else batch
         arrays = keras.tree.map_structure(_array, inputs)
         parts.append(arrays)
         count += len(keras.tree.flatten(arrays)[0])
-        if count > _MOST_EXAMPLES:
+        size += sum(array.nbytes for array in keras.tree.flatten(arrays))
+        if count > _MOST_EXAMPLES or size > _MOST_BYTES:
             raise _endless()
     if not parts:
         raise ValueError("`samples` has no batch; it needs one example or more.")
@@ -73,5 +75,6 @@ def _array(part: Any) -> np.ndarray:
 
 def _endless() -> ValueError:
     return ValueError(
-        "`samples` has no end: give a part of it, for example 100 batches with dataset.take(100)."
+        "`samples` has no end, or more than a memory holds: give a part of it, for example 100 "
+        "batches with dataset.take(100) or itertools.islice(generator, 100)."
     )

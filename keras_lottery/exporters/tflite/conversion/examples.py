@@ -40,7 +40,11 @@ def check(declared: Any, samples: Any) -> None:
         for s, g in zip(shapes, given, strict=True)
     )
     if not fits:
-        raise ValueError(f"`samples` has examples of the shapes {given}; the model takes {shapes}.")
+        alone = [shape[1:] for shape in shapes] == given
+        cure = " Batch it first: dataset.batch(32)." if alone else ""
+        raise ValueError(
+            f"`samples` has examples of the shapes {given}; the model takes {shapes}.{cure}"
+        )
 
 
 def spread(samples: Any, count: int) -> Any:

@@ -1,5 +1,7 @@
 """Samples stand for all that were given: batches are gathered, and a few are spread over all."""
 
+import itertools
+
 import keras
 import numpy as np
 import pytest
@@ -63,10 +65,24 @@ def test_batches_without_an_end_are_refused():
     import tensorflow as tf
 
     endless = tf.data.Dataset.from_tensor_slices(X).batch(8).repeat()
-    with pytest.raises(ValueError, match=r"`samples` has no end: .* dataset\.take\(100\)"):
+    with pytest.raises(ValueError, match=r"`samples` has no end, .* dataset\.take\(100\)"):
         batches.gathered(endless)
     with pytest.raises(ValueError, match="`samples` has no end"):
         batches.gathered(np.zeros((100_000, 1)) for _ in iter(int, 1))
+
+
+def test_batches_that_fill_the_memory_are_refused(monkeypatch):
+    monkeypatch.setattr(batches, "_MOST_BYTES", 1000)
+    with pytest.raises(
+        ValueError, match=r"more than a memory holds: .* itertools\.islice\(generator, 100\)"
+    ):
+        batches.gathered(itertools.repeat(X))
+
+
+def test_a_dataset_without_batches_names_the_cure(model, tmp_path):
+    alone = as_dataset().unbatch()
+    with pytest.raises(ValueError, match=r"Batch it first: dataset\.batch\(32\)\."):
+        tflite.export(model, tmp_path / "m.tflite", samples=alone)
 
 
 @pytest.mark.parametrize(
