@@ -37,9 +37,6 @@ _AT_EVERY_RUN = (
     "for int8. For a runtime without XNNPACK export with precision='float32'."
 )
 
-_UNPACKED = (stored_weight.UNPACKED, stored_weight.SPARSE_WITHOUT_AVX)
-_DEQUANTIZED = ("float16", "int8")
-
 
 def sentences(inspected: Inspection) -> list[str]:
     """What to expect of the runtimes: a paragraph for each way in which they compute weights."""
@@ -48,9 +45,9 @@ def sentences(inspected: Inspection) -> list[str]:
         found = [w for w in inspected.weights if w.computed == computed]
         if found:
             told.append(f"{len(found)} of {len(inspected.weights)} weights: {expected}")
-    anew = [w for w in inspected.weights if w.computed in _UNPACKED and w.dtype in _DEQUANTIZED]
-    if anew and {"DENSIFY", "DEQUANTIZE"} <= set(inspected.operators):
-        told.append(_AT_EVERY_RUN.format(count=len(anew), all=len(inspected.weights)))
+    anew = sum(w.dequantized for w in inspected.weights)
+    if anew:
+        told.append(_AT_EVERY_RUN.format(count=anew, all=len(inspected.weights)))
     ways = {w.computed for w in inspected.weights}
     if "DENSIFY" in inspected.operators:
         told.append("Not for TensorFlow Lite Micro: it lacks DENSIFY, and does not load this.")

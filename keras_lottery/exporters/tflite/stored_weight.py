@@ -87,6 +87,7 @@ class StoredWeight:
         computed: How the operator does: one of this module's `DENSE` and so on.
         memory: Bytes of RAM that it takes in the default runtime: stored, unpacked, and packed once
             more by XNNPACK.
+        dequantized: Whether the file unpacks it and then dequantizes it, for a layer in float.
     """
 
     name: str
@@ -101,6 +102,7 @@ class StoredWeight:
     operator: str
     computed: str
     memory: int
+    dequantized: bool = False
 
     @property
     def stored_bytes(self) -> int:
@@ -150,6 +152,7 @@ def read(
         operator="" if use is None else graph.name(use.operator),
         computed=_computed(graph, tensor, use, sparse_in_xnnpack),
         memory=_memory(graph, index, use),
+        dequantized=use is not None and use.through == ("DENSIFY", "DEQUANTIZE"),
     )
 
 

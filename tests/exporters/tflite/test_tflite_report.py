@@ -138,6 +138,15 @@ def test_measurements_are_shown_or_how_to_get_them(found):
     assert json.loads(measured.to_json())["measurements"][0]["median"] == 2e-6
 
 
+def test_a_file_in_full_int8_dequantizes_no_weight(tmp_path):
+    """Its only DEQUANTIZE is that of its output."""
+    x = np.random.default_rng(0).random((32, 128), np.float32)
+    model = sample_files.dense_network(inputs=128, hidden=128, sparsity=0.9)
+    found = tflite.export(model, tmp_path / "m.tflite", target="int8", samples=x).inspection
+    assert {"DENSIFY", "DEQUANTIZE"} <= set(found.operators)
+    assert not any("at every run" in each for each in expectations.sentences(found))
+
+
 @pytest.mark.parametrize(("precision", "anew"), [("float32", 0), ("float16", 1), ("int8", 1)])
 def test_slow_runtimes_are_named(precision, anew, tmp_path):
     """The built-in kernels dequantize what DENSIFY has unpacked at every run."""
