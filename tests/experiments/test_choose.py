@@ -54,11 +54,11 @@ def rows(tmp_path):
 def test_a_models_own_sparsity_is_chosen_and_an_interrupted_run_goes_on(
     choose_for, tmp_path, capsys
 ):
-    arguments = ("--rounds=2", "--rate=0.5", "--epochs=3", "--within=2")
+    arguments = ("--rounds=1", "--rate=0.5", "--epochs=3", "--within=2")
     choose_for(*arguments)
     found = rows(tmp_path)
-    assert [row["round"] for row in found] == ["0", "1", "2"]
-    assert [float(row["remaining"]) for row in found] == [1.0, 0.5, 0.25]
+    assert [row["round"] for row in found] == ["0", "1"]
+    assert [float(row["remaining"]) for row in found] == [1.0, 0.5]
     assert float(found[0]["accuracy"]) > 0.85
     assert all(
         int(row["size"]) == (tmp_path / "out" / f"round-0{i}.tflite").stat().st_size
@@ -68,7 +68,7 @@ def test_a_models_own_sparsity_is_chosen_and_an_interrupted_run_goes_on(
     output = capsys.readouterr().out
     assert "Keep " in output
     assert "Most sensitive is " in output
-    (tmp_path / "out" / "round-02.weights.h5").unlink()
+    (tmp_path / "out" / "round-01.weights.h5").unlink()
     choose_for(*arguments)
     assert rows(tmp_path) == found
     with pytest.raises(SystemExit, match=r"other flags: --rate=0.5 \(now 0.4\)"):

@@ -75,7 +75,7 @@ def test_the_curve_has_every_evaluation(plan, computed):
     assert [line.split(",")[0] for line in lines[1:]] == ["3"]
 
 
-@pytest.mark.parametrize("file", ["measures.json", "trained", "ticket", "piece.json"])
+@pytest.mark.parametrize("file", ["measures.json", "trained"])
 def test_a_damaged_parent_is_set_aside_and_computed_again(plan, computed, store, file):
     _, first, last, control = plan.names()
     for name in (last, control):
@@ -147,7 +147,9 @@ def test_what_another_process_computes_is_left_to_it(plan, computed, tmp_path):
     assert notes.done == notes.missing
 
 
-@pytest.mark.parametrize("method", ["iterative", "every_epoch"])
+@pytest.mark.parametrize(
+    "method", [pytest.param("iterative", marks=pytest.mark.long), "every_epoch"]
+)
 def test_a_long_piece_goes_on_from_its_checkpoint(tmp_path, monkeypatch, method):
     plan = sample_plans.small(
         method=method, iterations=6, rounds=1, controls=(), criterion="movement"
@@ -176,6 +178,7 @@ def test_a_long_piece_goes_on_from_its_checkpoint(tmp_path, monkeypatch, method)
     assert {path.name for path in (tmp_path / "parts").iterdir()} == set(plan.names())
 
 
+@pytest.mark.long
 def test_a_half_written_checkpoint_is_passed_over(tmp_path, monkeypatch):
     monkeypatch.setattr(engine, "CHECKPOINT_EVERY", 0.0)
     plan = sample_plans.small(rounds=1, controls=(), iterations=6)
@@ -242,7 +245,7 @@ def test_every_method_plans_networks_whose_parents_come_first():
 
 
 # Those of which another one, or a longer test, has the like.
-LONG = {"biprop", "supermask", "one_shot", "every_epoch", "dense"}
+LONG = {"biprop", "edge_popup", "one_shot", "every_epoch", "dense"}
 METHODS = [
     pytest.param(name, marks=pytest.mark.long) if name in LONG else name for name in methods.names()
 ]

@@ -143,7 +143,9 @@ def test_one_shot_prunes_the_dense_network_to_every_rounds_sparsity(run, tmp_pat
         assert all(np.array_equal(dense.values[name], ticket.values[name]) for name in dense.values)
 
 
-@pytest.mark.parametrize(("rewind", "trainings"), [("start", 3), ("step:1", 2)])
+@pytest.mark.parametrize(
+    ("rewind", "trainings"), [pytest.param("start", 3, marks=pytest.mark.long), ("step:1", 2)]
+)
 def test_an_interrupted_run_goes_on_as_if_nothing_had_happened(
     run, tmp_path, monkeypatch, rewind, trainings
 ):

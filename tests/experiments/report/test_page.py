@@ -72,6 +72,7 @@ def test_a_page_of_one_run_needs_nothing_else(report, tmp_path):
     assert all(line.endswith("≥ 3") for line in table[1:])
 
 
+@pytest.mark.long
 def test_runs_stand_side_by_side(report, tmp_path):
     text = " ".join(Reader(report("a<b", "one")).texts)
     assert "Side by side" in text

@@ -66,10 +66,10 @@ def test_all_points_are_tried_once_and_share_the_dense_network(study, tmp_path, 
     assert "trained 0" in capsys.readouterr().out
 
 
-def test_another_definition_of_the_same_name_is_refused(study):
-    study(TEXT)
-    with pytest.raises(SystemExit, match=r"study 'tiny' with another definition: grid: .*0.3"):
-        study(TEXT.replace("0.4", "0.3"))
+def test_another_definition_of_the_same_name_is_refused(tmp_path):
+    trials(tmp_path)
+    with pytest.raises(ValueError, match=r"study 'tiny' with another definition: grid: .*0\.3"):
+        trials(tmp_path, TEXT.replace("0.4", "0.3"))
 
 
 def test_a_database_that_cannot_be_reached_is_one_line(study):
@@ -95,6 +95,7 @@ def test_rounds_that_do_not_come_down_so_far_are_said(study):
         study(TEXT.replace("[0.8, 0.5]", "[0.05]"))
 
 
+@pytest.mark.long
 def test_ranges_are_drawn(study, tmp_path):
     text = TEXT.split("[grid]")[0] + "[ranges]\nrate = {low = 0.3, high = 0.5}\n"
     text = "trials = 3\n" + text.replace("rounds = 4", "rounds = 3")
@@ -104,6 +105,7 @@ def test_ranges_are_drawn(study, tmp_path):
     assert all(0.3 <= rate <= 0.5 for rate in rates)
 
 
+@pytest.mark.long
 def test_halving_ends_trials_early_and_says_what_it_might_have_missed(study, tmp_path, capsys):
     text = TEXT.replace("rate = [0.2, 0.4]", "rate = [0.2, 0.3, 0.4, 0.5]")
     study("halving = true\n" + text)

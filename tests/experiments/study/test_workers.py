@@ -101,18 +101,18 @@ def test_eight_workers_that_are_started_at_once(folder):
 
 
 def killed_and_stopped(folder, *arguments, url=None):
-    """Three workers; one is killed while it holds the last trial, one stopped past its grace."""
+    """Three workers; one is stopped past its grace, one killed while the last trials are run."""
     workers = [start(folder, *arguments, GRACE="8") for _ in range(3)]
     stopped, killed, other = workers
     while sum(t.state.name == "RUNNING" for t in _trials(folder, url)) < 1:
         time.sleep(0.2)
     stopped.send_signal(signal.SIGSTOP)
+    time.sleep(12)  # past its grace; a piece that it holds is waited for
+    stopped.send_signal(signal.SIGCONT)
     while sum(t.state.name == "WAITING" for t in _trials(folder, url)):
         time.sleep(0.2)
     killed.kill()
     killed.communicate()
-    time.sleep(10)
-    stopped.send_signal(signal.SIGCONT)
     return outputs([stopped, other])
 
 
