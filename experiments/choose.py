@@ -4,8 +4,9 @@
 
 `make_model()` returns a built `keras.Model`, compiled with metrics=["accuracy"]; `load()` returns
 `(x, y), (x_validation, y_validation)`. The model is trained, pruned and rewound in rounds; each
-round's network is exported to a verified .tflite. The folder gets choose.csv, a figure, and the
-chosen ticket and .tflite. Interrupted, the same command goes on from the last round.
+round's network is exported to a verified .tflite. Without other flags: 15 rounds at a rate of 0.3,
+10 epochs each in batches of 32. The folder gets choose.csv, a figure, and the chosen ticket and
+.tflite. Interrupted, the same command goes on from the last round.
 """
 
 import csv
@@ -16,20 +17,18 @@ import sys
 
 from absl import app, flags
 
+import experiments.search_flags  # noqa: F401 (it defines those that are declared here)
 from experiments import script
 
 FLAGS = flags.FLAGS
 
-flags.DEFINE_string("model", None, "FILE.py:FUNCTION that makes the compiled model.", required=True)
-flags.DEFINE_string("data", None, "FILE.py:FUNCTION that loads the data.", required=True)
-flags.DEFINE_float("within", 0.5, "Points of accuracy that may be lost.", lower_bound=0)
-flags.DEFINE_integer("rounds", 10, "Number of prunings.", lower_bound=1)
-flags.DEFINE_float("rate", 0.3, "Fraction of the live weights that a round prunes.", 0, 1)
-flags.DEFINE_string("criterion", "large_final", "What ranks the weights.")
-flags.DEFINE_integer("epochs", 10, "Epochs of a round.", lower_bound=1)
-flags.DEFINE_integer("batch_size", 32, "Examples in a step.", lower_bound=1)
-flags.DEFINE_integer("seed", 0, "Seed of the order of the batches.", lower_bound=0)
-flags.DEFINE_string("output", "runs/choose", "Folder of the results.")
+flags.DEFINE_string("model", None, "FILE.py:FUNCTION that makes the compiled model.")
+flags.DEFINE_string("data", None, "FILE.py:FUNCTION that loads the data.")
+for name in ("within", "rounds", "rate", "criterion", "epochs", "batch_size", "seed", "output"):
+    flags.declare_key_flag(name)
+
+# Where a flag is not given.
+WITHIN, RATE, EPOCHS, BATCH_SIZE, OUTPUT = 0.5, 0.3, 10, 32, "runs/choose"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -48,6 +47,8 @@ def function(text, argument):
     Raises:
         ValueError: If there is no such file or function.
     """
+    if text is None:
+        raise ValueError(f"Give --{argument}=FILE.py:FUNCTION.")
     file, _, name = text.rpartition(":")
     path = pathlib.Path(file)
     if not path.is_file():
@@ -93,7 +94,9 @@ def search(make_model, train, validation, folder, console):
     from keras_lottery.exporters import tflite
 
     rows, sensitivity = [], {}
-    for r in kl.rounds(make_model, FLAGS.rounds, FLAGS.rate, FLAGS.criterion, seed=FLAGS.seed):
+    for r in kl.rounds(
+        make_model, FLAGS.rounds, FLAGS.rate or RATE, FLAGS.criterion, seed=FLAGS.seed
+    ):
         weights = folder / f"round-{r.index:02}.weights.h5"
         if weights.exists():
             r.model.load_weights(weights)
@@ -101,8 +104,8 @@ def search(make_model, train, validation, folder, console):
             kl.fit(
                 r.model,
                 *train,
-                batch_size=FLAGS.batch_size,
-                epochs=FLAGS.epochs,
+                batch_size=FLAGS.batch_size or BATCH_SIZE,
+                epochs=FLAGS.epochs or EPOCHS,
                 seed=FLAGS.seed,
                 callbacks=r.callbacks,
                 verbose=0,
@@ -195,7 +198,7 @@ def main(argv):
     with script.errors_on_one_line("choose", ValueError, OSError, ImportError):
         make_model = function(FLAGS.model, "model")
         train, validation = function(FLAGS.data, "data")()
-        folder = pathlib.Path(FLAGS.output)
+        folder = pathlib.Path(FLAGS.output or OUTPUT)
         folder.mkdir(parents=True, exist_ok=True)
         script.same_flags(folder / "flags.json", __name__)
     try:
@@ -203,7 +206,7 @@ def main(argv):
             rows, sensitivity = search(make_model, train, validation, folder, console)
     except KeyboardInterrupt:
         sys.exit(f"Interrupted. The same command goes on from the last round in {folder}.")
-    best = chosen(rows, FLAGS.within)
+    best = chosen(rows, WITHIN if FLAGS.within is None else FLAGS.within)
     with open(folder / "choose.csv", "w", newline="") as file:
         writer = csv.writer(file)
         writer.writerow([field.name for field in dataclasses.fields(Row)])

@@ -9,22 +9,17 @@ goes on, and more --rounds or --seeds train only what is new. The report goes to
 results.csv (a line for every network) and two figures.
 """
 
+import dataclasses
+
 from absl import app
 from absl import flags as absl_flags
 
-from experiments import flags, script
+from experiments import flags, script, search_flags
 
 FLAGS = absl_flags.FLAGS
 
 absl_flags.adopt_module_key_flags(flags)
-flags.define_search()
-absl_flags.DEFINE_float(
-    "within",
-    None,
-    "Points of accuracy below the dense network that count as none. Default: 0.3, or what one "
-    "validation image weighs if that is more.",
-    lower_bound=0,
-)
+absl_flags.adopt_module_key_flags(search_flags)
 absl_flags.DEFINE_bool("export", False, "Export the best ticket, trained, to TFLite and verify it.")
 
 
@@ -40,6 +35,7 @@ def main(argv):
     console = script.begin(argv)
     import keras_lottery as kl
     from experiments import methods
+    from experiments.methods import every_epoch
     from experiments.report import console as reports
     from experiments.results import Run
 
@@ -49,6 +45,9 @@ def main(argv):
             from keras_lottery.exporters import tflite
         settings = flags.settings()
         experiment = flags.experiment(settings)
+        if FLAGS.epochs:
+            settings = every_epoch.in_epochs(settings, experiment, FLAGS.epochs)
+            experiment = dataclasses.replace(experiment, training=settings.training)
         plan = methods.plan(settings, experiment)
         run = Run(flags.folder("find_ticket", settings))
         run.describe({"settings": settings.to_json()}, plan)

@@ -8,21 +8,22 @@ import pathlib
 
 from absl import flags
 
-from keras_lottery.core import criteria, granularity, hold_at, lookup, restart_from, scopes
+from keras_lottery.core import granularity, lookup, scopes
 
 FLAGS = flags.FLAGS
 
-_HERE = pathlib.Path(__file__).parent
-_LIBRARY = pathlib.Path(lookup.__file__).parents[1]
+HERE = pathlib.Path(__file__).parent
+LIBRARY = pathlib.Path(lookup.__file__).parents[1]
 
 
-def _files(folder: pathlib.Path) -> str:
+def files(folder: pathlib.Path) -> str:
     """The names of the files of a folder that is a registry."""
     names = (path.stem for path in folder.glob("*.py"))
     return ", ".join(sorted(name for name in names if not name.startswith("_")))
 
 
-def _functions(module) -> str:
+def functions(module) -> str:
+    """The names of the functions of a module that is a registry."""
     return ", ".join(name for name in lookup.names(module) if not name.startswith("as_"))
 
 
@@ -45,7 +46,7 @@ flags.DEFINE_integer(
 flags.DEFINE_string(
     "network",
     None,
-    f"Network to train: {_files(_HERE / 'networks')}. Its preset holds the paper's optimizer, "
+    f"Network to train: {files(HERE / 'networks')}. Its preset holds the paper's optimizer, "
     "batch size, iterations and rates. Default: digits_mlp for digits, else lenet_300_100.",
 )
 flags.DEFINE_string(
@@ -67,12 +68,12 @@ flags.DEFINE_float(
     upper_bound=1,
 )
 flags.DEFINE_string(
-    "scope", None, f"Scope of the rate: {_functions(scopes)}. Default: the preset's."
+    "scope", None, f"Scope of the rate: {functions(scopes)}. Default: the preset's."
 )
 flags.DEFINE_string(
     "granularity",
     "weights",
-    f"What is pruned as one: {_functions(granularity)}; with numbers as in blocks:4 or n_of_m:2,4.",
+    f"What is pruned as one: {functions(granularity)}; with numbers as in blocks:4 or n_of_m:2,4.",
 )
 flags.DEFINE_integer("seed", 0, "First seed, for initial weights, split and order of the batches.")
 flags.DEFINE_integer("seeds", 1, "Number of seeds to repeat everything with.", lower_bound=1)
@@ -81,6 +82,9 @@ flags.DEFINE_float(
 )
 flags.DEFINE_integer(
     "iterations", None, "Training steps of a round, instead of the preset's.", lower_bound=1
+)
+flags.DEFINE_integer(
+    "epochs", None, "Epochs of a round, in place of its training steps.", lower_bound=1
 )
 flags.DEFINE_integer("batch_size", None, "Images in a step. Default: the preset's.", lower_bound=1)
 flags.DEFINE_enum(
@@ -102,51 +106,6 @@ flags.DEFINE_bool(
     "Go on from networks that were trained with other versions of Keras and so on, or on another "
     "processor.",
 )
-
-
-def define_search() -> None:
-    """Defines the flags of a search for a ticket."""
-    flags.DEFINE_string("method", "iterative", f"Way to a ticket: {_files(_HERE / 'methods')}.")
-    flags.DEFINE_string(
-        "criterion",
-        "large_final",
-        f"What ranks the weights: {_functions(criteria)}; or, measured with data, "
-        f"{_files(_LIBRARY / 'scorers')}.",
-    )
-    flags.DEFINE_integer(
-        "scored_images",
-        256,
-        "Training images that a scorer such as snip measures with, as many of each class.",
-        lower_bound=1,
-    )
-    flags.DEFINE_string(
-        "grow", "gradient", "What grows with --method=rewire: gradient (RigL) or random (SET)."
-    )
-    flags.DEFINE_float(
-        "scores_learning_rate",
-        None,
-        "Learning rate of scores where masks train. Default: the training's, or 100 for supermask.",
-        lower_bound=0,
-    )
-    flags.DEFINE_string(
-        "restart_from", "rewind", f"What survivors restart from: {_functions(restart_from)}."
-    )
-    flags.DEFINE_string("hold_at", "zero", f"Where pruned weights are held: {_functions(hold_at)}.")
-    flags.DEFINE_string(
-        "rewind",
-        "start",
-        "Where to rewind to: start, step:500, epoch:2; learning_rate rewinds only the optimizer, "
-        "none trains on. From an epoch, training goes on with the batches of the next one; from a "
-        "step, the order of the batches restarts at the first.",
-    )
-    flags.DEFINE_list(
-        "controls",
-        "reinit",
-        f"Controls to compare the ticket with: {_files(_LIBRARY / 'search' / 'controls')}.",
-    )
-    flags.DEFINE_list(
-        "control_rounds", [], "Rounds that have controls, as in 5,10,15. Default: all."
-    )
 
 
 def settings(**others):

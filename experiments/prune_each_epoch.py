@@ -24,12 +24,6 @@ absl_flags.DEFINE_list(
     "large_final,least_change,movement",
     "Criteria that rank the weights at every epoch: names of keras_lottery.criteria.",
 )
-absl_flags.DEFINE_integer(
-    "epochs",
-    None,
-    "Number of epochs in a round. Default: the iterations, in whole epochs.",
-    lower_bound=1,
-)
 
 REWINDING = "rewinding"
 

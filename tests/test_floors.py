@@ -100,6 +100,7 @@ def test_frameworks_stay_on_their_floors(path):
     assert not packages(path) & SCRIPTS
 
 
+@pytest.mark.long
 def test_every_folder_can_be_the_first_to_be_imported(run_python):
     """A user's script begins with any of them."""
     names = [name_of(path) for path in modules() if path.stem == "__init__"]

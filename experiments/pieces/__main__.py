@@ -19,12 +19,13 @@ import sys
 
 from absl import app, flags
 
+import experiments.flags  # noqa: F401 (it defines --pieces)
 from experiments.pieces.store import PieceError, Store, StoredPiece
 from experiments.script import errors_on_one_line
 
 FLAGS = flags.FLAGS
 
-flags.DEFINE_string("pieces", "runs/pieces", "Folder of trained networks.")
+flags.declare_key_flag("pieces")
 flags.DEFINE_list("keep", ["runs/*"], "Folders of the runs whose networks stay; * is a wildcard.")
 flags.DEFINE_bool("yes", False, "Remove, not only say what would be removed.")
 

@@ -4,20 +4,21 @@
   python -m experiments.report runs/find_ticket-mnist-lenet_300_100 runs/study-criteria
 
 The page is one HTML file that needs no network; beside it are the figures as PNG and PDF, and the
-tables as CSV. Nothing is trained.
+tables as CSV, in --output or in report/ of the first folder. Nothing is trained.
 """
 
 import pathlib
 
 from absl import app, flags
 
+import experiments.flags  # noqa: F401 (it defines those that are declared here)
 from experiments.script import errors_on_one_line
 from keras_lottery.commands import quiet
 
 FLAGS = flags.FLAGS
 
-flags.DEFINE_string("pieces", "runs/pieces", "Folder of trained networks.")
-flags.DEFINE_string("output", None, "Folder of the page. Default: report/ in the first folder.")
+flags.declare_key_flag("pieces")
+flags.declare_key_flag("output")
 
 
 def main(argv):

@@ -15,17 +15,15 @@ import sys
 
 from absl import app, flags
 
+import experiments.flags  # noqa: F401 (it defines those that are declared here)
 from experiments import script
 
 FLAGS = flags.FLAGS
 
-flags.DEFINE_string("study", None, "The study's file.", required=True)
+flags.DEFINE_string("study", None, "The study's file.")
 flags.DEFINE_string("storage", None, "URL of a database. Default: SQLite in the study's folder.")
-flags.DEFINE_string("output", None, "Folder of the study. Default: runs/study- and its name.")
-flags.DEFINE_string("pieces", "runs/pieces", "Folder of trained networks.")
-flags.DEFINE_string("data_dir", None, "Folder in which TensorFlow Datasets keeps its files.")
-flags.DEFINE_bool("download", False, "Download the data set if --data_dir does not have it.")
-flags.DEFINE_bool("other_versions", False, "Go on from networks of other versions.")
+for name in ("output", "pieces", "data_dir", "download", "other_versions"):
+    flags.declare_key_flag(name)
 
 
 class _Counting:
@@ -66,6 +64,8 @@ def main(argv):
         )
 
     with script.errors_on_one_line("study", ValueError, OSError):
+        if FLAGS.study is None:
+            raise ValueError("Name the study's file: --study=FILE.toml.")
         defined = definition.read(FLAGS.study)
         run = Run(FLAGS.output or f"runs/study-{defined.name}")
         study = storage.join(defined, pathlib.Path(run.folder), FLAGS.storage)

@@ -51,6 +51,7 @@ def rows(tmp_path):
         return list(csv.DictReader(file))
 
 
+@pytest.mark.long
 def test_a_models_own_sparsity_is_chosen_and_an_interrupted_run_goes_on(
     choose_for, tmp_path, capsys
 ):

@@ -245,7 +245,16 @@ def test_every_method_plans_networks_whose_parents_come_first():
 
 
 # Those of which another one, or a longer test, has the like.
-LONG = {"biprop", "edge_popup", "one_shot", "every_epoch", "dense"}
+LONG = {
+    "supermask",
+    "iterative",
+    "at_initialisation",
+    "biprop",
+    "edge_popup",
+    "one_shot",
+    "every_epoch",
+    "dense",
+}
 METHODS = [
     pytest.param(name, marks=pytest.mark.long) if name in LONG else name for name in methods.names()
 ]
@@ -266,7 +275,7 @@ def test_every_method_ends_in_tickets_with_controls(tmp_path, name):
             assert ticket_of.measures["alive_counts"] == stored.measures["alive_counts"]
 
 
-@pytest.mark.parametrize("criterion", ["snip", "synflow"])
+@pytest.mark.parametrize("criterion", ["snip", pytest.param("synflow", marks=pytest.mark.long)])
 def test_scorers_prune_at_initialisation(tmp_path, criterion):
     plan = sample_plans.small(
         method="at_initialisation",

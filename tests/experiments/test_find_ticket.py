@@ -98,6 +98,7 @@ def test_a_ticket_is_found_on_digits_and_exported(run, tmp_path, capsys):
     assert "The smallest ticket within 2 points" in capsys.readouterr().out
 
 
+@pytest.mark.long
 def test_a_damaged_piece_is_not_exported(run, tmp_path):
     arguments = ("--examples=32", "--iterations=1", "--rounds=1", f"--output={tmp_path}")
     run(find_ticket, *arguments, "--controls=")

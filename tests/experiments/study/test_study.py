@@ -90,6 +90,7 @@ def test_sqlite_on_a_network_file_system_is_refused(tmp_path, monkeypatch):
         storage.join(None, tmp_path / "out", None)
 
 
+@pytest.mark.long
 def test_rounds_that_do_not_come_down_so_far_are_said(study):
     with pytest.raises(SystemExit, match=r"does not come down to 0.05 of the weights in 4 rounds"):
         study(TEXT.replace("[0.8, 0.5]", "[0.05]"))

@@ -46,12 +46,16 @@ def content(folder, plan):
 
 
 class Searches:
-    """A process that searches in a folder as often as it is told; see `killing.py`."""
+    """A process that searches in a folder as often as it is told; see `killing_searches.py`."""
 
     def __init__(self, folder):
         folder.mkdir()
         self.process = subprocess.Popen(
-            [sys.executable, str(pathlib.Path(__file__).with_name("killing.py")), str(folder)],
+            [
+                sys.executable,
+                str(pathlib.Path(__file__).with_name("killing_searches.py")),
+                str(folder),
+            ],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,

@@ -1,8 +1,8 @@
 """A process that imports everything and then searches in children that may be killed.
 
-`python killing.py FOLDER`, then a line with a number of seconds on its input for each search: the
-child is killed so long after it began, or never for `inf`. The answer is one line: `killed`, or
-`end` and the seconds that it took.
+`python killing_searches.py FOLDER`, then a line with a number of seconds on its input for each
+search: the child is killed so long after it began, or never for `inf`. The answer is one line:
+`killed`, or `end` and the seconds that it took.
 """
 
 import os
