@@ -28,13 +28,14 @@ def added(
     """Return a network with random images in front of its first layer, and with dropout.
 
     Args:
-        network: A `keras.Model` of one input. Its layers become those of the result.
+        network: A `keras.Model` of one input, whose initializers all have seeds.
         augmentation: Names of `LAYERS`.
         dropout: The rate of dropout after every ReLU; 0 for none.
         seed: Seed of all random choices.
 
     Returns:
-        The network itself if nothing is to be added.
+        A `keras.Model` of layers of its own, with the same names and initial weights; the network
+        itself if nothing is to be added.
     """
     if not augmentation and not dropout:
         return network
@@ -49,9 +50,7 @@ def added(
         return outputs
 
     functional = keras.Model(network.inputs[0], network.outputs[0], name=network.name)
-    return keras.models.clone_model(
-        functional, call_function=call, clone_function=lambda layer: layer
-    )
+    return keras.models.clone_model(functional, call_function=call)
 
 
 def _ends_in_relu(layer: keras.Layer) -> bool:

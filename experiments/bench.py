@@ -12,7 +12,7 @@ import numpy as np
 import keras_lottery as kl
 from experiments import training
 from experiments.experiment import Experiment
-from experiments.pieces.piece import Piece
+from experiments.pieces.piece import Piece, measures_with_data
 from experiments.pieces.store import Store
 from keras_lottery.masks.snapshot import Snapshot, State
 from keras_lottery.model import assignment, variables
@@ -115,11 +115,17 @@ class Bench:
 
     def scored(self, recipe: kl.Recipe, count: int) -> Any:
         """Return the first training images of each class, if the criterion measures with data."""
-        criterion = kl.scorers.resolve(recipe.criterion)
-        if not (kl.scorers.is_scorer(criterion) and kl.scorers.needs_data(criterion)):
+        if not measures_with_data(recipe):
             return None
         images, classes = self.trainer.examples.train
-        per_class = max(1, count // len(np.unique(classes)))
+        counts = np.unique(classes, return_counts=True)[1]
+        per_class = max(1, count // len(counts))
+        if per_class > counts.min():
+            raise ValueError(
+                f"`scored_images` is {count}, {per_class} of each of {len(counts)} classes, and "
+                f"one class has only {counts.min()} training images: give "
+                f"{counts.min() * len(counts)} or fewer."
+            )
         return kl.scorers.balanced(images, classes, per_class)
 
     def kernels(self) -> dict[str, np.ndarray]:

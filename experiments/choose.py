@@ -13,6 +13,7 @@ import csv
 import dataclasses
 import importlib.util
 import pathlib
+import re
 import sys
 
 from absl import app, flags
@@ -88,15 +89,15 @@ def search(make_model, train, validation, folder, console):
         `Row` records, and the sensitivity of each kernel: the accuracy that the dense network loses
         if 90 % of this kernel alone is pruned.
     """
-    import keras
-
     import keras_lottery as kl
     from keras_lottery.exporters import tflite
 
     rows, sensitivity = [], {}
-    for r in kl.rounds(
-        make_model, FLAGS.rounds, FLAGS.rate or RATE, FLAGS.criterion, seed=FLAGS.seed
-    ):
+    rate = RATE if FLAGS.rate is None else FLAGS.rate
+    for r in kl.rounds(make_model, FLAGS.rounds, rate, FLAGS.criterion, seed=FLAGS.seed):
+        if r.index == 0:
+            refuse_another_start(r.ticket, folder / "round-00.ticket")
+        r.ticket.save(folder / f"round-{r.index:02}.ticket")
         weights = folder / f"round-{r.index:02}.weights.h5"
         if weights.exists():
             r.model.load_weights(weights)
@@ -121,16 +122,34 @@ def search(make_model, train, validation, folder, console):
         rows.append(
             Row(r.index, r.remaining, accuracy_of(r.model, validation), path.stat().st_size)
         )
-        r.ticket.save(folder / f"round-{r.index:02}.ticket")
         console.print(
             f"round {r.index:2} {100 * r.remaining:6.2f} % left "
             f"{100 * rows[-1].accuracy:6.2f} % right {rows[-1].size:10,} bytes"
         )
         if r.index == 0:
             sensitivity = losses(plain, list(r.alive_counts), rows[0].accuracy, validation)
-        del plain
-        keras.utils.clear_session(free_memory=False)
     return rows, sensitivity
+
+
+def refuse_another_start(ticket, path):
+    """Raise a `ValueError` if the model begins with other weights than before an interruption.
+
+    Args:
+        ticket: The ticket of round 0, whose values are the initial weights.
+        path: The one of the interrupted run, if there was one.
+    """
+    import numpy as np
+
+    import keras_lottery as kl
+
+    if not path.exists():
+        return
+    before = kl.Ticket.load(path).values.values()
+    if not all(map(np.array_equal, before, ticket.values.values())):
+        raise ValueError(
+            f"`model` makes other weights than those that {path.parent} began with: begin "
+            "make_model with keras.utils.set_random_seed(0), or choose another --output."
+        )
 
 
 def losses(model, kernels, dense, validation):
@@ -140,7 +159,7 @@ def losses(model, kernels, dense, validation):
     found = {}
     before = model.get_weights()
     for name in kernels:
-        lottery = kl.Lottery(model, kl.Recipe(include=f"^{name}$"))
+        lottery = kl.Lottery(model, kl.Recipe(include=f"^{re.escape(name)}$"))
         lottery.prune(0.9)
         found[name] = dense - accuracy_of(model, validation)
         lottery.detach()
@@ -195,12 +214,15 @@ def figure(rows, sensitivity, best, path):
 def main(argv):
     """Chooses a sparsity for the model that the flags name."""
     console = script.begin(argv)
+    from keras_lottery.scorers._fingerprint import fingerprint
+
     with script.errors_on_one_line("choose", ValueError, OSError, ImportError):
         make_model = function(FLAGS.model, "model")
         train, validation = function(FLAGS.data, "data")()
         folder = pathlib.Path(FLAGS.output or OUTPUT)
         folder.mkdir(parents=True, exist_ok=True)
-        script.same_flags(folder / "flags.json", __name__)
+        data = {"data fingerprint": fingerprint(train)}
+        script.same_flags(folder / "flags.json", __name__, data)
     try:
         with script.errors_on_one_line("choose", ValueError, OSError):
             rows, sensitivity = search(make_model, train, validation, folder, console)

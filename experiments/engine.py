@@ -18,6 +18,7 @@ from experiments.pieces import versions
 from experiments.pieces.checkpoint import Checkpoint
 from experiments.pieces.piece import Piece
 from experiments.pieces.store import PieceError, Store, StoredPiece
+from experiments.training import Progress
 from keras_lottery.tickets import file as ticket_file
 
 CHECKPOINT_EVERY = 60.0  # seconds
@@ -149,6 +150,9 @@ class Engine:
         except PieceError as error:
             self._set_aside(piece, error)
             return None
+        self._refuse_another_network(stored)
+        if self._missing:  # new pieces will stand beside it
+            self._refuse_other_versions(stored)
         if piece.name in self._missing:  # it was, when the run began: another process has done it
             self._missing.discard(piece.name)
             self.listener.advance(piece.iterations)
@@ -156,7 +160,6 @@ class Engine:
 
     def _parents_are_whole(self, piece: Piece) -> bool:
         """Whether all parents are there, undamaged, and of these versions."""
-        now = versions.here(self.experiment.training.backend)
         for parent in piece.parents:
             if parent.name in self.store:
                 try:
@@ -167,14 +170,26 @@ class Engine:
                 # It was damaged, or another process set it aside: it may have been done with here.
                 self._take(parent)
                 return False
-            others = versions.differences(stored.description["versions"], now)
-            if others and not self.other_versions:
-                raise PieceError(
-                    f"{parent.name} was made with {', '.join(others)}: going on from it gives "
-                    "other bits than a run in one go. Pass --other_versions to go on all the same, "
-                    "or another --pieces to begin anew."
-                )
+            self._refuse_another_network(stored)
+            self._refuse_other_versions(stored)
         return True
+
+    def _refuse_other_versions(self, stored: StoredPiece) -> None:
+        now = versions.here(self.experiment.training.backend)
+        others = versions.differences(stored.description["versions"], now)
+        if others and not self.other_versions:
+            raise PieceError(
+                f"{stored.name} was made with {', '.join(others)}: going on from it gives other "
+                "bits than a run in one go. Pass --other_versions to go on all the same, or "
+                "another --pieces to begin anew."
+            )
+
+    def _refuse_another_network(self, stored: StoredPiece) -> None:
+        if stored.description["network"] != self.experiment.network_digest:
+            raise PieceError(
+                f"{stored.name} was trained when network {self.experiment.training.network!r} was "
+                "another one: give the changed network another name, or pass another --pieces."
+            )
 
     def _set_aside(self, piece: Piece, error: PieceError) -> None:
         aside = self.store.set_aside(piece.name)
@@ -200,6 +215,11 @@ class Engine:
         checkpoint = Checkpoint(self.store.checkpoint_folder(piece.name), CHECKPOINT_EVERY)
         beginning = piece.begin(bench)
         saved = checkpoint.read()
+        if saved is not None and saved[2]["made_with"] != self._made_with():
+            self.listener.say(
+                f"{piece.name} begins anew: its checkpoint is of other versions or another network."
+            )
+            saved = None
         resumed = None
         if saved is not None:
             resumed = bench.resume(*saved)
@@ -215,7 +235,8 @@ class Engine:
             resumed,
             # A network around the bench's is trained anew if it is interrupted.
             lambda progress: (
-                beginning.network or checkpoint.write_if_due(lambda: bench.save(progress))
+                beginning.network
+                or checkpoint.write_if_due(lambda: self._checkpoint(bench, progress))
             ),
         )
         measured = trainer.measure(trained)
@@ -235,6 +256,16 @@ class Engine:
         checkpoint.remove()
         self._missing.discard(piece.name)
 
+    def _checkpoint(self, bench: Bench, progress: Progress) -> tuple[dict, dict, dict]:
+        masks, arrays, numbers = bench.save(progress)
+        return masks, arrays, {**numbers, "made_with": self._made_with()}
+
+    def _made_with(self) -> dict[str, str]:
+        """What decides the bits of a training and is in no piece's name."""
+        here = versions.here(self.experiment.training.backend)
+        decisive = {k: v for k, v in here.items() if k not in versions.FOR_THE_RECORD}
+        return {**decisive, "network": self.experiment.network_digest}
+
     def _files(
         self, piece: Piece, bench: Bench, numbers: dict[str, Any], curve: Sequence
     ) -> dict[str, bytes]:
@@ -244,13 +275,14 @@ class Engine:
         history = [{name: value for name, value in numbers.items() if name != "seconds"}]
         ticket = kl.Ticket.of(lottery, rounds=piece.depth, history=history)
         arrays, step = bench.trained(
-            optimizer=piece.keeps_optimizer, previous=piece.kind == "each_epoch"
+            optimizer=piece.keeps_optimizer, previous=piece.prunes_in_training
         )
         description = {
             "definition": piece.definition,
             "parents": {p.name: self.store.load(p.name).digest() for p in piece.parents},
             "seed": piece.seed,
             "data": self.experiment.dataset.name,
+            "network": self.experiment.network_digest,
             "versions": versions.here(self.experiment.training.backend),
         }
         return {

@@ -1,8 +1,12 @@
 """`Experiment`: how networks are trained, on loaded images."""
 
 import dataclasses
+import functools
+import hashlib
 import math
 from types import ModuleType
+
+import keras
 
 from experiments import datasets, networks
 from experiments.settings import Images, Training
@@ -24,6 +28,26 @@ class Experiment:
     def network(self) -> ModuleType:
         """The module of the network."""
         return networks.get(self.training.network)
+
+    @functools.cached_property
+    def network_digest(self) -> str:
+        """A digest of the network's layers: of a file that was edited it is another one."""
+        dataset = self.dataset
+        network = self.network.build(dataset.shape, dataset.classes, seed=0)
+        # Not the whole configuration: Keras counts what has no name, and its versions add settings.
+        text = repr(
+            [
+                (
+                    type(layer).__name__,
+                    layer.name,
+                    getattr(getattr(layer, "activation", None), "__name__", ""),
+                    [tuple(weight.shape) for weight in layer.weights],
+                )
+                for layer in network.layers
+                if not isinstance(layer, keras.layers.InputLayer)
+            ]
+        )
+        return hashlib.sha256(text.encode()).hexdigest()[:16]
 
     @property
     def validation(self) -> int:

@@ -24,12 +24,13 @@ def errors_on_one_line(name, *errors):
         sys.exit(f"{name}: {' '.join(str(error).split())}")
 
 
-def same_flags(path, module):
+def same_flags(path, module, others):
     """Write a script's flags beside its results, or refuse a folder of a run with other ones.
 
     Args:
         path: The file with the flags.
         module: The script's `__name__`.
+        others: What else must be as before, by name.
 
     Raises:
         ValueError: If the folder's flags differ; the message names them.
@@ -40,6 +41,7 @@ def same_flags(path, module):
 
     own = flags.FLAGS.get_key_flags_for_module(sys.modules[module])
     now = {flag.name: flag.value for flag in own if flag.name not in ("output", "within")}
+    now |= others
     if path.exists():
         before = json.loads(path.read_text())
         differing = [

@@ -40,8 +40,9 @@ flags.DEFINE_string(
 )
 flags.DEFINE_list(
     "controls",
-    "reinit",
-    f"Controls to compare the ticket with: {files(LIBRARY / 'search' / 'controls')}.",
+    None,
+    f"Controls to compare the ticket with: {files(LIBRARY / 'search' / 'controls')}. "
+    "Default: reinit, where the method has any.",
 )
 flags.DEFINE_list("control_rounds", [], "Rounds that have controls, as in 5,10,15. Default: all.")
 flags.DEFINE_float(

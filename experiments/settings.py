@@ -7,6 +7,7 @@ flags of the scripts and the keys of a study.
 from __future__ import annotations
 
 import dataclasses
+import inspect
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -151,7 +152,7 @@ def make(
     rounds: int = 15,
     rate: float | None = None,
     rewind: str = "start",
-    controls: Sequence[str] = ("reinit",),
+    controls: Sequence[str] | None = None,
     control_rounds: Sequence[int | str] = (),
     scored_images: int = 256,
     grow: str = "gradient",
@@ -193,6 +194,27 @@ def make(
         if value is not None and not 0 <= value <= 1:
             raise ValueError(f"`{name}` must be between 0 and 1, received {value!r}.")
     augmentations.check(augmentation)
+    used = methods.get(method).USES
+    searched = {
+        "criterion": criterion,
+        "scope": scope,
+        "granularity": granularity,
+        "restart_from": restart_from,
+        "hold_at": hold_at,
+        "rounds": rounds,
+        "rate": rate,
+        "rewind": rewind,
+        "controls": controls or None,
+        "control_rounds": tuple(control_rounds),
+        "scored_images": scored_images,
+        "grow": grow,
+        "scores_learning_rate": scores_learning_rate,
+    }
+    for name, value in searched.items():
+        if name not in used and value != _DEFAULTS[name]:
+            raise ValueError(f"`{name}` does not matter to method {method!r}: leave it out.")
+    if controls is None:
+        controls = ("reinit",) if "controls" in used else ()
     if fused not in ("auto", "always", "never"):
         raise ValueError(f"`fused` must be auto, always or never, received {fused!r}.")
     chosen = preset.optimizer
@@ -249,8 +271,11 @@ def make(
     kl.scorers.resolve(settings.recipe.criterion)
     kl.scorers.resolve(grow)
     kl.rewind.check(policies.rewind_policy(rewind), settings.recipe)
-    methods.get(method)
     return settings
+
+
+# What `make` has for the settings of a search that are not given.
+_DEFAULTS = {name: one.default for name, one in inspect.signature(make).parameters.items()}
 
 
 def network_for(dataset: str) -> str:

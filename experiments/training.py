@@ -18,6 +18,10 @@ from keras_lottery.training import evaluator, fit
 _EVALUATED_AT_ONCE = 1000
 
 
+class Diverged(ValueError):
+    """The loss stopped being a number."""
+
+
 @dataclasses.dataclass(frozen=True)
 class Examples:
     """The examples to train, stop and judge a network on: `(inputs, labels)` pairs of tensors."""
@@ -65,10 +69,10 @@ class Best:
         """Return the checkpoint with the lower validation loss: this, or the model as it is.
 
         Raises:
-            ValueError: If the loss is not finite.
+            Diverged: If the loss is not finite.
         """
         if not math.isfinite(loss):
-            raise ValueError(
+            raise Diverged(
                 f"Training diverged: the validation loss is {loss} at iteration {iteration}."
             )
         return Best(iteration, loss, model.get_weights()) if loss < self.loss else self
@@ -168,7 +172,7 @@ class Trainer:
             save: A function that is called at the end of every epoch but the last.
 
         Raises:
-            ValueError: If the loss stops being a number.
+            Diverged: If the loss stops being a number.
         """
         training, steps = self.experiment.training, self.experiment.steps
         last = training.iterations if last is None else last

@@ -105,6 +105,8 @@ def build(shape, classes, seed=0):
 from experiments.methods import DENSE, TICKET, Planned
 from experiments.methods._rounds import dense, pruned
 
+USES = {"rate", "criterion"}
+
 
 def plan(settings, experiment, seed):
     parent = dense(settings, experiment, seed)

@@ -1,7 +1,8 @@
 """Methods: ways to look for a ticket. Each is a file with a function `plan(settings, ...)`.
 
 `plan(settings, experiment, seed)` yields the networks to train of one seed, each after those that
-it comes from. Adding a file adds a method.
+it comes from. `USES` names the settings of a search that the method goes by; any other one that is
+given is refused. Adding a file adds a method.
 """
 
 import dataclasses

@@ -11,6 +11,20 @@ from experiments.pieces.piece import Descendant, Piece
 from experiments.pieces.pruned import Pruned
 from experiments.settings import Settings
 
+# The search settings that controls use, and those of rounds of pruning and rewinding.
+CONTROLS = frozenset({"controls", "control_rounds"})
+ROUNDS = CONTROLS | {
+    "criterion",
+    "scope",
+    "granularity",
+    "restart_from",
+    "hold_at",
+    "rounds",
+    "rate",
+    "rewind",
+    "scored_images",
+}
+
 
 def dense(settings: Settings, experiment: Experiment, seed: int) -> Dense:
     """The dense network of a seed."""

@@ -5,8 +5,11 @@ from collections.abc import Iterator
 
 from experiments.experiment import Experiment
 from experiments.methods import DENSE, TICKET, Planned, _rounds
+from experiments.methods._rounds import CONTROLS
 from experiments.pieces.scored import Scored
 from experiments.settings import Settings
+
+SCORED = CONTROLS | {"scope", "restart_from", "rounds", "rate", "scores_learning_rate"}
 
 
 def sparsities(
@@ -27,6 +30,6 @@ def sparsities(
         optimizer = dataclasses.replace(optimizer, learning_rate=settings.scores_learning_rate)
     for index in range(1, settings.rounds + 1):
         sparsity = 1 - (1 - settings.rate) ** index
-        piece = Scored(_rounds.beginning(dense), way, settings.recipe, sparsity, optimizer)
+        piece = Scored(_rounds.beginning(dense), settings.recipe, way, sparsity, optimizer)
         yield Planned(TICKET, index, piece)
         yield from _rounds.controls(settings, index, piece)

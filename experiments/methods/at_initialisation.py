@@ -4,10 +4,13 @@ from collections.abc import Iterator
 
 from experiments.experiment import Experiment
 from experiments.methods import DENSE, TICKET, Planned, _rounds
+from experiments.methods._rounds import ROUNDS
 from experiments.settings import Settings
 
 # SynFlow comes to a sparsity in many small prunings (Tanaka et al. 2020, algorithm 1).
 _PRUNINGS = {"synflow": 100}
+
+USES = ROUNDS - {"rewind"}
 
 
 def plan(settings: Settings, experiment: Experiment, seed: int) -> Iterator[Planned]:

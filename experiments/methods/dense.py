@@ -6,6 +6,8 @@ from experiments.experiment import Experiment
 from experiments.methods import DENSE, Planned, _rounds
 from experiments.settings import Settings
 
+USES = frozenset()
+
 
 def plan(settings: Settings, experiment: Experiment, seed: int) -> Iterator[Planned]:
     """Nothing is pruned."""

@@ -4,8 +4,10 @@ from collections.abc import Iterator
 
 from experiments.experiment import Experiment
 from experiments.methods import Planned
-from experiments.methods._scored import sparsities
+from experiments.methods._scored import SCORED, sparsities
 from experiments.settings import Settings
+
+USES = SCORED
 
 
 def plan(settings: Settings, experiment: Experiment, seed: int) -> Iterator[Planned]:

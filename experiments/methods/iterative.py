@@ -4,8 +4,10 @@ from collections.abc import Iterator
 
 from experiments.experiment import Experiment
 from experiments.methods import DENSE, TICKET, Planned
-from experiments.methods._rounds import controls, dense, pruned
+from experiments.methods._rounds import ROUNDS, controls, dense, pruned
 from experiments.settings import Settings
+
+USES = ROUNDS
 
 
 def plan(settings: Settings, experiment: Experiment, seed: int) -> Iterator[Planned]:

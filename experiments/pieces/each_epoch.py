@@ -32,6 +32,7 @@ class EachEpoch(Descendant):
 
     kind = "each_epoch"
     keeps_optimizer = True
+    prunes_in_training = True
 
     parent: Piece
     recipe: kl.Recipe

@@ -44,10 +44,12 @@ class Piece:
     Attributes:
         kind: The name of the kind, with which the piece's name begins.
         keeps_optimizer: Whether a child trains on from the optimizer's state.
+        prunes_in_training: Whether masks change while it is trained.
     """
 
     kind: ClassVar[str]
     keeps_optimizer: ClassVar[bool] = False
+    prunes_in_training: ClassVar[bool] = False
 
     @functools.cached_property
     def name(self) -> str:
@@ -111,6 +113,16 @@ class Descendant(Piece):
     def depth(self) -> int:
         """The number of prunings that it has had."""
         return self.parents[0].depth
+
+
+def measures_with_data(recipe: kl.Recipe) -> bool:
+    """Whether the recipe's criterion is a scorer that needs data.
+
+    >>> measures_with_data(kl.Recipe("snip")), measures_with_data(kl.Recipe("synflow"))
+    (True, False)
+    """
+    criterion = kl.scorers.resolve(recipe.criterion)
+    return kl.scorers.is_scorer(criterion) and kl.scorers.needs_data(criterion)
 
 
 def as_json(recipe: kl.Recipe) -> dict[str, Any]:

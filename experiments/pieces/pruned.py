@@ -6,12 +6,16 @@ import dataclasses
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
 import keras_lottery as kl
 from experiments import policies
 from experiments.pieces.dense import Dense
-from experiments.pieces.piece import Beginning, Descendant, Piece, as_json
+from experiments.pieces.piece import (
+    Beginning,
+    Descendant,
+    Piece,
+    as_json,
+    measures_with_data,
+)
 
 if TYPE_CHECKING:
     from experiments.bench import Bench
@@ -55,7 +59,7 @@ class Pruned(Descendant):
         for setting, default in (("overrides", {}), ("rewind", "start"), ("prunings", 1)):
             if getattr(self, setting) != default:
                 done[setting] = getattr(self, setting)
-        if measures(self.recipe):
+        if measures_with_data(self.recipe):
             done["scored_images"] = self.scored_images
         return done
 
@@ -130,18 +134,7 @@ class Pruned(Descendant):
         }
 
 
-def measures(recipe: kl.Recipe) -> bool:
-    """Whether the recipe's criterion measures with data."""
-    criterion = kl.scorers.resolve(recipe.criterion)
-    return kl.scorers.is_scorer(criterion) and kl.scorers.needs_data(criterion)
-
-
 def initial_epoch(rewind: str) -> int:
     """The epoch whose batches come first after a rewind: from a step, the order restarts."""
     policy = policies.rewind_policy(rewind)
     return policy.at if policy is not None and policy.unit == "epoch" else 0
-
-
-def fraction_moved(values: np.ndarray, start: np.ndarray, where: np.ndarray) -> float | None:
-    """The mean distance of some weights from where they started, or `None` of none."""
-    return float(np.abs(values - start)[where].mean()) if where.any() else None

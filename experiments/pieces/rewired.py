@@ -6,15 +6,15 @@ import dataclasses
 from typing import TYPE_CHECKING, Any
 
 import keras_lottery as kl
-from experiments.pieces.dense import Dense
-from experiments.pieces.piece import Beginning, Descendant, Piece, as_json
+from experiments.pieces.from_beginning import FromBeginning
+from experiments.pieces.piece import Beginning, as_json
 
 if TYPE_CHECKING:
     from experiments.bench import Bench
 
 
 @dataclasses.dataclass(frozen=True)
-class Rewired(Descendant):
+class Rewired(FromBeginning):
     """Dynamic sparse training (SET, RigL); see `kl.Rewire`.
 
     Args:
@@ -27,12 +27,7 @@ class Rewired(Descendant):
     """
 
     kind = "rewired"
-    rewind = "start"
-    first = 0
-    point = None
 
-    parent: Dense
-    recipe: kl.Recipe
     sparsity: float
     grow: str
     every: int
@@ -48,21 +43,6 @@ class Rewired(Descendant):
             "grow": self.grow,
             **({"every": self.every, "scored_images": self.scored_images} if self.grow else {}),
         }
-
-    @property
-    def parents(self) -> tuple[Piece, ...]:
-        """The dense network at its beginning."""
-        return (self.parent,)
-
-    @property
-    def depth(self) -> int:
-        """Its masks are made once."""
-        return 1
-
-    @property
-    def iterations(self) -> int:
-        """The number of iterations that it is trained."""
-        return self.training.iterations
 
     def begin(self, bench: Bench) -> Beginning:
         """Makes random masks, with densities by the Erdos-Renyi-kernel rule."""

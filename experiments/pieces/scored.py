@@ -7,10 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 import keras
 
-import keras_lottery as kl
 from experiments.networks import Optimizer
-from experiments.pieces.dense import Dense
-from experiments.pieces.piece import Beginning, Descendant, Piece, as_json
+from experiments.pieces.from_beginning import FromBeginning
+from experiments.pieces.piece import Beginning, as_json
 from experiments.settings import without_defaults
 from keras_lottery.search import scored
 
@@ -19,25 +18,20 @@ if TYPE_CHECKING:
 
 
 @dataclasses.dataclass(frozen=True)
-class Scored(Descendant):
+class Scored(FromBeginning):
     """A network of `kl.scored`.
 
     Args:
         parent: The dense network at its beginning.
-        way: A function of `kl.scored`.
         recipe: Which kernels, and what their weights are (`restart_from`).
+        way: A function of `kl.scored`.
         sparsity: The sparsity, if the way takes one.
         optimizer: What trains the scores.
     """
 
     kind = "scored"
-    rewind = "start"
-    first = 0
-    point = None
 
-    parent: Dense
     way: str
-    recipe: kl.Recipe
     sparsity: float | None
     optimizer: Optimizer
 
@@ -51,21 +45,6 @@ class Scored(Descendant):
             "sparsity": self.sparsity,
             "optimizer": without_defaults(self.optimizer),
         }
-
-    @property
-    def parents(self) -> tuple[Piece, ...]:
-        """The dense network at its beginning."""
-        return (self.parent,)
-
-    @property
-    def depth(self) -> int:
-        """Its masks are made once."""
-        return 1
-
-    @property
-    def iterations(self) -> int:
-        """The number of iterations that it is trained."""
-        return self.training.iterations
 
     def begin(self, bench: Bench) -> Beginning:
         """Puts scores around the model."""

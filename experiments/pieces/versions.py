@@ -11,7 +11,7 @@ from importlib import metadata
 _PACKAGES = ("keras", "numpy")
 _BACKENDS = {"tensorflow": "tensorflow", "jax": "jax", "torch": "torch"}
 _FEATURES = ("avx", "avx2", "avx512f", "avx512_bf16", "avx_vnni", "amx_tile", "fma", "asimd")
-_FOR_THE_RECORD = ("keras_lottery", "commit")
+FOR_THE_RECORD = ("keras_lottery", "commit")
 
 
 @functools.cache
@@ -39,7 +39,7 @@ def differences(made_with: Mapping[str, str], now: Mapping[str, str]) -> list[st
     return [
         f"{name} {version} (now {now.get(name)})"
         for name, version in made_with.items()
-        if name not in _FOR_THE_RECORD and now.get(name) != version
+        if name not in FOR_THE_RECORD and now.get(name) != version
     ]
 
 

@@ -33,11 +33,16 @@ def main(argv):
         from experiments.report import page
 
         store = Store(FLAGS.pieces)
+        names = [folder.name for folder in folders]
+        if len(set(names)) < len(names):  # they would be taken for one another
+            names = [str(folder) for folder in folders]
+        if len(set(names)) < len(names):
+            raise ValueError(f"A folder is named twice: {', '.join(names)}.")
         sections = []
-        for folder in folders:
+        for name, folder in zip(names, folders, strict=True):
             asked, found = results.read(folder, store)
             del asked["plan"]
-            sections.append(page.Section(folder.name, asked, found))
+            sections.append(page.Section(name, asked, found))
         output = pathlib.Path(FLAGS.output or folders[0] / "report")
         print(page.write(sections, store, output))
 

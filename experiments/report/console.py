@@ -65,6 +65,8 @@ def export(console, run, results, store, experiment, tolerance):
         PieceError: If the piece is damaged.
         MaskError: If its trained weights are not those of its ticket.
     """
+    if all(result.variant != TICKET for result in results):
+        raise ValueError("There is no ticket to export.")
     best = _best(results, tolerance)
     ticket, model = of_piece(experiment, store, best)
     ticket.save(run.file("best.ticket"))

@@ -111,6 +111,8 @@ def findings(results, variant, tolerance):
     """
     [dense] = points(results, DENSE, "test_accuracy")
     sentences = [f"The dense network reaches {_exact(dense.mean)} % on the test examples."]
+    if variant not in variants(results):
+        return sentences
     smallest = smallest_within(results, variant, tolerance)
     if smallest is None:
         return [*sentences, f"No {variant} is {_within(tolerance)}.", _fastest(results, variant)]

@@ -9,7 +9,7 @@ from typing import Any
 from rich import box
 from rich.table import Table
 
-from experiments.methods import Planned
+from experiments.methods import DENSE, TICKET, Planned
 from experiments.pieces.store import Store
 from experiments.report.summary import percent
 from experiments.results import Result, of_plan
@@ -25,17 +25,21 @@ class Outcome:
     Args:
         definition: The study.
         trials: Optuna's trials, the best first; those ended early come last.
+        failed: Trials that ended in an error.
     """
 
     definition: Definition
     trials: Sequence[Any]
+    failed: Sequence[Any] = ()
 
     @classmethod
     def of(cls, definition: Definition, study: Any) -> Outcome:
         """Read the outcome of a study."""
         states = storage.optuna().trial.TrialState
         trials = study.get_trials(deepcopy=False, states=(states.COMPLETE, states.PRUNED))
-        return cls(definition, sorted(trials, key=_rank, reverse=True))
+        failed = study.get_trials(deepcopy=False, states=(states.FAIL,))
+        failed = [trial for trial in failed if "error" in trial.user_attrs]
+        return cls(definition, sorted(trials, key=_rank, reverse=True), failed)
 
     @property
     def completed(self) -> list[Any]:
@@ -86,6 +90,13 @@ class Outcome:
 
     def sentences(self) -> list[str]:
         """What was found, and what ending early saved and might have missed."""
+        lines = [
+            f"No result of {described(trial.params)}: {trial.user_attrs['error']}"
+            for trial in self.failed
+        ]
+        return [*lines, *self._of_results()]
+
+    def _of_results(self) -> list[str]:
         if not self.completed:
             return ["No trial came to its end."]
         if self.definition.objective == "phone":
@@ -139,6 +150,9 @@ def rank_correlation(one: Sequence[float], other: Sequence[float]) -> float | No
 def results(definition: Definition, trials: Sequence[Any], store: Store, plan: Any) -> list[Result]:
     """The results of trials, each a variant of its own, as far as they were trained.
 
+    `DENSE` are the dense networks of the first trial; one that was trained otherwise is round 0 of
+    its trial.
+
     Args:
         definition: The study.
         trials: Optuna's trials.
@@ -146,14 +160,20 @@ def results(definition: Definition, trials: Sequence[Any], store: Store, plan: A
         plan: A function from `settings.Settings` to `methods.Planned` networks.
     """
     found: list[Result] = []
-    for trial in trials:
+    shared: set[str] = set()  # the dense networks of the best trial, with which all are compared
+    for position, trial in enumerate(trials):
         networks: Sequence[Planned] = plan(definition.settings(trial.params))
         for result in of_plan(store, networks):
-            if result.variant == "dense":
-                found.append(result)
-            elif result.variant == "ticket":
+            if result.variant == DENSE and position == 0:
+                shared.add(result.piece)
+            own = result.variant == TICKET or (
+                result.variant == DENSE and result.piece not in shared
+            )
+            if own:
                 found.append(dataclasses.replace(result, variant=described(trial.params)))
-    return list({(r.variant, r.index, r.seed, r.piece): r for r in found}.values())
+            elif result.variant == DENSE and position == 0:
+                found.append(result)
+    return found
 
 
 def _early(trial: Any) -> bool:

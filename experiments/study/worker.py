@@ -18,6 +18,7 @@ from experiments.results import Result, of_plan
 from experiments.settings import Settings
 from experiments.study import storage
 from experiments.study.definition import Definition
+from experiments.training import Diverged
 
 _POLL = 1.0  # seconds, while others run the last trials
 
@@ -61,7 +62,7 @@ class Worker:
             waiting = [trial for trial in trials if trial.state == states.WAITING]
             if waiting or self._lacks(trials):
                 try:
-                    self.study.optimize(self._run, n_trials=1, catch=(_NotPlanned,))
+                    self.study.optimize(self._run, n_trials=1, catch=(_NotPlanned, Diverged))
                 except ValueError as error:
                     # This process had slept past its grace, and the trial is somebody else's now.
                     if "Cannot tell a" not in str(error):
@@ -98,7 +99,12 @@ class Worker:
         known = self._known(trial.number)
         value = None
         for step, fraction in enumerate(self.definition.remaining, start=1):
-            value = self._value_at(engine, plan, fraction)
+            try:
+                value = self._value_at(engine, plan, fraction)
+            except Diverged as error:
+                trial.set_user_attr("error", str(error))
+                self.listener.say(f"trial {trial.number} ends: {error}")
+                raise
             if value is None:
                 break
             if self.definition.objective == "phone":
@@ -111,11 +117,13 @@ class Worker:
                 trial.set_user_attr("trained", sum(p.piece.iterations for p in trained))
                 raise storage.optuna().TrialPruned
         if value is None:
-            raise ValueError(
+            error = (
                 f"Trial {trial.number} ({described(trial.params)}) does not come down to "
                 f"{fraction:.3g} of the weights in {settings.rounds} rounds: raise `rounds` or "
                 "`rate`, or give other `remaining`."
             )
+            trial.set_user_attr("error", error)
+            raise ValueError(error)
         if self.definition.objective == "phone":
             return self._on_a_phone(engine, plan, value, trial)
         return value

@@ -53,6 +53,9 @@ def small(**changed):
     """Two rounds and a control on 26 digits, one step an epoch."""
     given = {"examples": 32, "iterations": 3, "rounds": 2} | changed
     given = {"control_rounds": [given["rounds"]]} | given
+    search = {"rounds", "control_rounds", "controls", "criterion", "scope", "scored_images"}
+    used = methods.get(given.get("method", "iterative")).USES
+    given = {name: value for name, value in given.items() if name not in search - used}
     chosen = settings.make(**given)
     experiment = Experiment(chosen.training, load(chosen.images))
     return Plan(chosen, experiment, methods.plan(chosen, experiment))

@@ -3,6 +3,7 @@ import numpy as np
 import pytest
 
 from experiments import augmentation, networks
+from keras_lottery.model import variables
 
 IMAGES = np.random.default_rng(0).random((4, 8, 8, 1), "float32")
 
@@ -11,9 +12,11 @@ IMAGES = np.random.default_rng(0).random((4, 8, 8, 1), "float32")
 def test_in_evaluation_a_network_is_as_before_with_its_kernels(name):
     network = networks.get(name).build((8, 8, 1), 10)
     expected = network(IMAGES, training=False)
-    names = [weight.path for weight in network.trainable_weights]
+    names = list(variables.prunable(network))  # what patterns of a recipe are searched in
     model = augmentation.added(network, ["flip", "shift"], dropout=0.5, seed=0)
-    assert [weight.path for weight in model.trainable_weights] == names
+    assert list(variables.prunable(model)) == names
+    for one, other in zip(model.trainable_weights, network.trainable_weights, strict=True):
+        assert np.array_equal(one, other)
     assert np.array_equal(model(IMAGES, training=False), expected)
     assert not np.array_equal(model(IMAGES, training=True), model(IMAGES, training=False))
 

@@ -72,6 +72,14 @@ def test_a_models_own_sparsity_is_chosen_and_an_interrupted_run_goes_on(
     (tmp_path / "out" / "round-01.weights.h5").unlink()
     choose_for(*arguments)
     assert rows(tmp_path) == found
+    mine = tmp_path / "mine.py"
+    mine.write_text(MINE.replace("set_random_seed(0)", "set_random_seed(1)"))
+    with pytest.raises(SystemExit, match="makes other weights than those"):
+        choose_for(*arguments)
+    mine.write_text(MINE.replace("x / 16", "x / 15"))
+    with pytest.raises(SystemExit, match="other flags: --data fingerprint"):
+        choose_for(*arguments)
+    mine.write_text(MINE)
     with pytest.raises(SystemExit, match=r"other flags: --rate=0.5 \(now 0.4\)"):
         choose_for(*arguments, "--rate=0.4")
 

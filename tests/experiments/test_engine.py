@@ -2,11 +2,13 @@ import hashlib
 import json
 import threading
 
+import keras
 import pytest
 import sample_plans
 
 from experiments import engine, methods, training
 from experiments.engine import Engine
+from experiments.networks import digits_mlp
 from experiments.pieces import versions
 from experiments.pieces.store import PieceError, Store
 
@@ -119,6 +121,39 @@ def test_other_versions_are_one_error_and_a_flag(plan, store, monkeypatch):
     with pytest.raises(PieceError, match=message):
         plan.run(store.folder)
     assert plan.run(store.folder, other_versions=True).computed == [("reinit", 2)]
+
+
+def test_a_network_whose_file_was_edited_is_not_taken_for_the_old_one(plan, store, monkeypatch):
+    build = digits_mlp.build
+
+    def edited(shape, classes, seed=0):
+        network = build(shape, classes, seed)
+        network.get_layer("fc2").activation = keras.activations.tanh
+        return network
+
+    monkeypatch.setattr(digits_mlp, "build", edited)
+    with pytest.raises(PieceError, match="was trained when network 'digits_mlp' was another one"):
+        sample_plans.small().run(store.folder)
+
+
+def test_a_checkpoint_of_other_versions_is_not_taken_up(tmp_path, monkeypatch):
+    monkeypatch.setattr(engine, "CHECKPOINT_EVERY", 0.0)
+    plan = sample_plans.small(method="dense", iterations=6)
+
+    def killed(self, epoch, logs=None, end=training.Evaluations.on_epoch_end):
+        end(self, epoch, logs)
+        if epoch == 2:
+            raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(training.Evaluations, "on_epoch_end", killed)
+        with pytest.raises(KeyboardInterrupt):
+            plan.run(tmp_path)
+    here = versions.here("tensorflow")
+    monkeypatch.setattr(versions, "here", lambda backend: here | {"keras": "3.99"})
+    notes = plan.run(tmp_path)
+    assert any("begins anew: its checkpoint is of other versions" in text for text in notes.said)
+    assert notes.done == notes.missing == 6
 
 
 def test_a_finished_plan_is_read_whatever_the_versions(plan, store, monkeypatch):

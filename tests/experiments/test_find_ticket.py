@@ -241,6 +241,10 @@ def test_a_kernel_without_a_weight_ends_the_search_and_is_said(run, tmp_path, ca
         ("--optimizer=sgd", "`optimizer`='sgd' needs a `learning_rate`"),
         ("--augmentation=rotate", "No augmentation 'rotate'; there are flip, shift"),
         ("--method=luck", "No method 'luck'; there are at_initialisation, biprop, dense"),
+        ("--method=dense --rounds=3", "`rounds` does not matter to method 'dense'"),
+        ("--method=supermask --rate=0.5", "`r[a-z]+` does not matter to method 'supermask'"),
+        ("--method=edge_popup --criterion=snip", "`criterion` does not matter to method 'edge_p"),
+        ("--method=every_epoch --criterion=snip", "measures with data, which pruning at every"),
         ("--rewind=soon", "No rewind point 'soon'; there are start, step:500"),
         ("--rewind=epoch:3", "rewind point is iteration 3, and a round has only 2"),
         ("--controls=luck", "No control 'luck'; there are random_mask, reinit"),
@@ -249,9 +253,28 @@ def test_a_kernel_without_a_weight_ends_the_search_and_is_said(run, tmp_path, ca
 )
 def test_a_wrong_value_is_answered_with_the_right_ones(run, tmp_path, flag, message):
     with pytest.raises(SystemExit, match=message):
-        run(find_ticket, *TINY, f"--output={tmp_path / 'none'}", flag)
+        run(find_ticket, *TINY, f"--output={tmp_path / 'none'}", *flag.split())
     assert not (tmp_path / "none").exists()
     assert not (tmp_path / "pieces").exists()
+
+
+def test_the_dense_network_alone_is_reported_and_has_no_ticket_to_export(run, tmp_path, capsys):
+    arguments = ("--examples=32", "--iterations=2", "--method=dense", f"--output={tmp_path}")
+    run(find_ticket, *arguments)
+    assert networks(tmp_path) == [(0, "dense")]
+    assert "The dense network reaches" in capsys.readouterr().out
+    with pytest.raises(SystemExit, match="There is no ticket to export"):
+        run(find_ticket, *arguments, "--export")
+
+
+def test_random_images_and_dropout_are_for_training_alone(run, tmp_path):
+    run(
+        find_ticket,
+        *("--examples=32", "--iterations=2", "--rounds=1", "--controls="),
+        *("--augmentation=flip,shift", "--dropout=0.2", "--export", f"--output={tmp_path}"),
+    )
+    assert set(measures(tmp_path, results(tmp_path)[1])["activations"]) == {"fc1", "fc2"}
+    assert (tmp_path / "best.tflite").exists()
 
 
 def test_an_optimizer_that_keras_does_not_have_is_answered(run, tmp_path):

@@ -147,6 +147,25 @@ def test_a_trial_that_is_none_of_the_grid_trains_nothing(tmp_path):
     assert Store(tmp_path / "pieces").names() == set()
 
 
+@pytest.mark.long
+def test_a_trial_that_diverges_is_said_each_time_and_the_others_go_on(study, tmp_path, capsys):
+    text = TEXT.split("[grid]")[0] + "[grid]\nlearning_rate = [0.003, 1e30]\n"
+    for _ in range(2):
+        study(text)
+        output = " ".join(capsys.readouterr().out.split())
+        assert "No result of learning_rate=1e+30: Training diverged" in output
+        assert "The best of 1 trials is learning_rate=0.003" in output
+
+
+@pytest.mark.long
+def test_dense_networks_that_were_trained_otherwise_are_not_averaged(study, tmp_path):
+    study(TEXT.split("[grid]")[0] + "[grid]\nbatch_size = [8, 16]\n")
+    with open(tmp_path / "out" / "results.csv", newline="") as file:
+        dense = [line for line in csv.DictReader(file) if line["round"] == "0"]
+    assert len(dense) == len({line["piece"] for line in dense}) == 2
+    assert sorted(line["variant"] for line in dense)[1] == "dense"
+
+
 def test_the_front_is_what_no_other_is_better_than():
     trial = dataclasses.make_dataclass("Trial", ["values", "state"])
     values = [(0.9, 100.0, 1.0), (0.8, 50.0, 1.0), (0.7, 60.0, 2.0), (0.9, 100.0, 1.0)]
