@@ -66,9 +66,14 @@ def join(definition: Definition, folder: pathlib.Path, url: str | None) -> Any:
 
 def _made(definition: Definition, url: str) -> Any:
     optuna_ = optuna()
+    from sqlalchemy.pool import NullPool  # Optuna's own
+
     try:
         storage = optuna_.storages.RDBStorage(
             url,
+            # Each use opens a connection and closes it: a trial lasts minutes, and a worker that is
+            # stopped or killed holds none.
+            engine_kwargs={"poolclass": NullPool},
             heartbeat_interval=HEARTBEAT,
             grace_period=GRACE,
             heartbeat_stale_trial_callback=optuna_.storages.RetryHeartbeatStaleTrialCallback(

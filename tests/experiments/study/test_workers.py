@@ -37,9 +37,6 @@ NETWORKS = 1 + 3 * (4 + 3 + 2 + 2)
 pytestmark = [
     pytest.mark.long,
     pytest.mark.filterwarnings("ignore:.*experimental"),
-    # Optuna leaves connections to the system.
-    pytest.mark.filterwarnings("ignore::ResourceWarning"),
-    pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning"),
 ]
 
 

@@ -148,9 +148,10 @@ def _equal_order(constant: np.ndarray, weight: np.ndarray) -> Order | None:
 
 
 def _order_by_zeros(constant: np.ndarray, weight: np.ndarray) -> Order | None:
-    """As `order_of`, of a kernel with one input that a normalisation scaled value by value."""
+    """As `order_of`, of a kernel each of whose values has an output channel of its own, which a
+    normalisation scaled: of one input, or of a depthwise convolution of width 1."""
     alive = weight.reshape(-1) != 0
-    is_vector = max(weight.shape) == weight.size
+    is_vector = weight.size in (max(weight.shape), max(constant.shape, default=0))
     # Biases and normalisation weights are of rank 1.
     if constant.ndim < 2 or not is_vector or not alive.any() or alive.all():
         return None

@@ -94,6 +94,22 @@ def test_a_kernel_of_one_input_that_a_normalisation_scales_value_by_value():
     assert "first/kernel" in prepare(model).orders
 
 
+def test_a_depthwise_kernel_of_width_1_that_a_normalisation_scales_value_by_value():
+    keras.utils.set_random_seed(0)
+    stack = [
+        keras.Input((4, 4, 2)),
+        keras.layers.DepthwiseConv2D(1, depth_multiplier=3, use_bias=False, name="first"),
+        keras.layers.BatchNormalization(
+            gamma_initializer=keras.initializers.RandomNormal(seed=1), name="norm"
+        ),
+        keras.layers.Dense(2, use_bias=False, name="second"),
+    ]
+    model = keras.Sequential(stack)
+    model.get_layer("first").kernel.assign([[[[0.0, -0.5, 0.25], [1.0, 0.0, 2.0]]]])
+    model.get_layer("norm").moving_variance.assign([2.0, 3.0, 4.0, 5.0, 6.0, 7.0])
+    assert "first/kernel" in prepare(model).orders
+
+
 @pytest.mark.parametrize(
     "constant, weight",
     [
